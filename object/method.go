@@ -1,0 +1,122 @@
+package object
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"runtime"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Message is a constraint for pointers to generated protobuf messages.
+type Message interface {
+	comparable
+	proto.Message
+}
+
+// MethodInfo describes one method of a registered type. It is immutable.
+type MethodInfo struct {
+	Name        string
+	Mode        Mode
+	CallTimeout time.Duration // for calls without a deadline; negative: none; zero: the server's default
+	Detached    bool
+
+	request  reflect.Type // pointer to the request struct
+	reply    reflect.Type // pointer to the reply struct
+	zeroReq  proto.Message
+	zeroResp proto.Message
+	invoke   invokeFunc
+}
+
+// invokeFunc runs a method. The object and the request are of the method's types.
+type invokeFunc func(obj Object, ctx context.Context, req proto.Message) (proto.Message, error)
+
+// NewRequest returns a new, empty request.
+func (m *MethodInfo) NewRequest() proto.Message { return m.zeroReq.ProtoReflect().New().Interface() }
+
+// NewReply returns a new, empty reply.
+func (m *MethodInfo) NewReply() proto.Message { return m.zeroResp.ProtoReflect().New().Interface() }
+
+// Accepts reports whether req is of the method's request type.
+func (m *MethodInfo) Accepts(req proto.Message) bool { return reflect.TypeOf(req) == m.request }
+
+// RequestName returns the full protobuf name of the request, "chat.ChatRoom_JoinRequest".
+func (m *MethodInfo) RequestName() string {
+	return string(m.zeroReq.ProtoReflect().Descriptor().FullName())
+}
+
+// ReplyName returns the full protobuf name of the reply.
+func (m *MethodInfo) ReplyName() string {
+	return string(m.zeroResp.ProtoReflect().Descriptor().FullName())
+}
+
+// Invoke runs the method on obj, which must be of the type that owns it, with a
+// request that the method accepts. The reply is nil only beside an error.
+func (m *MethodInfo) Invoke(ctx context.Context, obj Object, req proto.Message) (proto.Message, error) {
+	resp, err := m.invoke(obj, ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if resp == nil {
+		return m.NewReply(), nil
+	}
+	return resp, nil
+}
+
+// MethodThunk is a method bound by the compiler; made by [Method], used by [Methods].
+type MethodThunk struct {
+	name   string
+	owner  reflect.Type
+	invoke invokeFunc
+}
+
+// Method turns a method expression, (*ChatRoom).Join, into a thunk that dispatches
+// without reflection.
+func Method[O Object, Req, Resp Message](method func(O, context.Context, Req) (Resp, error)) MethodThunk {
+	return MethodThunk{
+		name:  MethodName(method),
+		owner: reflect.TypeFor[O](),
+		invoke: func(obj Object, ctx context.Context, req proto.Message) (proto.Message, error) {
+			o, okO := obj.(O)
+			r, okR := req.(Req)
+			if !okO || !okR {
+				return nil, fmt.Errorf("dispatch %T with %T: %w", obj, req, ErrInternal)
+			}
+			resp, err := method(o, ctx, r)
+			var none Resp
+			if resp == none {
+				return nil, err
+			}
+			return resp, err
+		},
+	}
+}
+
+// MethodName returns the name of a method expression: "Join" for (*ChatRoom).Join.
+// For another function it returns a name that no method has.
+func MethodName(method any) string {
+	v := reflect.ValueOf(method)
+	if v.Kind() != reflect.Func || v.IsNil() {
+		return ""
+	}
+	f := runtime.FuncForPC(v.Pointer())
+	if f == nil {
+		return ""
+	}
+	full := f.Name()
+	receiver, name, ok := cutLast(full, ").")
+	if !ok || !strings.Contains(receiver, ".(*") {
+		return "(" + full + ")" // a plain function: parentheses cannot be in a method's name
+	}
+	return name
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
