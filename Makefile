@@ -1,0 +1,196 @@
+# Every command a contributor or CI needs. `make` lists them; `make test` is the
+# whole proof of a change and what .ci/run calls.
+#
+# A fresh clone needs Go, a C compiler (for the race detector), Python 3 and
+# Node; everything else is installed into .bin/ by the target that needs it.
+
+GOLANGCI_LINT_VERSION := v2.15.0
+GOVULNCHECK_VERSION   := v1.9.0
+
+GO      ?= go
+PYTHON  ?= python3
+# Per test binary: a hung test prints its goroutines and fails.
+TIMEOUT ?= 8m
+# `make fuzz FUZZTIME=5m`, `make bench BENCH=Call COUNT=10`.
+FUZZTIME ?= 10s
+BENCH    ?= .
+COUNT    ?= 1
+
+BIN           := $(CURDIR)/.bin
+GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+GOVULNCHECK   := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
+# Its own go.mod, so that no user of the module ever gets the tools' graph.
+BUF           := $(GO) tool -modfile=tools/go.mod buf
+# A tool is built without the race detector or C, whatever the caller's settings.
+INSTALL_TOOL  := CGO_ENABLED=0 GOFLAGS= $(GO) install -trimpath
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+# The parts of `make test` share ports, caches and CPU: one after another.
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# A header in front of each part, so that a long log can be read.
+step = @printf '\n=== %s\n' '$(1)'
+
+.PHONY: help
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+##@ Build
+
+.PHONY: all
+all: build test ## Build and test everything
+
+.PHONY: build
+build: ## Compile every package of both modules
+	$(call step,build)
+	$(GO) build ./...
+	cd bench && $(GO) build ./...
+
+.PHONY: build-cross
+build-cross: ## Compile for the other supported systems
+	$(call step,build for linux/arm64 darwin/arm64 windows/amd64)
+	@for target in linux/arm64 darwin/arm64 windows/amd64; do \
+		echo "$$target"; \
+		CGO_ENABLED=0 GOOS="$${target%/*}" GOARCH="$${target#*/}" $(GO) build ./...; \
+	done
+
+.PHONY: run-chat
+run-chat: ## Run a chat server on the default ports
+	$(GO) run ./samples/chat/server/
+
+.PHONY: clean
+clean: ## Remove what the other targets have left: .bin and test binaries
+	rm -rf $(BIN)
+	find . -name '*.test' -not -path './.git/*' -type f -delete
+
+##@ Test
+
+# The Go tests come last, so that the log ends with their own output.
+.PHONY: test
+test: check-prereqs check-fmt lint check-generate check-tidy test-e2e test-bench test-go ## The whole proof of a change
+
+.PHONY: check-prereqs
+check-prereqs:
+	$(call step,prerequisites)
+	@missing=""; \
+	for program in $(GO) gcc git node $(PYTHON); do \
+		command -v "$$program" >/dev/null || missing="$$missing $$program"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "missing:$$missing (Debian: apt-get install gcc git nodejs npm python3; Go: https://go.dev/dl)" >&2; \
+		exit 1; \
+	fi
+	@$(GO) version
+
+.PHONY: test-go
+test-go: ## Go vet, then the Go tests with the race detector in random order
+	$(call step,go vet)
+	$(GO) vet ./...
+	$(call step,go test -race)
+	$(GO) test -race -shuffle=on -timeout=$(TIMEOUT) ./...
+
+.PHONY: test-bench
+test-bench: ## Vet and test the benchmark module
+	$(call step,bench module)
+	cd bench && $(GO) vet ./... && $(GO) test -timeout=$(TIMEOUT) ./...
+
+.PHONY: test-e2e
+test-e2e: ## Every end-to-end script: real processes, scripted clients
+	@for script in script/test_*.py; do \
+		printf '\n=== end to end: %s\n' "$$script"; \
+		$(PYTHON) "$$script"; \
+	done
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (default 10s)
+	@targets=$$(grep -rnoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's|^(.*)/[^/]+:[0-9]+:func |\1 |'); \
+	if [ -z "$$targets" ]; then echo "no fuzz targets found" >&2; exit 1; fi; \
+	while read -r package target; do \
+		printf '\n=== fuzz %s %s\n' "$$package" "$$target"; \
+		(cd "$$package" && $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) .); \
+	done <<< "$$targets"
+
+.PHONY: bench
+bench: ## Run the benchmarks (BENCH=regexp COUNT=n)
+	$(call step,benchmarks)
+	cd bench && $(GO) test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT) -timeout=0 ./...
+
+##@ Check
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Lint Go and protobuf
+	$(call step,lint)
+	$(GOLANGCI_LINT) run --allow-parallel-runners ./...
+	cd bench && $(GOLANGCI_LINT) run --allow-parallel-runners ./...
+	$(BUF) lint
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format Go and protobuf in place
+	$(GOLANGCI_LINT) fmt
+	cd bench && $(GOLANGCI_LINT) fmt
+	$(BUF) format -w
+
+.PHONY: check-fmt
+check-fmt: $(GOLANGCI_LINT) ## Fail when something is not formatted
+	$(call step,format)
+	$(GOLANGCI_LINT) fmt --diff
+	cd bench && $(GOLANGCI_LINT) fmt --diff
+	$(BUF) format --diff --exit-code
+
+.PHONY: generate
+generate: ## Regenerate the protobuf code
+	$(BUF) generate
+
+# Generates into an empty directory and compares, so that it can neither repair
+# the tree it checks nor be misled by what is uncommitted in it.
+.PHONY: check-generate
+check-generate: ## Fail when generated code is not what its source gives
+	$(call step,generated code)
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(BUF) generate -o "$$fresh"; \
+	fail() { echo "$$1: run make generate and commit the result" >&2; exit 1; }; \
+	diff <(cd "$$fresh" && find . -name '*.pb.go' | sort) \
+		<(find ./client ./proto ./samples -name '*.pb.go' | sort) || fail "generated files missing (<) or left over (>)"; \
+	(cd "$$fresh" && find . -name '*.pb.go' | sort) | while read -r file; do \
+		diff -u "$$file" "$$fresh/$$file" || fail "$$file is stale"; \
+	done
+
+.PHONY: tidy
+tidy: ## Tidy the three modules
+	$(GO) mod tidy
+	cd bench && $(GO) mod tidy
+	cd tools && $(GO) mod tidy
+
+.PHONY: check-tidy
+check-tidy: ## Fail when a go.mod or go.sum is not tidy
+	$(call step,tidy modules)
+	$(GO) mod tidy -diff
+	cd bench && $(GO) mod tidy -diff
+	cd tools && $(GO) mod tidy -diff
+
+.PHONY: vulncheck
+vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities (asks vuln.go.dev)
+	$(call step,vulnerabilities)
+	$(GOVULNCHECK) ./...
+
+.PHONY: sizes
+sizes: ## List hand-written Go files of more than 300 lines
+	@find . -name '*.go' -not -name '*.pb.go' -not -path './.git/*' -print0 \
+		| xargs -0 wc -l | awk '$$1 > 300 && $$2 != "total"' | sort -rn
+
+##@ Tools
+
+$(GOLANGCI_LINT):
+	$(call step,install golangci-lint $(GOLANGCI_LINT_VERSION))
+	@mkdir -p $(BIN)
+	GOBIN=$(BIN) $(INSTALL_TOOL) github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(BIN)/golangci-lint $@
+
+$(GOVULNCHECK):
+	$(call step,install govulncheck $(GOVULNCHECK_VERSION))
+	@mkdir -p $(BIN)
+	GOBIN=$(BIN) $(INSTALL_TOOL) golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	mv $(BIN)/govulncheck $@
