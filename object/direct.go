@@ -25,8 +25,13 @@ func bindDirect(fn reflect.Value) invokeFunc {
 	slot := reflect.New(fn.Type())
 	slot.Elem().Set(fn)
 	raw := *(*rawMethod)(slot.UnsafePointer()) //nolint:gosec // G103: same calling convention, see rawMethod
-	reply := fn.Type().Out(0).Elem()
+	receiver, request, reply := fn.Type().In(0), fn.Type().In(2), fn.Type().Out(0).Elem()
 	return func(obj Object, ctx context.Context, req proto.Message) (proto.Message, error) {
+		// Past this check nothing else stands between a mistake of the runtime and
+		// another object's memory.
+		if reflect.TypeOf(obj) != receiver || reflect.TypeOf(req) != request {
+			return nil, misdispatch(obj, req)
+		}
 		out, err := raw(reflect.ValueOf(obj).UnsafePointer(), ctx, reflect.ValueOf(req).UnsafePointer())
 		if out == nil || err != nil {
 			return nil, err

@@ -150,11 +150,27 @@ func messageProblem(t reflect.Type) string {
 	msg := reflect.TypeFor[proto.Message]()
 	switch {
 	case t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct && t.Implements(msg):
+		if !generated(t) {
+			return fmt.Sprintf("is %s, which is no generated protobuf message itself", t)
+		}
 		return ""
 	case t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(msg):
 		return fmt.Sprintf("is %s, not the pointer *%s", t, t)
 	}
 	return fmt.Sprintf("is %s, which is no pointer to a protobuf message", t)
+}
+
+// generated reports whether t makes messages of its own kind from its nil pointer,
+// as generated code does. A struct that embeds a message makes the embedded one, and
+// a dynamic message has no kind without a descriptor: decoding could not make them.
+func generated(t reflect.Type) (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	msg, _ := reflect.Zero(t).Interface().(proto.Message)
+	return reflect.TypeOf(msg.ProtoReflect().New().Interface()) == t
 }
 
 func newMethodInfo(m reflect.Method) *MethodInfo {

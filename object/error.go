@@ -68,7 +68,7 @@ func Refuse(code Code, reason Reason, op, id, method, message string) *Error {
 
 // WithExecuted returns a copy of e that answers [Executed] with x.
 func (e *Error) WithExecuted(x Execution) *Error {
-	c := *e
+	c := *e.orUnknown()
 	c.executed = x
 	return &c
 }
@@ -76,7 +76,7 @@ func (e *Error) WithExecuted(x Execution) *Error {
 // At returns a copy of e that names the operation, object and method it is
 // about, where e does not name them already.
 func (e *Error) At(op, id, method string) *Error {
-	c := *e
+	c := *e.orUnknown()
 	if c.Op == "" {
 		c.Op, c.ID, c.Method = op, id, method
 	}
@@ -85,6 +85,7 @@ func (e *Error) At(op, id, method string) *Error {
 
 // Error returns "op id.method: message (code, reason)".
 func (e *Error) Error() string {
+	e = e.orUnknown()
 	var b strings.Builder
 	if e.Op != "" {
 		b.WriteString(e.Op)
@@ -110,6 +111,7 @@ func (e *Error) Error() string {
 // Is matches by code, and by reason where target has one, so that errors.Is
 // works after the error crossed nodes.
 func (e *Error) Is(target error) bool {
+	e = e.orUnknown()
 	switch target {
 	case context.DeadlineExceeded:
 		return e.Code == CodeDeadlineExceeded
@@ -117,7 +119,7 @@ func (e *Error) Is(target error) bool {
 		return e.Code == CodeCanceled
 	}
 	t, ok := target.(*Error) //nolint:errorlint // Is compares with one target, not a chain
-	if !ok || t.Message != "" || t.Op != "" {
+	if !ok || t == nil || t.Message != "" || t.Op != "" {
 		return false
 	}
 	return e.Code == t.Code && (t.Reason == "" || t.Reason == e.Reason)
@@ -131,7 +133,7 @@ func Executed(err error) Execution {
 		return ExecutedYes
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
-		return e.executed
+		return e.orUnknown().executed
 	}
 	return ExecutedUnknown
 }
@@ -143,7 +145,7 @@ func CodeOf(err error) Code {
 		return CodeOK
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Code
+		return e.orUnknown().Code
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -162,18 +164,29 @@ func FromError(err error) *Error {
 		return nil
 	}
 	if e, ok := err.(*Error); ok { //nolint:errorlint // the unwrapped case, without a copy
-		return e
+		return e.orUnknown()
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
-		c := *e
-		if e.Message != "" && strings.Contains(err.Error(), e.Error()) {
-			c.Message = strings.Replace(err.Error(), e.Error(), e.Message, 1)
-		} else {
-			c.Message = err.Error()
+		c := *e.orUnknown()
+		// The copy says code, operation and object itself: in the text they would be twice.
+		own, text := c.Message, err.Error()
+		c.Message = strings.Replace(text, e.Error(), own, 1)
+		if own == "" && c.Message != text {
+			c.Message = strings.TrimSuffix(c.Message, ": ")
 		}
 		return &c
 	}
 	return &Error{Code: CodeOf(err), Message: err.Error()}
+}
+
+// orUnknown returns e, and for a nil e, which an error variable can hold by a common
+// mistake, an error that says so: a nil *Error must not end the process, and it must
+// not pass for success.
+func (e *Error) orUnknown() *Error {
+	if e != nil {
+		return e
+	}
+	return &Error{Code: CodeUnknown, Message: "a nil *Error was returned as an error"}
 }
 
 // invalid is the error of a programming or configuration mistake.

@@ -54,7 +54,8 @@ func (m *MethodInfo) ReplyName() string {
 }
 
 // Invoke runs the method on obj, which must be of the type that owns it, with a
-// request that the method accepts. The reply is nil only beside an error.
+// request that the method accepts; anything else is [ErrInternal]. The reply is
+// nil only beside an error.
 func (m *MethodInfo) Invoke(ctx context.Context, obj Object, req proto.Message) (proto.Message, error) {
 	resp, err := m.invoke(obj, ctx, req)
 	if err != nil {
@@ -83,7 +84,7 @@ func Method[O Object, Req, Resp Message](method func(O, context.Context, Req) (R
 			o, okO := obj.(O)
 			r, okR := req.(Req)
 			if !okO || !okR {
-				return nil, fmt.Errorf("dispatch %T with %T: %w", obj, req, ErrInternal)
+				return nil, misdispatch(obj, req)
 			}
 			resp, err := method(o, ctx, r)
 			var none Resp
@@ -93,6 +94,12 @@ func Method[O Object, Req, Resp Message](method func(O, context.Context, Req) (R
 			return resp, err
 		},
 	}
+}
+
+// misdispatch is the error of a call that would give a method another type's
+// object or request.
+func misdispatch(obj Object, req proto.Message) error {
+	return Refuse(CodeInternal, "", "dispatch", "", "", fmt.Sprintf("method does not belong to %T or does not take %T", obj, req))
 }
 
 // MethodName returns the name of a method expression: "Join" for (*ChatRoom).Join.

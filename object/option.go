@@ -1,6 +1,7 @@
 package object
 
 import (
+	"fmt"
 	"maps"
 	"time"
 )
@@ -60,6 +61,9 @@ func forMethods[V any](m map[string]V, v V, methods []string) map[string]V {
 		methods = []string{""}
 	}
 	for _, name := range methods {
+		if name == "" {
+			name = `""` // an empty name is a mistake to report, not the whole type
+		}
 		m[name] = v
 	}
 	return m
@@ -121,6 +125,9 @@ func Methods(thunks ...MethodThunk) RegisterOption {
 			s.thunks = make(map[string]MethodThunk)
 		}
 		for _, t := range thunks {
+			if old, ok := s.thunks[t.name]; ok && old.owner != t.owner {
+				s.problems = append(s.problems, fmt.Sprintf("Methods: %s is given for %v and for %v", t.name, old.owner, t.owner))
+			}
 			s.thunks[t.name] = t
 		}
 	})

@@ -17,6 +17,7 @@ type Type struct {
 	Reentrant    bool          // a call chain may come back to an object it holds
 	Share        bool          // messages are shared with local callers, not copied
 	IdleTimeout  time.Duration // zero: the server's default; negative: never idle
+	CallTimeout  time.Duration // of hooks and of methods without their own; zero: the server's default; negative: none
 	MailboxLimit int           // calls that may wait; negative: no limit
 
 	// Hooks says which optional interfaces the type implements.
@@ -62,7 +63,7 @@ func NewRegistry() *Registry { return &Registry{types: make(map[string]*Type)} }
 // fit, [CodeAlreadyExists] for a name taken by another type or other options,
 // [CodeFailedPrecondition] while a server runs on the registry.
 func (r *Registry) RegisterObjectType(prototype Object, opts ...RegisterOption) error {
-	if _, ok := prototype.(ClientObject); ok {
+	if _, ok := prototype.(interface{ baseClient() }); ok {
 		return invalid("register", "%T embeds BaseClient: register it as a client type", prototype)
 	}
 	return r.register(reflect.TypeOf(prototype), false, opts)
@@ -154,6 +155,9 @@ func newType(goType reflect.Type, client bool, opts []RegisterOption) (*Type, er
 	s := newTypeSettings(goType.Elem().Name(), opts)
 	methods, problems := discover(goType, client)
 	problems = append(problems, s.problems...)
+	if !bindable(goType) {
+		problems = append(problems, "it does not embed its base by value")
+	}
 	problems = append(problems, nameProblem(s.name)...)
 	problems = append(problems, s.apply(goType, methods)...)
 	if len(problems) > 0 {
@@ -162,7 +166,7 @@ func newType(goType reflect.Type, client bool, opts []RegisterOption) (*Type, er
 	}
 	return &Type{
 		Name: s.name, Client: client, Reentrant: s.reentrant, Share: s.share,
-		IdleTimeout: s.idle, MailboxLimit: s.mailbox,
+		IdleTimeout: s.idle, CallTimeout: forMethod(s.callTimeouts, "", 0), MailboxLimit: s.mailbox,
 		Hooks: Hooks{
 			Create:      goType.Implements(reflect.TypeFor[Creator]()),
 			Activate:    goType.Implements(reflect.TypeFor[Activator]()),
@@ -175,6 +179,18 @@ func newType(goType reflect.Type, client bool, opts []RegisterOption) (*Type, er
 	}, nil
 }
 
+// bindable reports whether a new value of the type has a place for its host: a base
+// embedded by pointer, or behind an interface, is nil there.
+func bindable(goType reflect.Type) (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	obj, _ := reflect.New(goType.Elem()).Interface().(Object)
+	return obj.base() != nil
+}
+
 // apply sets the methods' own options and reports options for methods that the
 // type does not have.
 func (s typeSettings) apply(goType reflect.Type, methods map[string]*MethodInfo) (problems []string) {
@@ -182,7 +198,7 @@ func (s typeSettings) apply(goType reflect.Type, methods map[string]*MethodInfo)
 		m := methods[name]
 		switch {
 		case thunk.owner != goType:
-			problems = append(problems, fmt.Sprintf("Methods: %s is a method of %s", name, thunk.owner))
+			problems = append(problems, fmt.Sprintf("Methods: %s is a method of %v", name, thunk.owner))
 		case m == nil:
 			problems = append(problems, fmt.Sprintf("Methods: no callable method %s", name))
 		default:
