@@ -20,7 +20,7 @@ BIN           := $(CURDIR)/.bin
 GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GOVULNCHECK   := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
 # Its own go.mod, so that no user of the module ever gets the tools' graph.
-BUF           := $(GO) tool -modfile=tools/go.mod buf
+BUF           := $(GO) tool -modfile=$(CURDIR)/tools/go.mod buf
 # A tool is built without the race detector or C, whatever the caller's settings.
 INSTALL_TOOL  := CGO_ENABLED=0 GOFLAGS= $(GO) install -trimpath
 
@@ -36,7 +36,7 @@ step = @printf '\n=== %s\n' '$(1)'
 
 .PHONY: help
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 ##@ Build
 
@@ -106,7 +106,7 @@ test-e2e: ## Every end-to-end script: real processes, scripted clients
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (default 10s)
-	@targets=$$(grep -rnoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's|^(.*)/[^/]+:[0-9]+:func |\1 |'); \
+	@targets=$$(grep -rnoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's|^(.*)/[^/]+:[0-9]+:func |\1 |' || true); \
 	if [ -z "$$targets" ]; then echo "no fuzz targets found" >&2; exit 1; fi; \
 	while read -r package target; do \
 		printf '\n=== fuzz %s %s\n' "$$package" "$$target"; \
@@ -130,33 +130,34 @@ lint: $(GOLANGCI_LINT) ## Lint Go and protobuf
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format Go and protobuf in place
 	$(GOLANGCI_LINT) fmt
-	cd bench && $(GOLANGCI_LINT) fmt
 	$(BUF) format -w
 
 .PHONY: check-fmt
 check-fmt: $(GOLANGCI_LINT) ## Fail when something is not formatted
 	$(call step,format)
 	$(GOLANGCI_LINT) fmt --diff
-	cd bench && $(GOLANGCI_LINT) fmt --diff
 	$(BUF) format --diff --exit-code
 
 .PHONY: generate
 generate: ## Regenerate the protobuf code
 	$(BUF) generate
+	cd bench && $(BUF) generate
 
 # Generates into an empty directory and compares, so that it can neither repair
 # the tree it checks nor be misled by what is uncommitted in it.
 .PHONY: check-generate
 check-generate: ## Fail when generated code is not what its source gives
 	$(call step,generated code)
-	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; mkdir "$$fresh/bench"; \
 	$(BUF) generate -o "$$fresh"; \
+	(cd bench && $(BUF) generate -o "$$fresh/bench"); \
 	fail() { echo "$$1: run make generate and commit the result" >&2; exit 1; }; \
-	diff <(cd "$$fresh" && find . -name '*.pb.go' | sort) \
-		<(find ./client ./proto ./samples -name '*.pb.go' | sort) || fail "generated files missing (<) or left over (>)"; \
-	(cd "$$fresh" && find . -name '*.pb.go' | sort) | while read -r file; do \
+	generated() { (cd "$$1" && find . -name '*.pb.go' -not -path './.git/*' | sort); }; \
+	diff <(generated "$$fresh") <(generated .) || fail "generated files missing (<) or left over (>)"; \
+	while read -r file; do \
 		diff -u "$$file" "$$fresh/$$file" || fail "$$file is stale"; \
-	done
+	done < <(generated "$$fresh"); \
+	echo "up to date"
 
 .PHONY: tidy
 tidy: ## Tidy the three modules
