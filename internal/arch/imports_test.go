@@ -62,7 +62,7 @@ func zoneOf(dir string) (zone, bool) {
 
 func TestImportsPointDown(t *testing.T) {
 	t.Parallel()
-	report(t, checkArrows(tree(t)), "the floors are the table in internal/arch/imports_test.go; the picture is DESIGN.md 1")
+	report(t, checkArrows(tree(t)), "the floors are the table in internal/arch/imports_test.go, which says who lies above whom")
 }
 
 // checkArrows finds the imports that do not point down. Tests are free: they
