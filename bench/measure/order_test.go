@@ -1,0 +1,111 @@
+package measure_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/xiaonanln/goverse/bench/limits"
+	"github.com/xiaonanln/goverse/bench/measure"
+	"github.com/xiaonanln/goverse/bench/peer"
+)
+
+const waiting = 20
+
+func TestOrderOfAChannel(t *testing.T) {
+	t.Parallel()
+	o, err := tiny().Order(t.Context(), limits.Channel(), waiting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.OutOfPlace != 0 || o.Callers != waiting {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestOrderSeesTheLastServedFirst(t *testing.T) {
+	t.Parallel()
+	o, err := tiny().Order(t.Context(), stack{}, waiting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.OutOfPlace != waiting {
+		t.Errorf("%d of %d out of place, want all", o.OutOfPlace, waiting)
+	}
+}
+
+func TestOrderNeedsAHolder(t *testing.T) {
+	t.Parallel()
+	if _, err := tiny().Order(t.Context(), limits.Mutex(), waiting); !errors.Is(err, measure.ErrNoHold) {
+		t.Errorf("a target that cannot be held: %v", err)
+	}
+}
+
+// stack serves the last caller first while it is held.
+type stack struct{}
+
+func (stack) Name() string   { return "stack" }
+func (stack) Module() string { return "" }
+
+func (stack) Open(context.Context, peer.Options) (peer.Target, error) {
+	t := &stackTarget{arrive: make(chan chan int64), hold: make(chan (<-chan struct{})), quit: make(chan struct{})}
+	go t.serve()
+	return t, nil
+}
+
+type stackTarget struct {
+	arrive chan chan int64
+	hold   chan (<-chan struct{})
+	quit   chan struct{}
+}
+
+func (t *stackTarget) serve() {
+	var value int64
+	for {
+		select {
+		case to := <-t.arrive:
+			value++
+			to <- value
+		case released := <-t.hold:
+			value = t.pile(released, value)
+		case <-t.quit:
+			return
+		}
+	}
+}
+
+// pile lets callers pile up until released, and answers from the top.
+func (t *stackTarget) pile(released <-chan struct{}, value int64) int64 {
+	var piled []chan int64
+	for held := true; held; {
+		select {
+		case to := <-t.arrive:
+			piled = append(piled, to)
+		case <-released:
+			held = false
+		}
+	}
+	for i := len(piled) - 1; i >= 0; i-- {
+		value++
+		piled[i] <- value
+	}
+	return value
+}
+
+func (t *stackTarget) Context(ctx context.Context) context.Context { return ctx }
+
+func (t *stackTarget) Call(context.Context, int, int) (int64, error) {
+	to := make(chan int64, 1)
+	t.arrive <- to
+	return <-to, nil
+}
+
+func (t *stackTarget) Hold(ctx context.Context) {
+	t.hold <- ctx.Done()
+	<-ctx.Done()
+}
+
+func (t *stackTarget) Close() error {
+	t.quit <- struct{}{}
+	return nil
+}

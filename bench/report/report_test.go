@@ -1,0 +1,83 @@
+package report_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/xiaonanln/goverse/bench/measure"
+	"github.com/xiaonanln/goverse/bench/report"
+)
+
+func sample(name string, w measure.Workload, wall time.Duration) measure.Sample {
+	return measure.Sample{
+		Peer: name, Workload: w, Calls: 1000, Wall: wall, CPU: 2 * wall, Mallocs: 2000, Bytes: 64_000,
+		LeastCalls: 1, MostCalls: 999, P50: 300, P99: 12_345, Max: time.Second,
+	}
+}
+
+func TestWrite(t *testing.T) {
+	t.Parallel()
+	one := measure.Workload{Callers: 1, Objects: 1}
+	r := report.Report{
+		Lines:     []string{"a machine"},
+		Baselines: []string{"slow", "absent"},
+		Samples: []measure.Sample{
+			sample("fast", one, 100*time.Microsecond), sample("slow", one, 400*time.Microsecond),
+			sample("fast", one, 300*time.Microsecond), sample("slow", one, 600*time.Microsecond),
+			sample("fast", one, 200*time.Microsecond), sample("slow", one, 500*time.Microsecond),
+		},
+		Activations: []measure.Activation{
+			{Peer: "fast", Objects: 10, Callers: 2, Wall: 10 * time.Microsecond, HeapBytes: 300, StackBytes: 24},
+			{Peer: "slow", Objects: 10, Callers: 2, Wall: 90 * time.Microsecond, HeapBytes: 3000, Goroutines: 10},
+		},
+		Orders: []measure.Order{{Peer: "fast", Callers: 64}, {Peer: "slow", Callers: 64, OutOfPlace: 3}},
+		Figures: []report.Figure{
+			report.Times("calls, times slow", "fast", "slow", one, 2.5),
+			report.Times("calls, times fast", "slow", "fast", one, 0.9),
+			report.Times("calls, times absent", "fast", "absent", one, 1),
+			report.Allocations("allocations", "fast", one, 2),
+			report.ActivationTimes("activations, times slow", "fast", "slow", 8),
+			report.ActivationBytes("bytes each", "fast", 24, 299),
+			report.Goroutines("goroutines", "slow", 9),
+			report.OutOfPlace("order of fast", "fast"),
+			report.OutOfPlace("order of slow", "slow"),
+		},
+	}
+	var out strings.Builder
+	if err := r.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out.String()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+const want = `
+a machine
+
+  1 caller, 1 object  ns/call  spread  calls/s  allocs   B  CPU s/100k    p50     p99  calls/caller  x slow  x absent
+                fast      200    100%  5000000     2.0  64       0.040  300ns  12.3us         1-999    2.50         -
+                slow      500     40%  2000000     2.0  64       0.100  300ns  12.3us         1-999    1.00         -
+
+  activate 10 objects, 2 callers  seconds  ns each  CPU s  heap B each  stack B each  resident B each  goroutines
+                            fast     0.00     1000      -          300            24                -           0
+                            slow     0.00     9000      -         3000             0                -          10
+
+  order of service on one object  waiting  out of place
+                            fast       64             0
+                            slow       64             3
+
+                   figure  required      measured        
+        calls, times slow    >= 2.5          2.50   holds
+        calls, times fast    >= 0.9          0.40  MISSED
+      calls, times absent      >= 1  not measured        
+              allocations      <= 2          2.00   holds
+  activations, times slow      >= 8          9.00   holds
+               bytes each    <= 299        300.00  MISSED
+               goroutines      <= 9         10.00  MISSED
+            order of fast      <= 0          0.00   holds
+            order of slow      <= 0          3.00  MISSED
+`
