@@ -24,7 +24,7 @@ type rawMethod = func(recv unsafe.Pointer, ctx context.Context, req unsafe.Point
 func bindDirect(fn reflect.Value) invokeFunc {
 	slot := reflect.New(fn.Type())
 	slot.Elem().Set(fn)
-	raw := *(*rawMethod)(slot.UnsafePointer()) //nolint:gosec // G103: same calling convention, see rawMethod
+	raw := *(*rawMethod)(slot.UnsafePointer())
 	receiver, request, reply := fn.Type().In(0), fn.Type().In(2), fn.Type().Out(0).Elem()
 	return func(obj Object, ctx context.Context, req proto.Message) (proto.Message, error) {
 		// Past this check nothing else stands between a mistake of the runtime and
@@ -36,7 +36,7 @@ func bindDirect(fn reflect.Value) invokeFunc {
 		if out == nil || err != nil {
 			return nil, err
 		}
-		resp, _ := reflect.NewAt(reply, out).Interface().(proto.Message)
+		resp, _ := reflect.TypeAssert[proto.Message](reflect.NewAt(reply, out))
 		return resp, nil
 	}
 }

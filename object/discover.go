@@ -169,13 +169,13 @@ func generated(t reflect.Type) (ok bool) {
 			ok = false
 		}
 	}()
-	msg, _ := reflect.Zero(t).Interface().(proto.Message)
+	msg, _ := reflect.TypeAssert[proto.Message](reflect.Zero(t))
 	return reflect.TypeOf(msg.ProtoReflect().New().Interface()) == t
 }
 
 func newMethodInfo(m reflect.Method) *MethodInfo {
 	info := &MethodInfo{Name: m.Name, request: m.Type.In(2), reply: m.Type.Out(0), invoke: bindDirect(m.Func)}
-	info.zeroReq, _ = reflect.Zero(info.request).Interface().(proto.Message)
-	info.zeroResp, _ = reflect.Zero(info.reply).Interface().(proto.Message)
+	info.zeroReq, _ = reflect.TypeAssert[proto.Message](reflect.Zero(info.request))
+	info.zeroResp, _ = reflect.TypeAssert[proto.Message](reflect.Zero(info.reply))
 	return info
 }

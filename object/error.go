@@ -118,7 +118,7 @@ func (e *Error) Is(target error) bool {
 	case context.Canceled:
 		return e.Code == CodeCanceled
 	}
-	t, ok := target.(*Error) //nolint:errorlint // Is compares with one target, not a chain
+	t, ok := target.(*Error)
 	if !ok || t == nil || t.Message != "" || t.Op != "" {
 		return false
 	}

@@ -95,7 +95,7 @@ func TestIsComparesOnlyWithSentinels(t *testing.T) {
 	if !errors.Is(err, err) {
 		t.Error("an error does not match itself")
 	}
-	if errors.Is(err, io.EOF) || errors.Is(object.ErrNotFound, err) {
+	if errors.Is(err, io.EOF) || object.ErrNotFound.Is(err) {
 		t.Error("an error matches what it is not")
 	}
 	if errors.Is(object.NewError(object.CodeNotFound, ""), object.ErrNotRegistered) {

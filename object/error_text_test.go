@@ -64,7 +64,7 @@ func TestFromError(t *testing.T) {
 		"foreign":            {io.EOF, object.CodeUnknown, "", "EOF", "EOF (unknown)"},
 		"context":            {context.DeadlineExceeded, object.CodeDeadlineExceeded, "", "context deadline exceeded", "context deadline exceeded (deadline_exceeded)"},
 		"wrapped":            {fmt.Errorf("join room: %w", app), object.CodeAborted, "", "join room: try later", "join room: try later (aborted)"},
-		"wrapped twice":      {fmt.Errorf("a: %w", fmt.Errorf("b: %w!", app)), object.CodeAborted, "", "a: b: try later!", "a: b: try later! (aborted)"},
+		"wrapped twice":      {fmt.Errorf("a: %w", fmt.Errorf("b: %w now", app)), object.CodeAborted, "", "a: b: try later now", "a: b: try later now (aborted)"},
 		"wrapped sentinel":   {fmt.Errorf("open room: %w", object.ErrNotFound), object.CodeNotFound, "", "open room", "open room (not_found)"},
 		"wrapped, with text": {fmt.Errorf("join: %w", refused), object.CodeFailedPrecondition, object.Deadlock, "join: T-x waits for T-x", "call T-x.M: join: T-x waits for T-x (failed_precondition, Deadlock)"},
 		"hidden in text":     {hiding{app}, object.CodeAborted, "", "something failed", "something failed (aborted)"},
@@ -120,7 +120,7 @@ func TestNilErrorPointer(t *testing.T) {
 			}
 		})
 	}
-	if errors.Is(object.ErrNotFound, none) {
+	if object.ErrNotFound.Is(none) {
 		t.Error("an error matches a nil target")
 	}
 	if got := none.At("call", "T-x", "M").WithExecuted(object.ExecutedYes); got.ID != "T-x" || got.Code != object.CodeUnknown {

@@ -58,7 +58,7 @@ func forMethods[V any](m map[string]V, v V, methods []string) map[string]V {
 		m = make(map[string]V)
 	}
 	if len(methods) == 0 {
-		methods = []string{""}
+		m[""] = v
 	}
 	for _, name := range methods {
 		if name == "" {

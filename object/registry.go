@@ -33,7 +33,7 @@ type Hooks struct{ Create, Activate, Deactivate, Connect, Disconnect, Deduplicat
 
 // New returns a new zero value of the type, not yet bound to a host.
 func (t *Type) New() Object {
-	obj, _ := reflect.New(t.goType.Elem()).Interface().(Object)
+	obj, _ := reflect.TypeAssert[Object](reflect.New(t.goType.Elem()))
 	return obj
 }
 
@@ -187,7 +187,7 @@ func bindable(goType reflect.Type) (ok bool) {
 			ok = false
 		}
 	}()
-	obj, _ := reflect.New(goType.Elem()).Interface().(Object)
+	obj, _ := reflect.TypeAssert[Object](reflect.New(goType.Elem()))
 	return obj.base() != nil
 }
 
