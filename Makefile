@@ -36,7 +36,7 @@ step = @printf '\n=== %s\n' '$(1)'
 
 .PHONY: help
 help: ## List the targets
-	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 ##@ Build
 
@@ -182,7 +182,7 @@ sizes: ## List hand-written Go files of more than 300 lines
 	@find . -name '*.go' -not -name '*.pb.go' -not -path './.git/*' -print0 \
 		| xargs -0 wc -l | awk '$$1 > 300 && $$2 != "total"' | sort -rn
 
-##@ Tools
+# Tools: built once per version.
 
 $(GOLANGCI_LINT):
 	$(call step,install golangci-lint $(GOLANGCI_LINT_VERSION))
