@@ -1,0 +1,244 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// activate runs the hooks of an activation for its first turn and turns the
+// admission into the turn's own.
+func (n *Node) activate(t *turn) error {
+	a := t.act
+	if err := n.bringUp(a, t.up, nil, false); err != nil {
+		n.abandon(a, err)
+		return at(err, t)
+	}
+	t.activates = false
+	a.becomeLive(&t.mode)
+	return nil
+}
+
+// becomeLive opens a new activation: for a turn of the given mode first, if there
+// is one, then for the waiters.
+func (a *activation) becomeLive(mode *object.Mode) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.phase, a.writer = live, false
+	if mode != nil {
+		a.take(*mode)
+	}
+	a.admitNext()
+}
+
+// bringUp makes the object and runs its hooks. Nobody else is in the activation.
+func (n *Node) bringUp(a *activation, up *turn, init proto.Message, create bool) *object.Error {
+	obj := a.typ.New()
+	object.Bind(obj, &host{n, a})
+	a.obj = obj
+	if create && a.typ.Hooks.Create {
+		creator, _ := obj.(object.Creator)
+		if err := n.runHook(a, up, onCreate, func(ctx context.Context) error { return creator.OnCreate(ctx, init) }); err != nil {
+			return err
+		}
+	}
+	if a.typ.Hooks.Activate {
+		activator, _ := obj.(object.Activator)
+		return n.runHook(a, up, onActivate, activator.OnActivate)
+	}
+	return nil
+}
+
+// abandon ends an activation whose hooks failed: the calls that waited for it fail
+// with its error, creations and deletions try again.
+func (n *Node) abandon(a *activation, failure *object.Error) {
+	n.retire(a, func(w *waiter) error {
+		if w.persists {
+			return n.carryOn(w)
+		}
+		return failure
+	})
+}
+
+// runHook runs a hook as a turn that excludes all others. Its context ends with the
+// type's call timeout or the node, not with the call that caused it. Its error says
+// that the call which caused it did not run.
+func (n *Node) runHook(a *activation, up *turn, h hook, f func(context.Context) error) (failure *object.Error) {
+	t := &turn{parent: n.killed, node: n, up: up, act: a, hook: h, id: a.id, flags: flags{inner: true}}
+	if up != nil {
+		t.depth = up.depth + 1
+	}
+	t.deadline = n.ownDeadline(t.parent, a.typ.CallTimeout)
+	returned := false
+	defer func() {
+		if !returned {
+			failure = n.crashed(t, recover())
+		}
+		t.finish()
+		if failure != nil {
+			failure = failure.WithExecuted(object.ExecutedNo)
+		}
+	}()
+	err := f(t)
+	returned = true
+	if err != nil {
+		return n.appError(t, err)
+	}
+	n.release(t)
+	return nil
+}
+
+// ending says why an activation ends.
+type ending struct {
+	reason     object.DeactivateReason
+	disconnect object.DisconnectReason // for a client object
+}
+
+// end runs the last hook of an activation that admits nobody any more, and takes
+// it out of memory.
+func (n *Node) end(a *activation, up *turn, why ending) {
+	var failure *object.Error
+	switch {
+	case a.obj == nil:
+	case a.pinned && a.typ.Hooks.Disconnect:
+		d, _ := a.obj.(object.Disconnector)
+		failure = n.runHook(a, up, onDisconnect, func(ctx context.Context) error { d.OnDisconnect(ctx, why.disconnect); return nil })
+	case a.typ.Hooks.Deactivate:
+		d, _ := a.obj.(object.Deactivator)
+		failure = n.runHook(a, up, onDeactivate, func(ctx context.Context) error { return d.OnDeactivate(ctx, why.reason) })
+	}
+	if failure != nil {
+		n.cfg.Logger.Error("hook at the end of an activation failed", "object", a.id, "reason", why.reason.String(), "error", failure.Error())
+	}
+	if !a.pinned {
+		n.retire(a, n.carryOn)
+		return
+	}
+	n.retire(a, func(*waiter) error { return clientGone("call", a.id, "") })
+	if why.reason == object.ReasonFailed {
+		n.cfg.ClientGone(a.id)
+	}
+}
+
+// retire takes an activation out of memory.
+func (n *Node) retire(a *activation, fate func(*waiter) error) {
+	x, gone := a.shard.retire(a, fate)
+	if gone {
+		n.count.Add(-1)
+	}
+	x.end()
+}
+
+// carryOn is the fate of waiters when an activation ends in the ordinary way: they
+// go on to the next one.
+func (n *Node) carryOn(w *waiter) error {
+	switch {
+	case w.bound:
+		return errEnded
+	case n.draining.Load() && !w.chained:
+		return &object.Error{Code: object.CodeUnavailable, Message: stopMessage}
+	}
+	return nil
+}
+
+// Create activates a new object with OnCreate and OnActivate; an empty id asks for
+// a generated one. An object that is active already is [object.ErrAlreadyExists].
+func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (string, error) {
+	id, ty, err := n.newID(typ, id)
+	if err != nil {
+		return "", err
+	}
+	if init != nil && !ty.Hooks.Create {
+		return "", object.Refuse(object.CodeInvalidArgument, "", "create", id, "", fmt.Sprintf("type %s has no OnCreate to take a %T", ty.Name, init))
+	}
+	if init != nil && !ty.Share {
+		init = proto.Clone(init)
+	}
+	t := &turn{parent: ctx, node: n, id: id, hook: onCreate}
+	if err := n.inherit(t, ty.CallTimeout); err != nil {
+		return "", err
+	}
+	w, err := n.place(t, n.shardOf(id).find(id), ty)
+	if err != nil {
+		return "", err
+	}
+	if w != nil {
+		if err := n.wait(t, w); err != nil {
+			return "", err
+		}
+	}
+	if !t.activates {
+		n.leave(t, false)
+		return "", object.Refuse(object.CodeAlreadyExists, "", "create", id, "", "the object exists")
+	}
+	if err := n.bringUp(t.act, t.up, init, true); err != nil {
+		n.abandon(t.act, err)
+		return "", err.At("create", id, "")
+	}
+	t.act.becomeLive(nil)
+	return id, nil
+}
+
+// Delete ends an object after the turns that came before: OnDeactivate, then it is
+// gone, with all that is kept of it. Deleting what is not there is no error.
+func (n *Node) Delete(ctx context.Context, id string) error {
+	typ, err := n.typeOf("delete", id)
+	if err != nil {
+		return err
+	}
+	if typ.Client {
+		return object.Refuse(object.CodeInvalidArgument, "", "delete", id, "", "a client object ends with its connection")
+	}
+	t := &turn{parent: ctx, node: n, id: id, hook: deletion, mode: alone}
+	if err := n.inherit(t, typ.CallTimeout); err != nil {
+		return err
+	}
+	return n.endInTurn(t, ending{reason: object.ReasonDeleted})
+}
+
+// endInTurn waits until the object's turn to end has come, and ends it.
+func (n *Node) endInTurn(t *turn, why ending) error {
+	for {
+		a := n.shardOf(t.id).find(t.id)
+		if a == nil {
+			return nil
+		}
+		w, ok, err := n.enter(t, a)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if w != nil {
+			if err := n.wait(t, w); err != nil {
+				return err
+			}
+		}
+		n.end(t.act, t.up, why) // a fresh activation has no object yet: no hook runs
+		return nil
+	}
+}
+
+// newID checks the type and the ID of an object to be created, making the ID up
+// where it is empty.
+func (n *Node) newID(typ, id string) (string, *object.Type, error) {
+	if id == "" {
+		id = typ + "-" + rand.Text()
+	}
+	ty, err := n.typeOf("create", id)
+	if err != nil {
+		return "", nil, err
+	}
+	switch {
+	case ty.Name != typ:
+		return "", nil, object.Refuse(object.CodeInvalidArgument, "", "create", id, "", fmt.Sprintf("the ID is not of type %q", typ))
+	case ty.Client:
+		return "", nil, object.Refuse(object.CodeInvalidArgument, "", "create", id, "", "client objects come with their connection")
+	}
+	return id, ty, nil
+}

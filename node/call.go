@@ -1,0 +1,256 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// decodeDepth limits the nesting of messages that arrive encoded.
+const decodeDepth = 200
+
+// Call runs a method of an object and returns its reply, which the caller owns. A
+// nil request is the method's empty message. The turn runs on the calling goroutine
+// unless the method is detached or the call one-way.
+func (n *Node) Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
+	t := &turn{parent: ctx, node: n, id: id, req: req}
+	if len(opts) == 0 {
+		return t.reply(n.serve(t, method))
+	}
+	s := object.Resolve(opts)
+	t.meta = s.Metadata
+	t.setKey(s.Key)
+	if s.Receiver != nil {
+		if err := n.checkReceiver(id, method, s.Receiver); err != nil {
+			return nil, err
+		}
+	}
+	if s.OneWay {
+		return nil, n.sendOneWay(t, method, s)
+	}
+	return t.reply(n.serve(t, method))
+}
+
+// Serve runs a call that arrived encoded; the reply is encoded within the turn.
+func (n *Node) Serve(ctx context.Context, req object.Request) (object.Reply, error) {
+	t := &turn{parent: ctx, node: n, id: req.ID, meta: req.Metadata, flags: flags{owned: true}}
+	t.extra().encode = true
+	t.setKey(req.Key)
+	_, m, err := n.resolve(t, req.Method)
+	if err != nil {
+		return object.Reply{}, err
+	}
+	if t.req, err = decode(m, req); err != nil {
+		return object.Reply{}, object.Refuse(object.CodeInvalidArgument, "", "call", req.ID, req.Method, err.Error())
+	}
+	if err := n.serve(t, req.Method); err != nil {
+		return object.Reply{}, err
+	}
+	return object.Reply{Message: m.ReplyName(), Body: t.extra().body}, nil
+}
+
+func decode(m *object.MethodInfo, req object.Request) (proto.Message, error) {
+	if req.Message != m.RequestName() && (req.Message != "" || len(req.Body) > 0) {
+		return nil, fmt.Errorf("the request is a %q, the method takes %s", req.Message, m.RequestName())
+	}
+	msg := m.NewRequest()
+	if err := (proto.UnmarshalOptions{RecursionLimit: decodeDepth}).Unmarshal(req.Body, msg); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", m.RequestName(), err)
+	}
+	return msg, nil
+}
+
+// serve runs a turn from its arrival to its effects.
+func (n *Node) serve(t *turn, method string) error {
+	w, err := n.arrive(t, method)
+	if err != nil {
+		return err
+	}
+	if t.method.Detached {
+		return n.serveDetached(t, w)
+	}
+	if err := n.begin(t, w); err != nil {
+		return err
+	}
+	return n.perform(t)
+}
+
+// perform runs an admitted turn and lets its effects leave.
+func (n *Node) perform(t *turn) error {
+	err := n.execute(t)
+	if err == nil {
+		n.release(t)
+	}
+	return err
+}
+
+// arrive checks a call and gives it its place: admitted (a nil waiter and t.act
+// set), or queued.
+func (n *Node) arrive(t *turn, method string) (*waiter, error) {
+	a, m, err := n.resolve(t, method)
+	if err != nil {
+		return nil, err
+	}
+	t.method, t.mode = m, m.Mode
+	if err := n.inherit(t, m.CallTimeout); err != nil {
+		return nil, err
+	}
+	if err := n.prepare(t, a.typ); err != nil {
+		return nil, err
+	}
+	return n.place(t, a.activation, a.typ)
+}
+
+// target is what an ID leads to: a type, and an activation if there is one.
+type target struct {
+	*activation
+	typ *object.Type
+}
+
+// resolve finds the object and the method of a call. It creates nothing.
+func (n *Node) resolve(t *turn, method string) (target, *object.MethodInfo, error) {
+	if a := n.shardOf(t.id).find(t.id); a != nil {
+		m, err := methodOf(a.typ, t.id, method)
+		return target{a, a.typ}, m, err
+	}
+	typ, err := n.typeOf("call", t.id)
+	if err != nil {
+		return target{}, nil, err
+	}
+	m, err := methodOf(typ, t.id, method)
+	return target{nil, typ}, m, err
+}
+
+func (n *Node) typeOf(op, id string) (*object.Type, error) {
+	name, _, err := object.ParseID(id)
+	if err != nil {
+		return nil, object.FromError(err)
+	}
+	typ := n.cfg.Registry.Lookup(name)
+	if typ == nil {
+		return nil, object.Refuse(object.CodeNotFound, object.NotRegistered, op, id, "", "no type "+name+" is registered")
+	}
+	return typ, nil
+}
+
+func methodOf(typ *object.Type, id, method string) (*object.MethodInfo, error) {
+	if m := typ.Method(method); m != nil {
+		return m, nil
+	}
+	msg := fmt.Sprintf("type %s has no method %q; it has %s", typ.Name, method, strings.Join(typ.MethodNames(), ", "))
+	if object.IsHookName(method) {
+		msg = method + " is a hook of the runtime, not a method"
+	}
+	return nil, object.Refuse(object.CodeUnimplemented, object.UnknownMethod, "call", id, "", msg)
+}
+
+// checkReceiver refuses a typed call whose method is of another type than the
+// object's, where this node knows the type.
+func (n *Node) checkReceiver(id, method string, receiver reflect.Type) error {
+	typ, err := n.typeOf("call", id)
+	if err != nil {
+		return err
+	}
+	if typ.GoType() != receiver {
+		return object.Refuse(object.CodeInvalidArgument, "", "call", id, method,
+			fmt.Sprintf("the method is of %s, the object is a %s", receiver, typ.GoType()))
+	}
+	return nil
+}
+
+// inherit takes over what flows along the call chain, and refuses a call that is
+// over before it began.
+func (n *Node) inherit(t *turn, timeout time.Duration) error {
+	t.up = n.callerTurn(t.parent)
+	if t.up != nil {
+		t.depth = t.up.depth + 1
+		t.meta = object.MergeMetadata(t.up.meta, t.meta)
+		if t.depth >= maxDepth {
+			return t.refuse(object.CodeFailedPrecondition, "", fmt.Sprintf("the call chain is longer than %d calls", maxDepth))
+		}
+	}
+	if err := t.parent.Err(); err != nil {
+		return n.refuseExpired(t, err, "before it began")
+	}
+	if n.draining.Load() && !t.chained() {
+		return t.refuse(object.CodeUnavailable, "", stopMessage)
+	}
+	t.deadline = n.ownDeadline(t.parent, timeout)
+	return nil
+}
+
+// ownDeadline is the deadline of a call whose context has none; zero for none.
+func (n *Node) ownDeadline(ctx context.Context, timeout time.Duration) time.Duration {
+	if timeout == 0 {
+		timeout = n.cfg.CallTimeout
+	}
+	if timeout < 0 {
+		return 0
+	}
+	if _, ok := ctx.Deadline(); ok {
+		return 0
+	}
+	return n.elapsed() + timeout
+}
+
+// prepare checks the request and takes a copy that belongs to the object.
+func (n *Node) prepare(t *turn, typ *object.Type) error {
+	m := t.method
+	switch {
+	case t.req == nil:
+		t.req = m.NewRequest()
+	case !m.Accepts(t.req):
+		return t.refuse(object.CodeInvalidArgument, "", fmt.Sprintf("the request is a %T, the method takes %s", t.req, m.RequestName()))
+	case !t.req.ProtoReflect().IsValid(): // a typed nil
+		t.req = m.NewRequest()
+	case t.owned || typ.Share: // nobody else has it, or nobody changes it
+	default:
+		t.req = proto.Clone(t.req)
+	}
+	return nil
+}
+
+// place finds the call's place at its object, looking again where the activation
+// ended meanwhile.
+func (n *Node) place(t *turn, a *activation, typ *object.Type) (*waiter, error) {
+	for {
+		if a == nil {
+			var err error
+			if a, err = n.put(t.id, typ); err != nil {
+				return nil, err
+			}
+		}
+		w, ok, err := n.enter(t, a)
+		if ok || err != nil {
+			return w, err
+		}
+		a = n.shardOf(t.id).find(t.id)
+	}
+}
+
+// put returns the activation of id, with a fresh one in its place if there is none.
+// Client objects come with their connection and never by a call.
+func (n *Node) put(id string, typ *object.Type) (*activation, error) {
+	if typ.Client {
+		return nil, clientGone("call", id, "")
+	}
+	now := n.coarse.Load()
+	s := n.shardOf(id)
+	a, added := s.add(&activation{id: strings.Clone(id), typ: typ, shard: s, used: now}, now+int64(n.idleTimeout(typ)))
+	if a == nil {
+		if n.draining.Load() {
+			return nil, stopping("call", id, "")
+		}
+		return nil, object.Refuse(object.CodeUnavailable, "", "call", id, "", "this node does not own the object's shard")
+	}
+	if added {
+		n.count.Add(1)
+	}
+	return a, nil
+}

@@ -1,0 +1,72 @@
+package node
+
+import (
+	"context"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// AttachClient makes the object of a client that has connected to this node and
+// runs its OnConnect; a failure of that hook refuses the client and leaves nothing
+// behind. The object is never idle and ends with DetachClient.
+func (n *Node) AttachClient(ctx context.Context, id string) error {
+	typ, err := n.typeOf("connect", id)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !typ.Client:
+		return object.Refuse(object.CodeInvalidArgument, "", "connect", id, "", "type "+typ.Name+" is not a client type")
+	case n.draining.Load():
+		return stopping("connect", id, "")
+	case ctx.Err() != nil:
+		return object.Refuse(object.CodeOf(ctx.Err()), "", "connect", id, "", "the client is gone already")
+	}
+	s := n.shardOf(id)
+	a, added := s.add(&activation{id: id, typ: typ, shard: s, pinned: true, phase: activating, writer: true}, int64(never))
+	switch {
+	case a == nil:
+		return stopping("connect", id, "")
+	case !added:
+		return object.Refuse(object.CodeAlreadyExists, "", "connect", id, "", "a client has this object")
+	}
+	n.count.Add(1)
+	if failure := n.connect(a); failure != nil {
+		n.abandon(a, failure)
+		return failure.At("connect", id, "")
+	}
+	a.becomeLive(nil)
+	return nil
+}
+
+func (n *Node) connect(a *activation) *object.Error {
+	obj := a.typ.New()
+	object.Bind(obj, &host{n, a})
+	a.obj = obj
+	if !a.typ.Hooks.Connect {
+		return nil
+	}
+	c, _ := obj.(object.Connector)
+	return n.runHook(a, nil, onConnect, c.OnConnect)
+}
+
+// DetachClient ends a client's object after the turns that came before, with
+// OnDisconnect. It returns when the object is gone, or with ctx's error; the object
+// ends all the same.
+func (n *Node) DetachClient(ctx context.Context, id string, reason object.DisconnectReason) error {
+	done := make(chan error, 1)
+	n.tasks.run(func() {
+		t := &turn{parent: n.killed, node: n, id: id, hook: onDisconnect, mode: alone, flags: flags{inner: true}}
+		done <- n.endInTurn(t, ending{disconnect: reason})
+	})
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return object.Refuse(object.CodeOf(ctx.Err()), "", "disconnect", id, "", "the client's object still runs a turn")
+	}
+}
+
+func clientGone(op, id, method string) *object.Error {
+	return object.Refuse(object.CodeNotFound, "", op, id, method, "the client is not connected")
+}

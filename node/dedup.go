@@ -1,0 +1,152 @@
+package node
+
+import (
+	"crypto/sha256"
+	"errors"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// maxOutcomes is how many keyed calls an activation remembers; the oldest is
+// forgotten first.
+const maxOutcomes = 1024
+
+// outcomes is what an activation remembers of its keyed calls. It lives as long as
+// the activation. It is guarded by the activation's mutex.
+type outcomes struct {
+	byKey map[string]*outcome
+	order []string // oldest first
+}
+
+// outcome is one keyed call. reply and err are written before done is closed.
+type outcome struct {
+	digest [sha256.Size]byte
+	done   chan struct{}
+	kept   bool // false after done: the call did not come to an outcome
+	reply  proto.Message
+	err    *object.Error
+}
+
+// invokeOnce runs a keyed call, or answers it with the outcome of the first call
+// that had its key.
+func (n *Node) invokeOnce(t *turn, key string) error {
+	if d, ok := t.act.obj.(object.Deduplicator); ok {
+		return n.invokeRemembered(t, d, key)
+	}
+	digest, err := digestOf(t)
+	if err != nil {
+		return err
+	}
+	for {
+		o, first := n.claim(t, key, digest)
+		if first {
+			return n.invokeFirst(t, key, o)
+		}
+		select {
+		case <-o.done:
+		case <-t.Done():
+			return t.refuse(object.CodeOf(t.Err()), "", "the call was not run: it ended while another call with its key ran")
+		}
+		if !o.kept {
+			continue
+		}
+		if o.digest != digest {
+			return t.refuse(object.CodeFailedPrecondition, object.KeyReused, "the idempotency key was used for another request")
+		}
+		if o.err != nil {
+			return o.err
+		}
+		return n.answer(t, o.reply)
+	}
+}
+
+// invokeRemembered leaves the record to the object.
+func (n *Node) invokeRemembered(t *turn, d object.Deduplicator, key string) error {
+	if reply, ok := d.Lookup(t, key); ok {
+		return n.answer(t, reply)
+	}
+	out, err := t.method.Invoke(t, t.act.obj, t.req)
+	if err != nil {
+		return n.appError(t, err)
+	}
+	d.Remember(t, key, out)
+	return n.answer(t, out)
+}
+
+func digestOf(t *turn) ([sha256.Size]byte, error) {
+	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(t.req)
+	if err != nil {
+		return [sha256.Size]byte{}, t.refuse(object.CodeInvalidArgument, "", "encode the request: "+err.Error())
+	}
+	return sha256.Sum256(append([]byte(t.method.Name+"\x00"), body...)), nil
+}
+
+// claim returns the outcome of the turn's key, and whether this turn is to make it.
+func (n *Node) claim(t *turn, key string, digest [sha256.Size]byte) (o *outcome, first bool) {
+	a := t.act
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	x := n.extrasLocked(a)
+	if x.seen == nil {
+		x.seen = &outcomes{byKey: make(map[string]*outcome)}
+	}
+	if o := x.seen.byKey[key]; o != nil {
+		return o, false
+	}
+	o = &outcome{digest: digest, done: make(chan struct{})}
+	x.seen.byKey[key] = o
+	x.seen.order = append(x.seen.order, key)
+	if len(x.seen.order) > maxOutcomes {
+		delete(x.seen.byKey, x.seen.order[0])
+		x.seen.order = x.seen.order[1:]
+	}
+	return o, true
+}
+
+// invokeFirst runs the call and keeps its outcome: a reply or an application error.
+// A call that did not come to one, by a panic or the end of its context, is
+// forgotten, so that it can be tried again.
+func (n *Node) invokeFirst(t *turn, key string, o *outcome) error {
+	defer func() {
+		if !o.kept {
+			n.forget(t, key, o)
+		}
+		close(o.done)
+	}()
+	out, err := t.method.Invoke(t, t.act.obj, t.req)
+	if err != nil {
+		failure := n.appError(t, err)
+		var known *object.Error
+		if errors.As(error(failure), &known) && object.Executed(known) == object.ExecutedYes {
+			o.err, o.kept = known, true
+		}
+		return failure
+	}
+	if err := n.answer(t, out); err != nil {
+		return err
+	}
+	if !t.act.typ.Share {
+		out = proto.Clone(out)
+	}
+	o.reply, o.kept = out, true
+	return nil
+}
+
+func (n *Node) forget(t *turn, key string, o *outcome) {
+	a := t.act
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	x := n.extrasLocked(a)
+	if x == nil || x.seen == nil || x.seen.byKey[key] != o {
+		return
+	}
+	delete(x.seen.byKey, key)
+	for i, k := range x.seen.order {
+		if k == key {
+			x.seen.order = append(x.seen.order[:i], x.seen.order[i+1:]...)
+			break
+		}
+	}
+}

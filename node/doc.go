@@ -1,0 +1,31 @@
+// Package node holds the live objects of one process: it activates them, runs
+// their turns and lets them go when they are idle. It knows no socket, no
+// coordination store and no database.
+//
+// # A call
+//
+// An ID is hashed to one of the node's shards; the shard's map finds the
+// activation, or a fresh one is put there. The activation admits the call at once
+// where its mode allows, else the call waits in a queue that keeps arrival order.
+// The caller's own goroutine runs the turn. Whoever finishes a turn admits the next
+// waiters and wakes them. An idle object owns no goroutine, timer or channel.
+//
+// # What an activation promises
+//
+//   - Concurrent first calls activate once: the first runs OnActivate on its own
+//     goroutine while the others wait behind it.
+//   - Sequential turns run alone, read-only turns together, both in arrival order,
+//     so neither starves. Concurrent turns run beside everything.
+//   - Ending an activation (idle, deleted, stopping, failed) is a turn that runs
+//     alone. Calls that still wait go, in order, to the next activation.
+//   - A call whose chain already holds the object never waits for itself: it is
+//     admitted where the rules allow, else refused as a deadlock.
+//
+// # Locks and goroutines
+//
+// A shard's mutex guards its map; an activation's mutex guards its admission state
+// and queue. A shard's is taken before an activation's, and neither is held while
+// user code runs. Goroutines are started only for detached and one-way calls, fired
+// timers and hooks at the end of activations; the node counts them and [Node.Stop]
+// waits for them. [Node.Run] is the sweep for idle objects.
+package node

@@ -1,0 +1,135 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// relation is what a call's chain has to do with the object it calls.
+type relation uint8
+
+const (
+	unrelated relation = iota // the chain does not run there
+	beside                    // only concurrent turns of the chain run there: queue, but not behind the end they hold up
+	through                   // the chain's turn lets this one run beside it: do not queue
+	within                    // re-entrant: run inside the chain's turn
+	against                   // it would wait for itself
+)
+
+// relate looks for the target among the turns of the call's chain. A turn that has
+// ended, whose context outlived it, holds nothing.
+func (t *turn) relate(a *activation) (relation, *turn) {
+	rel, holder := unrelated, (*turn)(nil)
+	for f := t.up; f != nil; f = f.up {
+		if f.act != a || f.ended.Load() {
+			continue
+		}
+		if f.mode == object.Concurrent && t.mode != alone {
+			if rel == unrelated {
+				rel, holder = beside, f
+			}
+			continue
+		}
+		return t.relateTo(f), f
+	}
+	return rel, holder
+}
+
+// relateTo says how a call gets past one turn of its own chain that holds the target.
+func (t *turn) relateTo(f *turn) relation {
+	switch {
+	case f.method == nil || t.mode == alone || t.method == nil:
+		return against // hooks and the object's end admit nobody
+	case t.mode == object.Concurrent, t.mode == object.ReadOnly && f.mode == object.ReadOnly:
+		return through
+	case f.act.typ.Reentrant && f.mode == object.Sequential:
+		return within
+	}
+	return against
+}
+
+// enter asks the activation to admit the turn: ok with a nil waiter to run now, ok
+// with a waiter to wait for it, not ok to look again.
+func (n *Node) enter(t *turn, a *activation) (w *waiter, ok bool, err error) {
+	rel, holder := unrelated, (*turn)(nil)
+	if t.up != nil {
+		rel, holder = t.relate(a)
+	}
+	switch rel {
+	case against:
+		return nil, false, t.deadlock(holder)
+	case within:
+		return nil, true, n.enterWithin(t, holder)
+	case unrelated, beside, through:
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if rel == through {
+		a.take(t.mode)
+		t.act = a
+		return nil, true, nil
+	}
+	switch a.ask(t.mode, a.mustQueueBehind(t.mode, rel == beside)) {
+	case admitted:
+		t.act = a
+		return nil, true, nil
+	case activator:
+		t.act, t.activates = a, true
+		return nil, true, nil
+	case gone:
+		return nil, false, nil
+	case mustWait:
+	}
+	w, err = n.queue(t, a, rel == beside)
+	return w, err == nil, err
+}
+
+// queue lets the turn wait. The activation's lock is held.
+func (n *Node) queue(t *turn, a *activation, privileged bool) (*waiter, error) {
+	if privileged && a.phase == closing {
+		return nil, t.refuse(object.CodeUnavailable, "", "the object is ending and waits for a turn of this call chain")
+	}
+	if limit := a.typ.MailboxLimit; limit > 0 && int(a.queue.calls) >= limit && t.mode != alone {
+		return nil, t.refuse(object.CodeResourceExhausted, object.Overloaded,
+			fmt.Sprintf("%d calls wait for the object already, its mailbox limit", limit))
+	}
+	w := n.newWaiter(t, a)
+	if privileged {
+		a.queue.pushPrivileged(w)
+	} else {
+		a.queue.push(w)
+	}
+	return w, nil
+}
+
+// enterWithin admits a re-entrant turn: it runs inside the holder's, one at a time.
+func (n *Node) enterWithin(t, holder *turn) error {
+	select {
+	case holder.extra().inside <- struct{}{}:
+		t.act, t.nested = holder.act, true
+		t.extra().within = holder
+		return nil
+	case <-t.Done():
+		return n.refuseExpired(t, t.Err(), "while another call of its chain was inside the object")
+	}
+}
+
+// leaveWithin lets the next re-entrant turn in.
+func (t *turn) leaveWithin() { <-t.extra().within.extra().inside }
+
+// deadlock is the error of a call that would wait for itself. It names the cycle.
+func (t *turn) deadlock(holder *turn) error {
+	path := []string{t.name()}
+	for f := t.up; f != nil; f = f.up {
+		path = append(path, f.name())
+		if f == holder {
+			break
+		}
+	}
+	slices.Reverse(path)
+	return t.refuse(object.CodeFailedPrecondition, object.Deadlock,
+		"the call would wait for itself: "+strings.Join(path, " → "))
+}

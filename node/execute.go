@@ -1,0 +1,108 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// execute runs the method of an admitted turn and gives its admission back, however
+// the method ends.
+func (n *Node) execute(t *turn) (err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			err = n.crashed(t, recover())
+		}
+		t.finish()
+		if t.nested {
+			t.leaveWithin()
+		}
+		n.leave(t, !returned)
+	}()
+	if key := t.IdempotencyKey(); key == "" {
+		err = n.invoke(t)
+	} else {
+		err = n.invokeOnce(t, key)
+	}
+	returned = true
+	return err
+}
+
+// invoke calls the method and isolates its reply while the object cannot change.
+func (n *Node) invoke(t *turn) error {
+	out, err := t.method.Invoke(t, t.act.obj, t.req)
+	if err != nil {
+		return n.appError(t, err)
+	}
+	return n.answer(t, out)
+}
+
+// answer makes out the turn's reply, apart from the object's memory.
+func (n *Node) answer(t *turn, out proto.Message) error {
+	if r := t.rare.Load(); r != nil && r.encode {
+		body, err := proto.Marshal(out)
+		if err != nil {
+			return &object.Error{Code: object.CodeInternal, Op: "call", ID: t.id, Method: t.method.Name, Message: "encode the reply: " + err.Error()}
+		}
+		r.body = body
+		return nil
+	}
+	if !t.act.typ.Share {
+		out = proto.Clone(out)
+	}
+	t.out = out
+	return nil
+}
+
+// appError is what the caller gets for an error that the method returned. A method
+// that gave up because its context ended may have done part of its work.
+func (n *Node) appError(t *turn, err error) *object.Error {
+	e := n.cfg.AppError(err).At("call", t.id, t.method.Name)
+	if t.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return e.WithExecuted(object.ExecutedUnknown)
+	}
+	return e.WithExecuted(object.ExecutedYes)
+}
+
+// crashed is the error of a turn that panicked, or whose goroutine exited.
+func (n *Node) crashed(t *turn, reason any) *object.Error {
+	n.cfg.Logger.Error("turn panicked", "object", t.id, "turn", t.name(), "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
+	what := t.what() + " panicked"
+	if reason == nil {
+		what = "the goroutine of " + t.what() + " exited"
+	}
+	e := t.refuse(object.CodeInternal, "", what+"; see the server's log")
+	return e.WithExecuted(object.ExecutedYes)
+}
+
+// leave gives a turn's admission back and admits the next. After a panic the
+// activation ends as soon as no turn runs on it.
+func (n *Node) leave(t *turn, failed bool) {
+	a := t.act
+	a.mu.Lock()
+	if !t.nested {
+		a.release(t.mode)
+	}
+	if !t.bound {
+		a.used = n.coarse.Load()
+	}
+	if failed && a.phase == live {
+		a.phase, a.failing = closing, true
+	}
+	last := a.failing && a.quiet()
+	if last {
+		a.writer = true
+	} else if a.queue.head != nil {
+		a.admitNext()
+	}
+	a.mu.Unlock()
+	if last {
+		n.end(a, nil, ending{reason: object.ReasonFailed, disconnect: object.DisconnectKicked})
+	}
+}

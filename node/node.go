@@ -1,0 +1,171 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xiaonanln/goverse/internal/shard"
+	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/util/clock"
+)
+
+// maxDepth is the longest call chain, in calls.
+const maxDepth = 32
+
+// Config is what a node is made of. Registry, Clock, Logger and Runtime are
+// required; the rest has defaults.
+type Config struct {
+	Registry *object.Registry
+	Clock    clock.Clock
+	Logger   *slog.Logger
+	// Runtime is what running methods find in their context.
+	Runtime object.Runtime
+	// Fence raises the object store's fence for a shard. It is called before the
+	// shard is opened, so that no earlier owner can write any more. Nil: nothing is
+	// durable.
+	Fence func(ctx context.Context, shard uint32, epoch uint64) error
+	// Shards is the number of shards of the cluster. Default [shard.DefaultCount].
+	Shards int
+	// IdleTimeout is for types that set none. Default [object.DefaultIdleTimeout];
+	// negative: never.
+	IdleTimeout time.Duration
+	// CallTimeout is for methods that set none. Default [object.DefaultCallTimeout];
+	// negative: none.
+	CallTimeout time.Duration
+	// AppError turns what a method returned into an error with a code. Default
+	// [object.FromError].
+	AppError func(error) *object.Error
+	// ClientGone is told when a client object ended without being detached: its turn
+	// panicked. It must not block. Default: nothing.
+	ClientGone func(id string)
+}
+
+// Node holds the live objects of one process. All methods are safe for concurrent use.
+type Node struct {
+	cfg      Config
+	base     time.Time     // the wall clock at the start
+	baseMono time.Duration // the monotonic clock at the same moment
+	shards   []shardState
+	waiters  *sync.Pool
+	quantum  time.Duration // how often the sweep looks
+	coarse   atomic.Int64  // elapsed time at the last sweep, in ns
+	count    atomic.Int64  // activations
+
+	draining atomic.Bool
+	killed   context.Context //nolint:containedctx // the end of all turns, not a caller's context
+	kill     context.CancelCauseFunc
+	tasks    tasks
+	hooks    chan struct{} // slots for the hooks of ending activations
+}
+
+// New returns a node that owns no shard yet. It starts nothing.
+func New(cfg Config) *Node {
+	if cfg.Shards == 0 {
+		cfg.Shards = shard.DefaultCount
+	}
+	if cfg.IdleTimeout == 0 {
+		cfg.IdleTimeout = object.DefaultIdleTimeout
+	}
+	if cfg.CallTimeout == 0 {
+		cfg.CallTimeout = object.DefaultCallTimeout
+	}
+	if cfg.AppError == nil {
+		cfg.AppError = object.FromError
+	}
+	if cfg.ClientGone == nil {
+		cfg.ClientGone = func(string) {}
+	}
+	n := &Node{
+		cfg: cfg, base: cfg.Clock.Now(), baseMono: cfg.Clock.Monotonic(),
+		shards: make([]shardState, cfg.Shards), waiters: newWaiterPool(),
+		hooks: make(chan struct{}, 64),
+	}
+	n.quantum = n.sweepEvery()
+	n.killed, n.kill = context.WithCancelCause(context.Background()) //nolint:forbidigo // the node's own end, no caller's
+	return n
+}
+
+// elapsed is the time since the node was made.
+func (n *Node) elapsed() time.Duration { return n.cfg.Clock.Monotonic() - n.baseMono }
+
+// Activations returns how many objects are in memory.
+func (n *Node) Activations() int { return int(n.count.Load()) }
+
+// ShardOf returns the shard of an object.
+func (n *Node) ShardOf(id string) uint32 { return shard.Of(id, len(n.shards)) }
+
+// OpenShard makes the node own a shard under the given epoch, which must be greater
+// than zero and grow with every owner. The store's fence is raised first.
+func (n *Node) OpenShard(ctx context.Context, s uint32, epoch uint64) error {
+	if int(s) >= len(n.shards) || epoch == 0 {
+		return fmt.Errorf("open shard %d at epoch %d: %w", s, epoch, object.ErrInvalidArgument)
+	}
+	if n.cfg.Fence != nil {
+		if err := n.cfg.Fence(ctx, s, epoch); err != nil {
+			return fmt.Errorf("fence shard %d at epoch %d: %w", s, epoch, err)
+		}
+	}
+	n.shards[s].word.Store(epoch)
+	return nil
+}
+
+// Epoch returns the epoch under which the node owns a shard; zero where it does not.
+func (n *Node) Epoch(s uint32) uint64 { return n.shards[s].word.Load() }
+
+func (n *Node) shardOf(id string) *shardState { return &n.shards[n.ShardOf(id)] }
+
+// tasks counts the goroutines that the node started.
+type tasks struct {
+	mu   sync.Mutex
+	n    int           // guarded by mu
+	idle chan struct{} // guarded by mu: closed when n comes to zero; nil when nobody waits
+}
+
+// run starts f on a goroutine of its own.
+func (t *tasks) run(f func()) {
+	t.begin()
+	go func() {
+		defer t.end()
+		f()
+	}()
+}
+
+func (t *tasks) begin() {
+	t.mu.Lock()
+	t.n++
+	t.mu.Unlock()
+}
+
+func (t *tasks) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.n--
+	if t.n == 0 && t.idle != nil {
+		close(t.idle)
+		t.idle = nil
+	}
+}
+
+// wait returns when no task runs, or with ctx's error.
+func (t *tasks) wait(ctx context.Context) error {
+	t.mu.Lock()
+	if t.n == 0 {
+		t.mu.Unlock()
+		return nil
+	}
+	if t.idle == nil {
+		t.idle = make(chan struct{})
+	}
+	idle := t.idle
+	t.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,119 @@
+package node
+
+import (
+	"context"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// sendOneWay accepts a call nobody waits for. Within a turn it leaves when the turn
+// has ended well; otherwise it takes its place at the object at once, so that one
+// caller's calls keep their order.
+func (n *Node) sendOneWay(t *turn, method string, s object.CallSettings) error {
+	if up := n.callerTurn(t.parent); up != nil && !up.ended.Load() {
+		return n.enlist(t, up, method, s)
+	}
+	if err := t.parent.Err(); err != nil {
+		return object.Refuse(object.CodeOf(err), "", "call", t.id, method, "the call was not sent: its context had ended")
+	}
+	t.parent = n.killed
+	return n.dispatch(t, method)
+}
+
+// enlist checks a one-way call of a running turn and keeps it among its effects.
+func (n *Node) enlist(t, up *turn, method string, s object.CallSettings) error {
+	a, m, err := n.resolve(t, method)
+	if err != nil {
+		return err
+	}
+	t.method = m
+	if err := n.prepare(t, a.typ); err != nil {
+		return err
+	}
+	x := up.extra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.effects = append(x.effects, effect{id: t.id, method: method, req: t.req, key: s.Key, meta: object.MergeMetadata(up.meta, s.Metadata)})
+	return nil
+}
+
+// release sends the effects of a turn that ended well.
+func (n *Node) release(t *turn) {
+	r := t.rare.Load()
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	effects := r.effects
+	r.mu.Unlock()
+	for _, e := range effects {
+		sent := &turn{parent: n.killed, node: n, id: e.id, req: e.req, meta: e.meta, flags: flags{owned: true, inner: true}}
+		sent.setKey(e.key)
+		if err := n.dispatch(sent, e.method); err != nil {
+			n.cfg.Logger.Warn("one-way call failed", "from", t.name(), "object", e.id, "method", e.method, "error", err.Error())
+		}
+	}
+}
+
+// dispatch gives the turn its place at the object and runs it on a goroutine of its
+// own.
+func (n *Node) dispatch(t *turn, method string) error {
+	w, err := n.arrive(t, method)
+	if err != nil {
+		return err
+	}
+	n.tasks.run(func() {
+		err := n.begin(t, w)
+		if err == nil {
+			err = n.perform(t)
+		}
+		if err != nil {
+			n.cfg.Logger.Warn("one-way call failed", "object", t.id, "method", method, "error", err.Error())
+		}
+	})
+	return nil
+}
+
+// serveDetached runs a turn on a goroutine of its own, so that the call can return
+// at its deadline whatever the method does.
+func (n *Node) serveDetached(t *turn, w *waiter) error {
+	done, claimed := make(chan error, 1), &t.extra().claimed
+	n.tasks.run(func() {
+		if err := n.begin(t, w); err != nil {
+			done <- err
+			return
+		}
+		if !claimed.CompareAndSwap(false, true) { // the caller has left already
+			n.leave(t, false)
+			return
+		}
+		done <- n.perform(t)
+	})
+	expired, stop := n.expiry(t)
+	defer stop()
+	select {
+	case err := <-done:
+		return err
+	case <-expired.Done():
+	}
+	if claimed.CompareAndSwap(false, true) {
+		return n.refuseExpired(t, context.Cause(expired), "while it waited for the object")
+	}
+	e := t.refuse(object.CodeOf(context.Cause(expired)), "", "the call was left while the method ran")
+	if e.Code == object.CodeUnknown {
+		e.Code = object.CodeUnavailable
+	}
+	return e.WithExecuted(object.ExecutedUnknown)
+}
+
+// expiry is a context that ends when a call must return: with its caller, its own
+// deadline or the node.
+func (n *Node) expiry(t *turn) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(t.parent)
+	unlink := context.AfterFunc(n.killed, func() { cancel(context.Cause(n.killed)) })
+	if t.deadline == 0 {
+		return ctx, func() { unlink(); cancel(nil) }
+	}
+	timed, release := context.WithDeadline(ctx, n.base.Add(t.deadline))
+	return timed, func() { unlink(); release(); cancel(nil) }
+}

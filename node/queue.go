@@ -1,0 +1,104 @@
+package node
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// waiter is one turn that waits for an activation. All fields but at and ready are
+// guarded by the mutex of the activation it waits for.
+type waiter struct {
+	prev, next *waiter
+	at         atomic.Pointer[activation] // moves when its activation ends; reread under the lock
+	ready      chan struct{}              // capacity 1; one send per wait
+	timer      *time.Timer                // reused for the call's own deadline
+
+	mode      object.Mode
+	chained   bool // its chain runs on this node: let it finish while the node drains
+	bound     bool // a timer's call: ends with the activation
+	persists  bool // create and delete: not concerned by another's failed activation
+	granted   bool
+	activator bool  // granted: run the activation first
+	err       error // granted: refused with this error instead
+}
+
+// newWaiterPool returns a pool of waiters; a pooled one is clean but for its
+// channel and stopped timer.
+func newWaiterPool() *sync.Pool {
+	return &sync.Pool{New: func() any { return &waiter{ready: make(chan struct{}, 1)} }}
+}
+
+// grant wakes the waiter: to run where err is nil, else to fail.
+func (w *waiter) grant(err error) {
+	w.granted, w.err = true, err
+	w.ready <- struct{}{}
+}
+
+// queue is a list of waiters in arrival order.
+type queue struct {
+	head, tail *waiter
+	calls      int32 // waiters that count against the mailbox limit
+	barriers   int32 // waiters that end the activation
+	free       int32 // those of calls that are concurrent
+}
+
+func (q *queue) len() int { return int(q.calls + q.barriers) }
+
+// barrierIsNext reports whether the first waiter ends the activation.
+func (q *queue) barrierIsNext() bool { return q.head != nil && q.head.mode == alone }
+
+func (q *queue) count(w *waiter, by int32) {
+	if w.mode == alone {
+		q.barriers += by
+		return
+	}
+	q.calls += by
+	if w.mode == object.Concurrent {
+		q.free += by
+	}
+}
+
+func (q *queue) push(w *waiter) { q.insertBefore(nil, w) }
+
+// pushPrivileged queues w before the first barrier.
+func (q *queue) pushPrivileged(w *waiter) {
+	at := q.head
+	for at != nil && at.mode != alone {
+		at = at.next
+	}
+	q.insertBefore(at, w)
+}
+
+// insertBefore puts w before at, or last where at is nil.
+func (q *queue) insertBefore(at, w *waiter) {
+	w.next = at
+	if at == nil {
+		w.prev, q.tail = q.tail, w
+	} else {
+		w.prev, at.prev = at.prev, w
+	}
+	if w.prev == nil {
+		q.head = w
+	} else {
+		w.prev.next = w
+	}
+	q.count(w, 1)
+}
+
+func (q *queue) remove(w *waiter) {
+	if w.prev == nil {
+		q.head = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		q.tail = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.prev, w.next = nil, nil
+	q.count(w, -1)
+}

@@ -1,0 +1,94 @@
+package node
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// shardState is a set of objects that are owned, and later moved, together.
+type shardState struct {
+	// word is the shard's state: zero while the node does not own it, else the
+	// epoch under which it does.
+	word atomic.Uint64
+
+	mu   sync.Mutex
+	live map[string]*activation // guarded by mu; nil until the first activation
+	due  int64                  // guarded by mu: nothing here is idle before this time, in ns
+}
+
+// find returns the activation of id; nil without one.
+func (s *shardState) find(id string) *activation {
+	s.mu.Lock()
+	a := s.live[id]
+	s.mu.Unlock()
+	return a
+}
+
+// add puts a into the shard and returns it, or returns the activation that is there
+// already; nil where the node no longer owns the shard. a is idle at idleAt.
+func (s *shardState) add(a *activation, idleAt int64) (there *activation, added bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.word.Load() == 0 {
+		return nil, false
+	}
+	if there = s.live[a.id]; there != nil {
+		return there, false
+	}
+	if s.live == nil {
+		s.live = make(map[string]*activation)
+	}
+	s.live[a.id] = a
+	if len(s.live) == 1 || idleAt < s.due {
+		s.due = idleAt
+	}
+	return a, true
+}
+
+// snapshot returns the activations of this moment.
+func (s *shardState) snapshot() []*activation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*activation, 0, len(s.live))
+	for _, a := range s.live {
+		out = append(out, a)
+	}
+	return out
+}
+
+// retire ends a: its waiters are refused with what fate says, or go on, in order,
+// to a fresh activation in its place where fate says nil. It returns the extras
+// that must end with a, and whether nothing came in its place.
+func (s *shardState) retire(a *activation, fate func(*waiter) error) (x *extras, gone bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.phase = dead
+	var heir *activation
+	for w := a.queue.head; w != nil; w = a.queue.head {
+		a.queue.remove(w)
+		if err := fate(w); err != nil {
+			w.grant(err)
+			continue
+		}
+		if heir == nil {
+			heir = &activation{id: a.id, typ: a.typ, shard: s, used: a.used}
+			heir.mu.Lock()
+			defer heir.mu.Unlock()
+		}
+		heir.queue.push(w)
+		w.at.Store(heir)
+	}
+	if heir == nil {
+		delete(s.live, a.id)
+		if len(s.live) == 0 {
+			s.live = nil // a map does not shrink
+		}
+	} else {
+		s.live[a.id] = heir
+		heir.admitNext()
+	}
+	x, a.extras = a.extras, nil
+	return x, heir == nil
+}

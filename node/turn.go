@@ -1,0 +1,169 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// turn is one call as a unit: what came in, the activation it runs on, and what
+// goes out. It is also the context of the running method and a link of the call
+// chain, so a call costs one allocation of the runtime. What few turns need is in
+// rare: the size of this struct is what a call costs.
+type turn struct {
+	parent context.Context // the caller's
+	node   *Node
+	up     *turn // the turn that makes this call; nil from outside
+	act    *activation
+
+	method *object.MethodInfo // nil for a hook
+	id     string
+	req    proto.Message
+	out    proto.Message // the reply, isolated
+	meta   map[string]string
+
+	deadline time.Duration // of its own, on the node's clock; 0: the parent's, if any
+	life     atomic.Pointer[lifetime]
+	rare     atomic.Pointer[rare]
+
+	ended atomic.Bool
+	depth uint8
+	mode  object.Mode
+	hook  hook // which one, where method is nil
+	flags
+}
+
+// flags are the yes-or-no properties of a turn.
+type flags struct {
+	owned     bool // the request belongs to the object already
+	inner     bool // part of work that began before the node drained
+	bound     bool // a timer's call: ends with its activation
+	nested    bool // runs inside rare.within
+	activates bool // admitted as the first: run the activation before the turn
+}
+
+// rare is what few turns have.
+type rare struct {
+	key     string        // idempotency key
+	encode  bool          // the reply is wanted encoded, in body
+	body    []byte        // the encoded reply
+	within  *turn         // re-entrant: the turn of the same chain that this one runs inside of
+	inside  chan struct{} // capacity 1: taken by the turn that runs inside this one
+	claimed atomic.Bool   // detached: it runs, or its caller has left
+
+	mu      sync.Mutex
+	effects []effect // guarded by mu: leave when the turn has ended well
+}
+
+// effect is a one-way call that waits for the end of its turn.
+type effect struct {
+	id, method string
+	req        proto.Message
+	key        string
+	meta       map[string]string
+}
+
+// extra returns the turn's rare part, made on first use. Goroutines of one turn
+// may race to it.
+func (t *turn) extra() *rare {
+	if r := t.rare.Load(); r != nil {
+		return r
+	}
+	t.rare.CompareAndSwap(nil, &rare{inside: make(chan struct{}, 1)})
+	return t.rare.Load()
+}
+
+// chained reports whether the turn is part of work that this node has accepted: it
+// is made by a turn that still runs here, or follows from one.
+func (t *turn) chained() bool {
+	if t.inner {
+		return true
+	}
+	for f := t.up; f != nil; f = f.up {
+		if !f.ended.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// reply is the outcome of a call for its caller.
+func (t *turn) reply(err error) (proto.Message, error) {
+	if err != nil {
+		return nil, err
+	}
+	return t.out, nil
+}
+
+// IdempotencyKey implements [object.CallInfo].
+func (t *turn) IdempotencyKey() string {
+	if r := t.rare.Load(); r != nil {
+		return r.key
+	}
+	return ""
+}
+
+// Metadata implements [object.CallInfo].
+func (t *turn) Metadata() map[string]string { return t.meta }
+
+// name is "ChatRoom-General.Join".
+func (t *turn) name() string { return t.id + "." + t.what() }
+
+func (t *turn) what() string {
+	if t.method == nil {
+		return t.hook.String()
+	}
+	return t.method.Name
+}
+
+// refuse is the error of a turn that did not run.
+func (t *turn) refuse(code object.Code, reason object.Reason, message string) *object.Error {
+	op, method := "call", ""
+	if t.method == nil {
+		op = t.hook.op()
+	} else {
+		method = t.method.Name
+	}
+	return object.Refuse(code, reason, op, t.id, method, message)
+}
+
+// hook is a turn that is no call of a method.
+type hook uint8
+
+const (
+	onCreate hook = iota
+	onActivate
+	onDeactivate
+	onConnect
+	onDisconnect
+	deletion
+	stop
+)
+
+// String is the name that call chains show.
+func (h hook) String() string {
+	return [...]string{"OnCreate", "OnActivate", "OnDeactivate", "OnConnect", "OnDisconnect", "Delete", "Stop"}[h]
+}
+
+// op is the operation that errors name.
+func (h hook) op() string {
+	return [...]string{"create", "activate", "deactivate", "connect", "disconnect", "delete", "stop"}[h]
+}
+
+// at makes err, which concerns all that waited for an object, the error of one turn.
+func at(err *object.Error, t *turn) *object.Error {
+	own := t.refuse(err.Code, err.Reason, err.Message)
+	return err.At(own.Op, own.ID, own.Method).WithExecuted(object.ExecutedNo)
+}
+
+// setKey gives the turn an idempotency key; the empty one is none.
+func (t *turn) setKey(key string) {
+	if key != "" {
+		t.extra().key = key
+	}
+}

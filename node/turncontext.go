@@ -1,0 +1,138 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// errTurnEnded is the cause of a turn's context after the turn.
+var errTurnEnded = errors.New("the turn has ended")
+
+// turnKey finds the running turn in a context derived from a turn's.
+type turnKey struct{}
+
+// lifetime is the cancellable part of a turn's context, made when it is first
+// asked for: most methods never look at Done.
+type lifetime struct {
+	ctx    context.Context //nolint:containedctx // it is the implementation of a context
+	cancel context.CancelCauseFunc
+	stop   func() // releases the deadline and the link to the node
+}
+
+// Deadline implements [context.Context].
+func (t *turn) Deadline() (time.Time, bool) {
+	if t.deadline > 0 {
+		return t.node.base.Add(t.deadline), true
+	}
+	return t.parent.Deadline()
+}
+
+// Done implements [context.Context].
+func (t *turn) Done() <-chan struct{} { return t.lifetime().ctx.Done() }
+
+// Err implements [context.Context].
+func (t *turn) Err() error {
+	if l := t.life.Load(); l != nil {
+		return l.ctx.Err()
+	}
+	if t.ended.Load() || t.node.killed.Err() != nil {
+		return context.Canceled
+	}
+	if err := t.parent.Err(); err != nil {
+		return err
+	}
+	if t.deadline > 0 && t.node.elapsed() >= t.deadline {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// Value implements [context.Context]. Only what the runtime carries is visible: a
+// caller's own values would be there on one node and gone on two.
+func (t *turn) Value(key any) any {
+	switch key {
+	case object.RuntimeKey:
+		return t.node.cfg.Runtime
+	case object.CallKey:
+		return object.CallInfo(t)
+	case turnKey{}:
+		return t
+	}
+	return nil
+}
+
+// AfterFunc lets [context.AfterFunc] and derived contexts follow the turn without
+// a goroutine of their own.
+func (t *turn) AfterFunc(f func()) func() bool { return context.AfterFunc(t.lifetime().ctx, f) }
+
+// Cause makes the reason of the end visible to the node: errTurnEnded, the node's
+// stop, or the parent's cause.
+func (t *turn) cause() error {
+	if l := t.life.Load(); l != nil {
+		return context.Cause(l.ctx)
+	}
+	return t.Err()
+}
+
+func (t *turn) lifetime() *lifetime {
+	if l := t.life.Load(); l != nil {
+		return l
+	}
+	l := t.newLifetime()
+	if !t.life.CompareAndSwap(nil, l) {
+		l.cancel(errTurnEnded)
+		l.stop()
+		return t.life.Load()
+	}
+	if t.ended.Load() {
+		t.endLifetime()
+	}
+	return l
+}
+
+func (t *turn) newLifetime() *lifetime {
+	ctx, cancel := context.WithCancelCause(withoutValues{t.parent})
+	unlink := context.AfterFunc(t.node.killed, func() { cancel(context.Cause(t.node.killed)) })
+	stop := func() { unlink() }
+	if t.deadline > 0 {
+		timed, release := context.WithDeadline(ctx, t.node.base.Add(t.deadline))
+		ctx, stop = timed, func() { unlink(); release() }
+	}
+	return &lifetime{ctx: ctx, cancel: cancel, stop: stop}
+}
+
+func (t *turn) endLifetime() {
+	if l := t.life.Load(); l != nil {
+		l.cancel(errTurnEnded)
+		l.stop()
+	}
+}
+
+// finish ends the turn's context.
+func (t *turn) finish() {
+	t.ended.Store(true)
+	t.endLifetime()
+}
+
+// withoutValues is a context without its values.
+type withoutValues struct{ context.Context } //nolint:containedctx // a context wrapper
+
+func (withoutValues) Value(any) any { return nil }
+
+// AfterFunc keeps the efficient way to follow the wrapped context.
+func (w withoutValues) AfterFunc(f func()) func() bool { return context.AfterFunc(w.Context, f) }
+
+// callerTurn returns the turn on whose behalf ctx is, if it is a turn of this node.
+func (n *Node) callerTurn(ctx context.Context) *turn {
+	t, ok := ctx.(*turn)
+	if !ok {
+		t, _ = ctx.Value(turnKey{}).(*turn)
+	}
+	if t == nil || t.node != n {
+		return nil
+	}
+	return t
+}
