@@ -25,6 +25,7 @@ func BenchmarkInvokeReflect(b *testing.B) {
 }
 
 func benchmarkInvoke(b *testing.B, invoke invokeFunc) {
+	b.Helper()
 	var obj Object = &plain{}
 	var req proto.Message = wrapperspb.String("hello")
 	ctx := context.Background()

@@ -39,7 +39,7 @@ func outcomeOf(invoke invokeFunc, obj Object, ctx context.Context, req proto.Mes
 func reflected(fn reflect.Value) invokeFunc {
 	return func(obj Object, ctx context.Context, req proto.Message) (proto.Message, error) {
 		out := fn.Call([]reflect.Value{reflect.ValueOf(obj), reflect.ValueOf(ctx), reflect.ValueOf(req)})
-		if err, _ := out[1].Interface().(error); err != nil {
+		if err, _ := reflect.TypeAssert[error](out[1]); err != nil {
 			return nil, err
 		}
 		if out[0].IsNil() {
@@ -57,8 +57,8 @@ func TestDirectEqualsReflection(t *testing.T) {
 		func() Object { return &valued{logged: &logged{}, A: 1, B: 2, C: 3, D: 4, E: 5, F: 6, Text: "text"} },
 		func() Object { b := &big{}; b.Block[4095] = 7; return b },
 		func() Object { return &first{} },
-		func() Object { return &later{Pad: [3]int64{1, 2, 3}} },
-		func() Object { return &deep{service: &server{}, middle: &middle{inner{Count: 40}}} },
+		func() Object { return &later{pad: pad{[3]int64{1, 2, 3}}} },
+		func() Object { return &deep{service: &server{}, middle: &middle{inner{Count: 40}, peeker{Seen: 3}}} },
 		func() Object { return &boxed[string]{V: "v"} },
 		func() Object { return &boxed[*plain]{} },
 		func() Object { return &boxed[[3]float64]{V: [3]float64{1, 2, 3}} },
@@ -175,6 +175,24 @@ func TestDirectRefusesOthers(t *testing.T) {
 					t.Errorf("got %+v, want ErrInternal, not executed", o)
 				}
 			})
+		}
+	}
+}
+
+// TestThunksAreUsed: a given thunk replaces what reflection found, for its method only.
+func TestThunksAreUsed(t *testing.T) {
+	thunk := Method((*first).Echo)
+	thunk.invoke = func(Object, context.Context, proto.Message) (proto.Message, error) {
+		return wrapperspb.String("thunk"), nil
+	}
+	typ, err := newType(reflect.TypeFor[*first](), false, []RegisterOption{Methods(thunk)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"Echo": "thunk", "Leaf": "request"} {
+		resp, err := typ.Method(name).Invoke(t.Context(), &first{}, wrapperspb.String("request"))
+		if got := resp.(*str).GetValue(); err != nil || got != want {
+			t.Errorf("%s answers %q, %v; want %q", name, got, err, want)
 		}
 	}
 }

@@ -38,8 +38,7 @@ func discover(t reflect.Type, client bool) (methods map[string]*MethodInfo, prob
 	methods = make(map[string]*MethodInfo)
 	inherited := inheritedMethods(client)
 	dedup := t.Implements(reflect.TypeFor[Deduplicator]())
-	for i := range t.NumMethod() {
-		m := t.Method(i)
+	for m := range t.Methods() {
 		if base, ok := inherited[m.Name]; ok && sameSignature(m.Type, base) {
 			continue
 		}
@@ -69,8 +68,8 @@ func inheritedMethods(client bool) map[string]reflect.Type {
 		base = reflect.TypeFor[*BaseClient]()
 	}
 	out := make(map[string]reflect.Type, base.NumMethod())
-	for i := range base.NumMethod() {
-		out[base.Method(i).Name] = base.Method(i).Type
+	for m := range base.Methods() {
+		out[m.Name] = m.Type
 	}
 	return out
 }
@@ -83,8 +82,8 @@ func signature(method reflect.Type) string {
 	for i := 1; i < method.NumIn(); i++ {
 		in = append(in, method.In(i).String())
 	}
-	for i := range method.NumOut() {
-		out = append(out, method.Out(i).String())
+	for t := range method.Outs() {
+		out = append(out, t.String())
 	}
 	s := "(" + strings.Join(in, ", ") + ")"
 	switch len(out) {

@@ -42,13 +42,13 @@ func (r *room) OnDeactivate(context.Context, object.DeactivateReason) error    {
 func (r *room) Members() []string                                              { return r.members }
 func (r *room) Add(members ...string)                                          { r.members = append(r.members, members...) }
 func (r *room) LateContext(*str, context.Context) (*str, error)                { return nil, nil } //nolint:revive // the shape under test
-func (r *room) hidden(ctx context.Context, req *str, more int) (string, error) { return "", nil }  //nolint:revive,unparam,unused // an unexported near miss
+func (r *room) hidden(ctx context.Context, req *str, more int) (string, error) { return "", nil }  //nolint:revive,unused // an unexported near miss
 
 // chatter is an ordinary client type.
 type chatter struct{ object.BaseClient }
 
-func (*chatter) Say(_ context.Context, req *str) (*str, error)                  { return req, nil }
-func (*chatter) OnConnect(context.Context) error                                { return nil }
+func (*chatter) Say(_ context.Context, req *str) (*str, error)                 { return req, nil }
+func (*chatter) OnConnect(context.Context) error                               { return nil }
 func (*chatter) OnDisconnect(ctx context.Context, why object.DisconnectReason) {} //nolint:revive // the hook's form
 
 // register registers prototype in a new registry and returns its type.

@@ -23,7 +23,7 @@ type wrapped struct {
 	More [8]int64
 }
 
-type wrappedByValue struct { //nolint:govet // a copied message is part of the mistake
+type wrappedByValue struct {
 	str
 
 	More [8]int64
@@ -33,35 +33,61 @@ type wrappedInterface struct{ proto.Message }
 
 type notError interface{ Error() string }
 
-func (*nearMisses) Good(_ context.Context, req *str) (*str, error)                   { return req, nil }
-func (*nearMisses) Variadic(context.Context, ...*str) (*str, error)                  { return nil, nil }
-func (*nearMisses) VariadicMore(context.Context, *str, ...int) (*str, error)         { return nil, nil }
-func (*nearMisses) NoRequest(context.Context) (*str, error)                          { return nil, nil }
-func (*nearMisses) TwoRequests(_ context.Context, _, _ *str) (*str, error)           { return nil, nil }
-func (*nearMisses) NoResults(context.Context, *str)                                  {}
-func (*nearMisses) OnlyError(context.Context, *str) error                            { return nil }
-func (*nearMisses) OnlyReply(context.Context, *str) *str                             { return nil }
-func (*nearMisses) ThreeResults(context.Context, *str) (*str, bool, error)           { return nil, false, nil }
-func (*nearMisses) Swapped(context.Context, *str) (error, *str)                      { return nil, nil } //nolint:revive,staticcheck // the near miss
-func (*nearMisses) OwnError(context.Context, *str) (*str, *object.Error)             { return nil, nil }
-func (*nearMisses) LikeError(context.Context, *str) (*str, notError)                 { return nil, nil }
-func (*nearMisses) ValueRequest(context.Context, str) (*str, error)                  { return nil, nil } //nolint:govet // the near miss
-func (*nearMisses) ValueReply(context.Context, *str) (resp str, err error)           { return } //nolint:govet // the near miss
-func (*nearMisses) StringRequest(context.Context, string) (*str, error)              { return nil, nil }
-func (*nearMisses) StringReply(context.Context, *str) (string, error)                { return "", nil }
-func (*nearMisses) PointerPointer(context.Context, **str) (*str, error)              { return nil, nil }
-func (*nearMisses) ForeignRequest(context.Context, *strings.Builder) (*str, error)   { return nil, nil }
-func (*nearMisses) ForeignReply(context.Context, *str) (*strings.Builder, error)     { return nil, nil }
-func (*nearMisses) AnyMessage(context.Context, proto.Message) (*str, error)          { return nil, nil }
-func (*nearMisses) AnyReply(context.Context, *str) (proto.Message, error)            { return nil, nil }
-func (*nearMisses) AnyAtAll(context.Context, any) (*str, error)                      { return nil, nil }
-func (*nearMisses) Dynamic(context.Context, *dynamicpb.Message) (*str, error)        { return nil, nil }
-func (*nearMisses) Wrapped(context.Context, *wrapped) (*str, error)                  { return nil, nil }
-func (*nearMisses) WrappedReply(context.Context, *str) (*wrappedByValue, error)      { return nil, nil }
-func (*nearMisses) WrappedValue(context.Context, *wrappedByValue) (*str, error)      { return nil, nil }
-func (*nearMisses) WrappedInterface(context.Context, *wrappedInterface) (*str, error) { return nil, nil }
-func (*nearMisses) SliceRequest(context.Context, []*str) (*str, error)               { return nil, nil }
-func (*nearMisses) ChanReply(context.Context, *str) (chan *str, error)               { return nil, nil }
+func (*nearMisses) Good(_ context.Context, req *str) (*str, error) { return req, nil }
+
+func (*nearMisses) Variadic(context.Context, ...*str) (*str, error) { return nil, nil }
+
+func (*nearMisses) VariadicMore(context.Context, *str, ...int) (*str, error) { return nil, nil }
+
+func (*nearMisses) NoRequest(context.Context) (*str, error) { return nil, nil }
+
+func (*nearMisses) TwoRequests(_ context.Context, _, _ *str) (*str, error) { return nil, nil }
+func (*nearMisses) NoResults(context.Context, *str)                        {}
+func (*nearMisses) OnlyError(context.Context, *str) error                  { return nil }
+func (*nearMisses) OnlyReply(context.Context, *str) *str                   { return nil }
+func (*nearMisses) ThreeResults(context.Context, *str) (*str, bool, error) { return nil, false, nil }
+
+func (*nearMisses) Swapped(context.Context, *str) (error, *str) { return nil, nil } //nolint:revive,staticcheck // the near miss
+
+func (*nearMisses) OwnError(context.Context, *str) (*str, *object.Error) { return nil, nil }
+
+func (*nearMisses) LikeError(context.Context, *str) (*str, notError)             { return nil, nil }
+func (*nearMisses) ValueRequest(context.Context, wrappedInterface) (*str, error) { return nil, nil }
+func (*nearMisses) ValueReply(context.Context, *str) (wrappedInterface, error) {
+	return wrappedInterface{}, nil
+}
+
+func (*nearMisses) StringRequest(context.Context, string) (*str, error) { return nil, nil }
+
+func (*nearMisses) StringReply(context.Context, *str) (string, error) { return "", nil }
+
+func (*nearMisses) PointerPointer(context.Context, **str) (*str, error) { return nil, nil }
+
+func (*nearMisses) ForeignRequest(context.Context, *strings.Builder) (*str, error) { return nil, nil }
+
+func (*nearMisses) ForeignReply(context.Context, *str) (*strings.Builder, error) { return nil, nil }
+
+func (*nearMisses) AnyMessage(context.Context, proto.Message) (*str, error) { return nil, nil }
+
+func (*nearMisses) AnyReply(context.Context, *str) (proto.Message, error) { return nil, nil }
+
+func (*nearMisses) AnyAtAll(context.Context, any) (*str, error) { return nil, nil }
+
+func (*nearMisses) Dynamic(context.Context, *dynamicpb.Message) (*str, error) { return nil, nil }
+
+func (*nearMisses) Wrapped(context.Context, *wrapped) (*str, error) { return nil, nil }
+
+func (*nearMisses) WrappedReply(context.Context, *str) (*wrappedByValue, error) { return nil, nil }
+
+func (*nearMisses) WrappedValue(context.Context, *wrappedByValue) (*str, error) { return nil, nil }
+
+func (*nearMisses) WrappedInterface(context.Context, *wrappedInterface) (*str, error) {
+	return nil, nil
+}
+
+func (*nearMisses) SliceRequest(context.Context, []*str) (*str, error) { return nil, nil }
+
+func (*nearMisses) ChanReply(context.Context, *str) (chan *str, error) { return nil, nil }
 
 // reasons says what registration must report of each near miss.
 var reasons = map[string]string{
@@ -76,8 +102,8 @@ var reasons = map[string]string{
 	"Swapped":          ": FORM its second result is *wrapperspb.StringValue, not error",
 	"OwnError":         ": FORM its second result is *object.Error, not error",
 	"LikeError":        ": FORM its second result is object_test.notError, not error",
-	"ValueRequest":     ": FORM its request is wrapperspb.StringValue, not the pointer *wrapperspb.StringValue",
-	"ValueReply":       ": FORM its reply is wrapperspb.StringValue, not the pointer *wrapperspb.StringValue",
+	"ValueRequest":     ": FORM its request is object_test.wrappedInterface, not the pointer *object_test.wrappedInterface",
+	"ValueReply":       ": FORM its reply is object_test.wrappedInterface, not the pointer *object_test.wrappedInterface",
 	"StringRequest":    ": FORM its request is string, which is no pointer to a protobuf message",
 	"StringReply":      ": FORM its reply is string, which is no pointer to a protobuf message",
 	"PointerPointer":   ": FORM its request is **wrapperspb.StringValue, which is no pointer to a protobuf message",

@@ -194,7 +194,7 @@ func (*BaseClient) baseClient() {}
 func (c *BaseClient) Push(ctx context.Context, msg proto.Message) error {
 	rt, ok := FromContext(ctx)
 	if !ok {
-		rt, ok = FromContext(c.Context())
+		rt, ok = FromContext(c.Context()) //nolint:contextcheck // only the server is taken from it
 	}
 	if !ok {
 		return Refuse(CodeFailedPrecondition, "", "push", c.ID(), "", "no server hosts this client object")

@@ -128,13 +128,13 @@ type valued struct {
 
 type logged struct{ Log []string }
 
-func (v valued) Sum(_ context.Context, req *num) (*num, error) { //nolint:recvcheck // the shape under test
+func (v valued) Sum(_ context.Context, req *num) (*num, error) {
 	v.logged.Log = append(v.logged.Log, v.Text)
 	v.A++ // the copy's
 	return wrapperspb.Int64(v.A + v.B + v.C + v.D + v.E + v.F + req.GetValue()), nil
 }
 
-func (v valued) Itself(_ context.Context, req *num) (*num, error) { return req, nil } //nolint:recvcheck // the shape under test
+func (v valued) Itself(_ context.Context, req *num) (*num, error) { return req, nil }
 
 // big is copied for each call of its value receiver, on the stack.
 type big struct {
@@ -143,7 +143,7 @@ type big struct {
 	Block [4096]int64
 }
 
-func (b big) Last(_ context.Context, req *num) (*num, error) { //nolint:recvcheck // the shape under test
+func (b big) Last(_ context.Context, req *num) (*num, error) {
 	b.Block[0] = req.GetValue()
 	return wrapperspb.Int64(b.Block[0] + b.Block[4095]), nil
 }
@@ -153,9 +153,11 @@ func (b big) Last(_ context.Context, req *num) (*num, error) { //nolint:recvchec
 type first struct{ plain }
 
 type later struct {
-	Pad [3]int64
+	pad
 	plain
 }
+
+type pad struct{ P [3]int64 }
 
 type service interface {
 	Serve(ctx context.Context, req *str) (*str, error)
@@ -174,7 +176,10 @@ type deep struct {
 	BaseObject
 }
 
-type middle struct{ inner }
+type middle struct {
+	inner
+	peeker
+}
 
 type inner struct{ Count int64 }
 
@@ -183,7 +188,9 @@ func (i *inner) Inc(_ context.Context, req *num) (*num, error) {
 	return wrapperspb.Int64(i.Count), nil
 }
 
-func (i inner) Peek(context.Context, *num) (*num, error) { return wrapperspb.Int64(i.Count), nil } //nolint:recvcheck // the shape under test
+type peeker struct{ Seen int64 }
+
+func (p peeker) Peek(context.Context, *num) (*num, error) { return wrapperspb.Int64(p.Seen), nil }
 
 // boxed is generic: its methods take a hidden dictionary.
 type boxed[T any] struct {
