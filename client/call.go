@@ -1,0 +1,114 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	client_pb "github.com/xiaonanln/goverse/client/proto"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// typeURLPrefix is what replies' type URLs begin with, as anypb makes them.
+const typeURLPrefix = "type.googleapis.com/"
+
+// call runs one method of the caller's object.
+func (s *Service) call(ctx context.Context, in *client_pb.CallRequest) (*client_pb.CallResponse, error) {
+	s.calls.begin()
+	defer s.calls.end()
+	sess, stopping := s.findCaller(in.GetClientId())
+	if stopping {
+		return nil, errStopping("call")
+	}
+	if sess == nil {
+		return nil, errUnauthenticated()
+	}
+	ctx, release, ok := sess.beginCall(ctx)
+	if !ok { // it ended just now, or the server began to stop
+		if _, stopping := s.findCaller(""); stopping {
+			return nil, errStopping("call")
+		}
+		return nil, errUnauthenticated()
+	}
+	defer release()
+	req, err := request(ctx, sess.id, in)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := s.node.Serve(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return s.response(req, reply)
+}
+
+// request is what a CallRequest means.
+func request(ctx context.Context, id string, in *client_pb.CallRequest) (object.Request, error) {
+	req := object.Request{ID: id, Method: in.GetMethod()}
+	if isCorrupt(in) {
+		req.Method = ""
+		return req, refuseCall(req, "the request is not a CallRequest")
+	}
+	if body := in.GetRequest(); body.GetTypeUrl() != "" || len(body.GetValue()) > 0 {
+		url := body.GetTypeUrl()
+		req.Message = url[strings.LastIndexByte(url, '/')+1:]
+		req.Body = body.GetValue()
+		if req.Message == "" {
+			return req, refuseCall(req, "the request's type URL names no message")
+		}
+	}
+	var err error
+	req.Metadata, err = callMetadata(ctx, req)
+	return req, err
+}
+
+// callMetadata picks what of the rpc's metadata is meant for the method. Of several
+// values of a key the last counts; binary values (-bin) stay behind.
+func callMetadata(ctx context.Context, req object.Request) (map[string]string, error) {
+	incoming, _ := metadata.FromIncomingContext(ctx)
+	var picked map[string]string
+	size := 0
+	for key, values := range incoming {
+		name, ours := strings.CutPrefix(key, MetadataPrefix)
+		if !ours || name == "" || len(values) == 0 || strings.HasSuffix(name, "-bin") {
+			continue
+		}
+		value := values[len(values)-1]
+		if picked == nil {
+			picked = make(map[string]string)
+		}
+		picked[name] = value
+		size += len(name) + len(value)
+		switch {
+		case !utf8.ValidString(value):
+			return nil, refuseCall(req, fmt.Sprintf("metadata %q is not valid UTF-8", key))
+		case len(picked) > MaxMetadataEntries || size > MaxMetadataBytes:
+			return nil, refuseCall(req, fmt.Sprintf("more than %d entries or %d bytes of metadata", MaxMetadataEntries, MaxMetadataBytes))
+		}
+	}
+	return picked, nil
+}
+
+// response packs a reply, which must not be larger than a message may be.
+func (s *Service) response(req object.Request, reply object.Reply) (*client_pb.CallResponse, error) {
+	out := &client_pb.CallResponse{Response: &anypb.Any{TypeUrl: typeURLPrefix + reply.Message, Value: reply.Body}}
+	if size := proto.Size(out); size > s.limits.MessageBytes {
+		text := fmt.Sprintf("the reply takes %d bytes, at most %d are allowed", size, s.limits.MessageBytes)
+		return nil, object.Refuse(object.CodeResourceExhausted, "", "call", req.ID, req.Method, text).WithExecuted(object.ExecutedYes)
+	}
+	return out, nil
+}
+
+// errUnauthenticated is the one answer to all ids that are not good.
+func errUnauthenticated() error {
+	return object.Refuse(object.CodeUnauthenticated, "", "call", "", "", "client_id is not that of a connected client")
+}
+
+func refuseCall(req object.Request, message string) error {
+	return object.Refuse(object.CodeInvalidArgument, "", "call", req.ID, req.Method, message)
+}

@@ -1,0 +1,34 @@
+// Package client is the gRPC service by which clients reach the cluster: it turns
+// each Register stream into a client object of the node, lets the client call that
+// object's methods, and delivers what is pushed to it. The wire contract is in
+// client/proto/client.proto.
+//
+// # What it promises
+//
+//   - One Register stream is one client with one object, "<ClientType>-<random>".
+//     The object is attached to the [Node] before the client hears of it and
+//     detached exactly once, however the stream ends, after the client's running
+//     calls have returned.
+//   - The client_id is a secret of 130 random bits, independent of the object's ID.
+//     The service keeps only its SHA-256 and finds sessions by that, so neither
+//     timing nor a log nor a heap dump of the table gives an id away. All other ids
+//     get one and the same Unauthenticated.
+//   - Pushes are encoded before [Service.Push] returns, never block, and arrive in
+//     order behind the RegisterResponse. What may wait for a client that does not
+//     read is bounded by [Limits]; beyond that its stream ends.
+//   - A connection that breaks or goes silent is noticed within Ping + PingTimeout.
+//     An rpc that panics fails alone.
+//   - Metadata of the rpc whose key begins with "goverse-" reaches the method as
+//     GoVerse metadata without that prefix; everything else stops here. It is what
+//     the client says, and no more to be trusted than its requests.
+//
+// # Who owns what
+//
+// gRPC's goroutine of a Register stream owns the session: it attaches, waits for the
+// end, detaches and returns. A second goroutine per stream sends, because a send to a
+// client that does not read returns only when the stream's handler has returned; the
+// service counts both, and [Service.Stop] waits for them. Calls run on their gRPC
+// goroutines. Locks: the service's guards the tables of sessions, a session's its
+// calls and its end, a queue's its messages; none is held while another is taken or
+// while foreign code runs.
+package client

@@ -1,0 +1,125 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding"
+	encproto "google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/reflection"
+
+	client_pb "github.com/xiaonanln/goverse/client/proto"
+	"github.com/xiaonanln/goverse/internal/grpcerr"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// endpoint is where gRPC and its statuses end and the service begins.
+type endpoint struct {
+	client_pb.UnimplementedClientServiceServer
+
+	service *Service
+}
+
+// Register implements the rpc.
+func (e *endpoint) Register(_ *client_pb.Empty, str stream) error {
+	return grpcerr.ToStatus(e.service.register(str)).Err()
+}
+
+// Call implements the rpc.
+func (e *endpoint) Call(ctx context.Context, in *client_pb.CallRequest) (*client_pb.CallResponse, error) {
+	out, err := e.service.call(ctx, in)
+	if err != nil {
+		return nil, grpcerr.ToStatus(err).Err()
+	}
+	return out, nil
+}
+
+// ServerOptions are the options of the gRPC server that the service is registered
+// with: its [Limits], the interceptors that turn a panic into Internal, and the
+// transport's credentials, nil for plaintext. Without them the service works, but
+// does not tell lost connections from closed ones.
+func (s *Service) ServerOptions(creds credentials.TransportCredentials) []grpc.ServerOption {
+	if creds == nil {
+		creds = insecure.NewCredentials()
+	}
+	l := s.limits
+	return []grpc.ServerOption{
+		grpc.Creds(watching{creds}),
+		grpc.MaxRecvMsgSize(l.MessageBytes),
+		grpc.MaxSendMsgSize(l.MessageBytes),
+		grpc.MaxConcurrentStreams(l.Streams),
+		grpc.MaxHeaderListSize(l.HeaderBytes),
+		grpc.ConnectionTimeout(l.Handshake),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: l.Ping, Timeout: l.PingTimeout, MaxConnectionIdle: l.Idle}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: l.MinPing, PermitWithoutStream: true}),
+		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(encproto.Name)}),
+		grpc.ChainUnaryInterceptor(s.recoverUnary),
+		grpc.ChainStreamInterceptor(s.recoverStream),
+	}
+}
+
+// RegisterStandard adds to a gRPC server what every gRPC client may expect of it:
+// reflection, and the standard health service, which it returns. The caller shuts the
+// health service down when the server begins to stop. It is to be called when all
+// services are registered.
+func RegisterStandard(server *grpc.Server) *health.Server {
+	h := health.NewServer()
+	healthpb.RegisterHealthServer(server, h)
+	for name := range server.GetServiceInfo() {
+		h.SetServingStatus(name, healthpb.HealthCheckResponse_SERVING)
+	}
+	reflection.Register(server)
+	return h
+}
+
+func (s *Service) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = s.crashed(ctx, info.FullMethod, r)
+		}
+	}()
+	return next(ctx, req)
+}
+
+func (s *Service) recoverStream(srv any, str grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = s.crashed(str.Context(), info.FullMethod, r)
+		}
+	}()
+	return next(srv, str)
+}
+
+// crashed is the error of an rpc that panicked.
+func (s *Service) crashed(ctx context.Context, method string, reason any) error {
+	s.log.ErrorContext(ctx, "rpc panicked", "rpc", method, "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
+	return grpcerr.ToStatus(object.NewError(object.CodeInternal, "the server failed")).Err()
+}
+
+// codec is gRPC's protobuf codec. A CallRequest that does not decode is not an
+// internal error: it goes on with what came before the damage, marked, so that it is
+// refused by its client_id or, if that is good, as an invalid argument.
+type codec struct{ encoding.CodecV2 }
+
+// corrupt marks a CallRequest as damaged: a method name that cannot be decoded from
+// protobuf, which allows only UTF-8.
+const corrupt = "\xff"
+
+func isCorrupt(in *client_pb.CallRequest) bool { return in.GetMethod() == corrupt }
+
+func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	err := c.CodecV2.Unmarshal(data, v)
+	if in, ok := v.(*client_pb.CallRequest); ok && err != nil {
+		in.Method = corrupt
+		return nil //nolint:nilerr // request answers it
+	}
+	return err
+}

@@ -1,0 +1,97 @@
+package client
+
+import (
+	"math"
+	"time"
+)
+
+// Defaults of [Limits].
+const (
+	DefaultMessageBytes  = 4 << 20
+	DefaultStreams       = 250
+	DefaultHeaderBytes   = 16 << 10
+	DefaultHandshake     = 5 * time.Second
+	DefaultPing          = 25 * time.Second
+	DefaultPingTimeout   = 8 * time.Second
+	DefaultMinPing       = 10 * time.Second
+	DefaultIdle          = 5 * time.Minute
+	DefaultClients       = 100_000
+	DefaultQueueMessages = 1024
+	DefaultQueueBytes    = 1 << 20
+	DefaultFlush         = time.Second
+)
+
+// What the metadata of one rpc may add to a call; more is refused as
+// InvalidArgument.
+const (
+	MetadataPrefix     = "goverse-"
+	MaxMetadataEntries = 16
+	MaxMetadataBytes   = 4 << 10 // keys without the prefix, and values
+)
+
+// Limits bounds what clients may take of the server. A field that is zero or less
+// has its default, except where it says that negative means none.
+type Limits struct {
+	// MessageBytes is the largest message in either direction: requests and replies of
+	// the rpcs, and pushed messages. Default 4 MiB.
+	MessageBytes int
+	// Streams is how many rpcs, Register streams among them, one connection may have
+	// at a time. Default 250.
+	Streams uint32
+	// HeaderBytes is the largest list of request headers. Default 16 KiB.
+	HeaderBytes uint32
+	// Handshake is how long a new connection may take until it speaks HTTP/2.
+	// Default 5 s.
+	Handshake time.Duration
+	// Ping is how long a connection may be silent before it is pinged, at least 1 s;
+	// PingTimeout is how long it may then take to answer. Defaults 25 s and 8 s.
+	Ping, PingTimeout time.Duration
+	// MinPing is how often a client may ping; one that pings more often is
+	// disconnected. Default 10 s.
+	MinPing time.Duration
+	// Idle is how long a connection without any rpc is kept; one with a Register
+	// stream is not idle. Default 5 min; negative: for ever.
+	Idle time.Duration
+	// Clients is how many clients the server takes. Default 100 000; negative: no
+	// limit.
+	Clients int
+	// QueueMessages and QueueBytes are how much may wait for a client behind the
+	// message being sent; one message may always wait, whatever its size. Defaults
+	// 1024 and 1 MiB.
+	QueueMessages, QueueBytes int
+	// Flush is how long a client that is sent away may take to read what was pushed
+	// to it before. Default 1 s.
+	Flush time.Duration
+}
+
+func (l Limits) withDefaults() Limits {
+	orDefault(&l.MessageBytes, DefaultMessageBytes)
+	orDefault(&l.Streams, DefaultStreams)
+	orDefault(&l.HeaderBytes, DefaultHeaderBytes)
+	orDefault(&l.Handshake, DefaultHandshake)
+	orDefault(&l.Ping, DefaultPing)
+	orDefault(&l.PingTimeout, DefaultPingTimeout)
+	orDefault(&l.MinPing, DefaultMinPing)
+	orDefault(&l.QueueMessages, DefaultQueueMessages)
+	orDefault(&l.QueueBytes, DefaultQueueBytes)
+	orDefault(&l.Flush, DefaultFlush)
+	switch {
+	case l.Idle == 0:
+		l.Idle = DefaultIdle
+	case l.Idle < 0:
+		l.Idle = math.MaxInt64
+	}
+	switch {
+	case l.Clients == 0:
+		l.Clients = DefaultClients
+	case l.Clients < 0:
+		l.Clients = math.MaxInt
+	}
+	return l
+}
+
+func orDefault[T int | uint32 | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}

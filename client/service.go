@@ -1,0 +1,269 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	client_pb "github.com/xiaonanln/goverse/client/proto"
+	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/util/clock"
+)
+
+// Node is what the service needs of the node that hosts the client objects. All
+// methods are safe for concurrent use; a panic in user code is their error.
+type Node interface {
+	// AttachClient creates the client object of that ID and runs its OnConnect. After
+	// an error nothing of it is left.
+	AttachClient(ctx context.Context, id string) error
+	// DetachClient runs OnDisconnect after the object's turns and removes the object.
+	// An object that is not there, because its turn panicked, is no error.
+	DetachClient(ctx context.Context, id string, reason object.DisconnectReason) error
+	// Serve runs a method of an object. Decoding and encoding happen there, so it is
+	// Serve that refuses unknown methods and requests that do not fit.
+	Serve(ctx context.Context, req object.Request) (object.Reply, error)
+}
+
+// Config is what a service is made of. Node is required.
+type Config struct {
+	Node Node
+	// ClientType is the name of the registered client type. Without one no client is
+	// accepted.
+	ClientType string
+	// Logger is told of connects and disconnects (Debug), slow clients (Warn) and
+	// panics (Error). Default: nothing is logged.
+	Logger *slog.Logger
+	// Clock measures Limits.Flush. Default: the system's.
+	Clock  clock.Clock
+	Limits Limits
+}
+
+// Service is the client service of one server. Use [NewService]. All methods are
+// safe for concurrent use.
+type Service struct {
+	node   Node
+	typ    string
+	log    *slog.Logger
+	clock  clock.Clock
+	limits Limits
+
+	calls   tally // running calls
+	streams tally // handlers and senders of Register streams
+
+	mu       sync.Mutex
+	stopping bool                    // guarded by mu
+	byID     map[string]*session     // guarded by mu: all, by the object's ID
+	byHash   map[secretHash]*session // guarded by mu: those that may call
+}
+
+// NewService returns a service that starts nothing by itself.
+func NewService(cfg Config) *Service {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = clock.System()
+	}
+	return &Service{
+		node: cfg.Node, typ: cfg.ClientType, log: cfg.Logger, clock: cfg.Clock, limits: cfg.Limits.withDefaults(),
+		byID: make(map[string]*session), byHash: make(map[secretHash]*session),
+	}
+}
+
+// Register adds the service to a gRPC server, which should be made with
+// [Service.ServerOptions].
+func (s *Service) Register(r grpc.ServiceRegistrar) {
+	client_pb.RegisterClientServiceServer(r, &endpoint{service: s})
+}
+
+// Clients returns how many clients there are, those that come and go included.
+func (s *Service) Clients() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.byID)
+}
+
+// Push queues msg for the client whose object has that ID; it never blocks, and msg
+// may be changed when it has returned. The error is InvalidArgument for a nil or
+// unencodable message or one over Limits.MessageBytes, NotFound when there is no such
+// client, ResourceExhausted when too much waits for it: then its stream ends and its
+// object goes. After any error the message is not sent.
+func (s *Service) Push(_ context.Context, id string, msg proto.Message) error {
+	if msg == nil || !msg.ProtoReflect().IsValid() {
+		return refusePush(object.CodeInvalidArgument, id, "the message is nil")
+	}
+	sess := s.find(id)
+	if sess == nil {
+		return refusePush(object.CodeNotFound, id, "no such client is connected here")
+	}
+	packed, err := anypb.New(msg)
+	if err != nil {
+		return refusePush(object.CodeInvalidArgument, id, "encode message: "+err.Error())
+	}
+	size := proto.Size(packed)
+	if size > s.limits.MessageBytes {
+		return refusePush(object.CodeInvalidArgument, id,
+			fmt.Sprintf("the message takes %d bytes, at most %d are allowed", size, s.limits.MessageBytes))
+	}
+	switch sess.queue.put(packed, size) {
+	case overflow:
+		text := fmt.Sprintf("the client does not read: %d messages or %d bytes are waiting for it", s.limits.QueueMessages, s.limits.QueueBytes)
+		sess.end(ending{object.DisconnectTooSlow, object.NewError(object.CodeResourceExhausted, text), false})
+		sess.queue.abandon()
+		return refusePush(object.CodeResourceExhausted, id, text)
+	case shut:
+		return refusePush(object.CodeNotFound, id, "the client has gone")
+	case queued:
+	}
+	return nil
+}
+
+// Kick ends the client's stream because its object is deleted, and returns at once:
+// the client reads what was pushed before, and its object is detached as
+// DisconnectKicked. NotFound when there is no such client.
+func (s *Service) Kick(_ context.Context, id string) error {
+	sess := s.find(id)
+	if sess == nil {
+		return object.Refuse(object.CodeNotFound, "", "kick", id, "", "no such client is connected here")
+	}
+	sess.end(ending{object.DisconnectKicked, object.NewError(object.CodeAborted, "the client's object was deleted"), true})
+	return nil
+}
+
+// Lost ends the client's stream because the node has lost its object: the client is
+// told Unavailable and may register again. It returns at once; an unknown ID is
+// nobody's.
+func (s *Service) Lost(id string) {
+	if sess := s.find(id); sess != nil {
+		sess.end(ending{object.DisconnectLost, object.NewError(object.CodeUnavailable, "the client's object failed: register again"), true})
+	}
+}
+
+// LoseAll is [Service.Lost] for all clients: the server was cut off from its cluster.
+// The service goes on accepting clients.
+func (s *Service) LoseAll() {
+	for _, sess := range s.snapshot() {
+		sess.end(ending{object.DisconnectLost, object.NewError(object.CodeUnavailable, "the server lost its cluster: register elsewhere"), true})
+	}
+}
+
+// Stop refuses new clients and calls as Unavailable, lets the calls that have begun
+// finish, then ends every stream with Unavailable and detaches the clients as
+// DisconnectStopping. It returns when nothing of the service runs any more. When ctx
+// ends first, what still runs is cancelled and the error says how much that is;
+// another Stop waits again.
+func (s *Service) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopping = true
+	s.mu.Unlock()
+	sessions := s.snapshot() // complete: admit looks at stopping under the same lock
+	for _, sess := range sessions {
+		sess.refuseCalls()
+	}
+	if err := s.calls.wait(ctx); err != nil {
+		return s.giveUp(sessions, err)
+	}
+	for _, sess := range sessions {
+		sess.end(ending{object.DisconnectStopping, errStopping(""), true})
+	}
+	if err := s.streams.wait(ctx); err != nil {
+		return s.giveUp(sessions, err)
+	}
+	return nil
+}
+
+// giveUp ends a stop that takes too long.
+func (s *Service) giveUp(sessions []*session, cause error) error {
+	for _, sess := range sessions {
+		sess.end(ending{object.DisconnectStopping, errStopping(""), false})
+		sess.abortWork(cause)
+	}
+	return fmt.Errorf("stop client service, %d clients left: %w", s.Clients(), cause)
+}
+
+// admit makes the session of a new client, known by its object's ID.
+func (s *Service) admit() (*session, error) {
+	sess := newSession(s.typ+"-"+rand.Text(), s.limits)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.stopping:
+		return nil, errStopping("register")
+	case s.typ == "":
+		return nil, object.Refuse(object.CodeFailedPrecondition, "", "register", "", "", "the server has no client type")
+	case len(s.byID) >= s.limits.Clients:
+		return nil, object.Refuse(object.CodeResourceExhausted, "", "register", "", "",
+			fmt.Sprintf("the server has %d clients, as many as it takes", len(s.byID)))
+	}
+	s.byID[sess.id] = sess
+	s.streams.begin()
+	return sess, nil
+}
+
+// open gives the client its secret: from now on it may call.
+func (s *Service) open(sess *session) (clientID string, hash secretHash) {
+	clientID = rand.Text()
+	hash = hashSecret(clientID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byHash[hash] = sess
+	return clientID, hash
+}
+
+// shutOut makes the client's secret stale and lets no more calls begin.
+func (s *Service) shutOut(sess *session, hash secretHash) {
+	sess.refuseCalls()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byHash, hash)
+}
+
+// forget is the end of a session: nobody finds it any more.
+func (s *Service) forget(sess *session) {
+	sess.queue.abandon()
+	s.mu.Lock()
+	delete(s.byID, sess.id)
+	s.mu.Unlock()
+	s.streams.end()
+}
+
+func (s *Service) find(id string) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byID[id]
+}
+
+// findCaller returns the session a client_id belongs to; nil without one.
+func (s *Service) findCaller(clientID string) (sess *session, stopping bool) {
+	var hash secretHash // nobody's
+	if len(clientID) <= maxSecretBytes {
+		hash = hashSecret(clientID)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byHash[hash], s.stopping
+}
+
+func (s *Service) snapshot() []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*session, 0, len(s.byID))
+	for _, sess := range s.byID {
+		all = append(all, sess)
+	}
+	return all
+}
+
+func errStopping(op string) error {
+	return object.Refuse(object.CodeUnavailable, "", op, "", "", "the server is stopping: register elsewhere")
+}
+
+func refusePush(code object.Code, id, message string) error {
+	return object.Refuse(code, "", "push", id, "", message)
+}
