@@ -26,15 +26,18 @@ func (n *Node) Call(ctx context.Context, id, method string, req proto.Message, o
 	s := object.Resolve(opts)
 	t.meta = s.Metadata
 	t.setKey(s.Key)
-	if s.Receiver != nil {
-		if err := n.checkReceiver(id, method, s.Receiver); err != nil {
-			return nil, err
-		}
-	}
 	if s.OneWay {
 		return nil, n.sendOneWay(t, method, s)
 	}
 	return t.reply(n.serve(t, method))
+}
+
+// Invoke is [Node.Call] of a method of a Go type: an object of another type refuses.
+func (n *Node) Invoke(ctx context.Context, id string, owner reflect.Type, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
+	if err := n.checkOwner(id, method, owner); err != nil {
+		return nil, err
+	}
+	return n.Call(ctx, id, method, req, opts...)
 }
 
 // Serve runs a call that arrived encoded; the reply is encoded within the turn.
@@ -150,18 +153,15 @@ func methodOf(typ *object.Type, id, method string) (*object.MethodInfo, error) {
 	return nil, object.Refuse(object.CodeUnimplemented, object.UnknownMethod, "call", id, "", msg)
 }
 
-// checkReceiver refuses a typed call whose method is of another type than the
-// object's, where this node knows the type.
-func (n *Node) checkReceiver(id, method string, receiver reflect.Type) error {
-	typ, err := n.typeOf("call", id)
-	if err != nil {
-		return err
+// checkOwner refuses a typed call whose method is of another Go type than the object.
+func (n *Node) checkOwner(id, method string, owner reflect.Type) error {
+	name, _, _ := strings.Cut(id, "-")
+	typ := n.cfg.Registry.Lookup(name)
+	if typ == nil || typ.GoType() == owner {
+		return nil // an unknown type has its own error
 	}
-	if typ.GoType() != receiver {
-		return object.Refuse(object.CodeInvalidArgument, "", "call", id, method,
-			fmt.Sprintf("the method is of %s, the object is a %s", receiver, typ.GoType()))
-	}
-	return nil
+	return object.Refuse(object.CodeInvalidArgument, "", "call", id, method,
+		fmt.Sprintf("the method is of %s, the object is a %s", owner, typ.GoType()))
 }
 
 // inherit takes over what flows along the call chain, and refuses a call that is

@@ -1,9 +1,6 @@
 package object
 
-import (
-	"maps"
-	"reflect"
-)
+import "maps"
 
 // CallOption changes one call.
 type CallOption interface{ apply(*CallSettings) }
@@ -15,7 +12,6 @@ type CallSettings struct {
 	AtMostOnce bool              // never resend where the call may have run
 	OneWay     bool              // do not wait for the reply
 	Metadata   map[string]string // added to what the calling turn received
-	Receiver   reflect.Type      // set by typed calls: the Go type that must own the method
 }
 
 type callOptionFunc func(*CallSettings)
@@ -61,12 +57,6 @@ func WithMetadata(key, value string) CallOption {
 		}
 		s.Metadata[key] = value
 	})
-}
-
-// ForReceiver is used by typed calls: the call is refused where the ID's type is
-// registered with another Go type than t.
-func ForReceiver(t reflect.Type) CallOption {
-	return callOptionFunc(func(s *CallSettings) { s.Receiver = t })
 }
 
 // MergeMetadata returns base with added over it. Neither is modified; where one is

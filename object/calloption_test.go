@@ -22,7 +22,6 @@ func TestResolve(t *testing.T) {
 		"key":          {[]object.CallOption{object.WithIdempotencyKey("k")}, object.CallSettings{Key: "k"}},
 		"last key":     {[]object.CallOption{object.WithIdempotencyKey("k"), object.WithIdempotencyKey("l")}, object.CallSettings{Key: "l"}},
 		"at most once": {[]object.CallOption{object.AtMostOnce()}, object.CallSettings{AtMostOnce: true}},
-		"receiver":     {[]object.CallOption{object.ForReceiver(reflect.TypeFor[*room]())}, object.CallSettings{Receiver: reflect.TypeFor[*room]()}},
 		"metadata": {
 			[]object.CallOption{object.WithMetadata("a", "1"), object.WithMetadata("b", "2"), object.WithMetadata("a", "3")},
 			object.CallSettings{Metadata: map[string]string{"a": "3", "b": "2"}},

@@ -133,3 +133,22 @@ func TestIsHookName(t *testing.T) {
 		}
 	}
 }
+
+// shadowing has methods of its own under names of BaseObject's.
+type shadowing struct{ object.BaseObject }
+
+func (*shadowing) Logger(_ context.Context, req *str) (*str, error) { return req, nil }
+func (*shadowing) Name() string                                     { return "own" }
+func (*shadowing) Type(why string) string                           { return why }
+
+type shadowingBadly struct{ object.BaseObject }
+
+func (*shadowingBadly) Every(context.Context, *str) error { return nil }
+
+func TestDiscoverShadowedBaseMethods(t *testing.T) {
+	if got, want := register(t, (*shadowing)(nil)).MethodNames(), []string{"Logger"}; !slices.Equal(got, want) {
+		t.Errorf("methods %q, want %q: a method that fits is callable, whatever it hides", got, want)
+	}
+	err := object.NewRegistry().RegisterObjectType((*shadowingBadly)(nil))
+	wantError(t, err, object.CodeInvalidArgument, "method Every(context.Context, *wrapperspb.StringValue) error: want")
+}

@@ -1,0 +1,164 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/xiaonanln/goverse/client"
+	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/coord/mem"
+	"github.com/xiaonanln/goverse/internal/grpcerr"
+	"github.com/xiaonanln/goverse/internal/lifecycle"
+	"github.com/xiaonanln/goverse/node"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// The names of services that have an address.
+const (
+	nodeService   = "node listener"
+	clientService = "client listener"
+)
+
+// parts is what a running server consists of.
+type parts struct {
+	node    *node.Node
+	clients *client.Service // nil without a client service
+	types   *object.Registry
+}
+
+func (p *parts) isClient(id string) bool {
+	typ, _, err := object.ParseID(id)
+	if err != nil {
+		return false
+	}
+	t := p.types.Lookup(typ)
+	return t != nil && t.Client
+}
+
+// kick disconnects a client; one that is gone already is no error.
+func (p *parts) kick(ctx context.Context, id string) error {
+	if p.clients == nil {
+		return nil
+	}
+	if err := p.clients.Kick(ctx, id); err != nil && !errors.Is(err, object.ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
+// services lists the parts in the order in which they start.
+func (s *Server) services() []lifecycle.Service {
+	p := &parts{types: s.cfg.Registry}
+	p.node = node.New(node.Config{
+		Registry: s.cfg.Registry, Clock: s.clock, Logger: s.cfg.Logger, Runtime: s.runtime,
+		Shards: s.cfg.Shards, IdleTimeout: s.cfg.IdleTimeout, CallTimeout: s.cfg.CallTimeout,
+		AppError:   grpcerr.FromApp,
+		ClientGone: func(id string) { p.clients.Lost(id) },
+	})
+	services := []lifecycle.Service{
+		{Name: nodeService, Run: s.listenForNodes},
+		{Name: "membership", Run: func(ctx context.Context, ready func()) error { return s.beMember(ctx, p.node, ready) }},
+		{Name: "sweep for idle objects", Run: p.node.Run},
+		{Name: "objects", Run: func(ctx context.Context, ready func()) error { return s.hostObjects(ctx, p, ready) }},
+	}
+	if s.cfg.ClientListenAddress != "" {
+		p.clients = client.NewService(client.Config{
+			Node: p.node, ClientType: s.cfg.Registry.ClientType().Name, Logger: s.cfg.Logger, Clock: s.clock,
+		})
+		services = append(services, lifecycle.Service{Name: clientService, Run: func(ctx context.Context, ready func()) error {
+			return s.serveClients(ctx, p.clients, ready)
+		}})
+	}
+	return services
+}
+
+// beMember keeps the server a member of its cluster, here of one inside the process.
+func (s *Server) beMember(ctx context.Context, owner cluster.Owner, ready func()) error {
+	store := mem.New(s.clock, mem.Options{})
+	defer store.Close()
+	advertise := s.cfg.AdvertiseAddress
+	if advertise == "" {
+		advertise = s.Addr()
+	}
+	return cluster.NewMember(cluster.Config{
+		Store: store.Connect(), Clock: s.clock, Logger: s.cfg.Logger, Name: s.cfg.Cluster, Address: advertise,
+		Shards: s.cfg.Shards, LeaseTTL: s.cfg.LeaseTTL, Owner: owner,
+	}).Run(ctx, ready)
+}
+
+// hostObjects opens the node for calls and makes the objects that were asked for
+// before the start; when ctx ends it ends all objects.
+func (s *Server) hostObjects(ctx context.Context, p *parts, ready func()) error {
+	s.parts.Store(p)
+	err := s.createStartup(ctx, p.node)
+	if err == nil {
+		ready()
+		<-ctx.Done()
+	}
+	until, release := s.untilDeadline(ctx)
+	defer release()
+	return errors.Join(err, p.node.Stop(until))
+}
+
+func (s *Server) createStartup(ctx context.Context, n *node.Node) error {
+	s.mu.Lock()
+	objects := s.startup
+	s.startup = nil
+	s.mu.Unlock()
+	for _, c := range objects {
+		if _, err := n.Create(ctx, c.typ, c.id, c.init); err != nil && !errors.Is(err, object.ErrAlreadyExists) {
+			return err
+		}
+	}
+	return nil
+}
+
+// listenForNodes serves the port for other nodes. This version answers the standard
+// health service there; calls between nodes come with clusters.
+func (s *Server) listenForNodes(ctx context.Context, ready func()) error {
+	g := grpc.NewServer()
+	h := health.NewServer()
+	healthpb.RegisterHealthServer(g, h)
+	return s.serve(ctx, nodeService, s.cfg.ListenAddress, g, ready, func(context.Context) error { h.Shutdown(); return nil })
+}
+
+// serveClients serves the port for clients, and drains them when ctx ends.
+func (s *Server) serveClients(ctx context.Context, svc *client.Service, ready func()) error {
+	g := grpc.NewServer(svc.ServerOptions(insecure.NewCredentials())...)
+	svc.Register(g)
+	h := client.RegisterStandard(g)
+	return s.serve(ctx, clientService, s.cfg.ClientListenAddress, g, ready, func(until context.Context) error {
+		h.Shutdown()
+		return svc.Stop(until)
+	})
+}
+
+// serve runs a gRPC server until ctx ends; drain comes before its connections close.
+func (s *Server) serve(ctx context.Context, name, address string, g *grpc.Server, ready func(), drain func(context.Context) error) error {
+	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", address, err)
+	}
+	s.setAddr(name, lis.Addr())
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(lis) }()
+	ready()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s: %w", address, err)
+	case <-ctx.Done():
+	}
+	until, release := s.untilDeadline(ctx)
+	defer release()
+	err = drain(until)
+	g.Stop()
+	<-served
+	return err
+}

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"reflect"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// runtime is the server as its objects see it.
+type runtime struct{ server *Server }
+
+var _ object.Runtime = (*runtime)(nil)
+
+// creation is an object to create at the start.
+type creation struct {
+	typ, id string
+	init    proto.Message
+}
+
+// Call implements [object.Runtime].
+func (r *runtime) Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
+	p := r.server.parts.Load()
+	if p == nil {
+		return nil, r.server.notRunning("call", id, method)
+	}
+	return p.node.Call(ctx, id, method, req, opts...)
+}
+
+// Invoke implements [object.Runtime].
+func (r *runtime) Invoke(ctx context.Context, id string, owner reflect.Type, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
+	p := r.server.parts.Load()
+	if p == nil {
+		return nil, r.server.notRunning("call", id, method)
+	}
+	return p.node.Invoke(ctx, id, owner, method, req, opts...)
+}
+
+// Create implements [object.Runtime].
+func (r *runtime) Create(ctx context.Context, typ, id string, init proto.Message) (string, error) {
+	if id == "" {
+		id = typ + "-" + rand.Text()
+	}
+	p := r.server.parts.Load()
+	if p == nil && r.server.remember(creation{typ, id, init}) {
+		return id, nil
+	}
+	if p == nil {
+		return "", r.server.notRunning("create", id, "")
+	}
+	return p.node.Create(ctx, typ, id, init)
+}
+
+// Delete implements [object.Runtime].
+func (r *runtime) Delete(ctx context.Context, id string) error {
+	p := r.server.parts.Load()
+	if p == nil {
+		return r.server.notRunning("delete", id, "")
+	}
+	if p.isClient(id) {
+		return p.kick(ctx, id)
+	}
+	return p.node.Delete(ctx, id)
+}
+
+// Push implements [object.Runtime].
+func (r *runtime) Push(ctx context.Context, clientID string, msg proto.Message) error {
+	p := r.server.parts.Load()
+	if p == nil {
+		return r.server.notRunning("push", clientID, "")
+	}
+	if _, _, err := object.ParseID(clientID); err != nil {
+		return err
+	}
+	if p.clients == nil {
+		return object.Refuse(object.CodeFailedPrecondition, "", "push", clientID, "", "the server has no client service")
+	}
+	return p.clients.Push(ctx, clientID, msg)
+}
+
+// remember keeps an object for the start; false once the server has begun to start.
+func (s *Server) remember(c creation) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if phase(s.phase.Load()) != created {
+		return false
+	}
+	if c.init != nil {
+		c.init = proto.Clone(c.init)
+	}
+	s.startup = append(s.startup, c)
+	return true
+}
+
+func (s *Server) notRunning(op, id, method string) error {
+	if p := phase(s.phase.Load()); p == stopping || p == stopped {
+		return object.Refuse(object.CodeUnavailable, "", op, id, method, "the server has stopped")
+	}
+	return object.Refuse(object.CodeFailedPrecondition, "", op, id, method, "the server has not started")
+}
+
+// CallObject runs a method of an object and returns its reply; see [object.Runtime].
+func (s *Server) CallObject(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
+	return s.runtime.Call(ctx, id, method, req, opts...)
+}
+
+// CreateObject creates an object; an empty id asks for a generated one. Before the
+// start it is recorded and carried out there; that the object exists is no error then.
+func (s *Server) CreateObject(ctx context.Context, typ, id string, init proto.Message) (string, error) {
+	return s.runtime.Create(ctx, typ, id, init)
+}
+
+// DeleteObject ends an object and removes all that is kept of it; that of a client
+// disconnects the client.
+func (s *Server) DeleteObject(ctx context.Context, id string) error { return s.runtime.Delete(ctx, id) }
+
+// PushMessage queues a message for the client that owns a client object.
+func (s *Server) PushMessage(ctx context.Context, clientID string, msg proto.Message) error {
+	return s.runtime.Push(ctx, clientID, msg)
+}
