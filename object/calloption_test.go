@@ -3,7 +3,6 @@ package object_test
 import (
 	"context"
 	"maps"
-	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,7 +11,6 @@ import (
 )
 
 func TestResolve(t *testing.T) {
-	sameType := cmp.Comparer(func(a, b reflect.Type) bool { return a == b })
 	tests := map[string]struct {
 		opts []object.CallOption
 		want object.CallSettings
@@ -34,7 +32,7 @@ func TestResolve(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			for range 2 { // the same option values again
-				if diff := cmp.Diff(tt.want, object.Resolve(tt.opts), sameType); diff != "" {
+				if diff := cmp.Diff(tt.want, object.Resolve(tt.opts)); diff != "" {
 					t.Errorf("-want +got:\n%s", diff)
 				}
 			}
