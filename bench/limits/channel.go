@@ -117,7 +117,7 @@ func (t *channelTarget) serve(requests <-chan channelRequest) {
 	}
 }
 
-func (t *channelTarget) Close() error {
+func (t *channelTarget) Close(context.Context) error {
 	for i := range t.objects {
 		slot := &t.objects[i]
 		slot.once.Do(func() {})

@@ -43,7 +43,7 @@ func (t *directTarget) Call(_ context.Context, _, object int) (int64, error) {
 	return resp.GetValue(), err
 }
 
-func (t *directTarget) Close() error { return nil }
+func (t *directTarget) Close(context.Context) error { return nil }
 
 type mutex struct{}
 
@@ -82,4 +82,4 @@ func (t *mutexTarget) Call(_ context.Context, _, object int) (int64, error) {
 	return resp.GetValue(), err
 }
 
-func (t *mutexTarget) Close() error { return nil }
+func (t *mutexTarget) Close(context.Context) error { return nil }

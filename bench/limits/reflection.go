@@ -40,14 +40,14 @@ func (t *reflectionTarget) Context(ctx context.Context) context.Context { return
 
 func (t *reflectionTarget) Call(_ context.Context, _, object int) (int64, error) {
 	out := t.method.Call([]reflect.Value{t.objects[object], reflect.ValueOf(peer.NewRequest())})
-	if err, failed := out[1].Interface().(error); failed {
+	if err, failed := reflect.TypeAssert[error](out[1]); failed {
 		return 0, err
 	}
-	resp, ok := out[0].Interface().(*benchpb.AddResponse)
+	resp, ok := reflect.TypeAssert[*benchpb.AddResponse](out[0])
 	if !ok {
 		return 0, errReply
 	}
 	return resp.GetValue(), nil
 }
 
-func (t *reflectionTarget) Close() error { return nil }
+func (t *reflectionTarget) Close(context.Context) error { return nil }

@@ -37,7 +37,7 @@ func (b Bench) Activations(ctx context.Context, p peer.Peer, callers, objects in
 	if err != nil {
 		return Activation{}, fmt.Errorf("open %s: %w", p.Name(), err)
 	}
-	defer func() { err = errors.Join(err, target.Close()) }()
+	defer func() { err = errors.Join(err, target.Close(ctx)) }()
 	weight := weigh()
 	before, from := readUsage(), b.Now()
 	if err := activate(ctx, target, callers, objects); err != nil {

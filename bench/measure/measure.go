@@ -81,7 +81,7 @@ func (b Bench) Calls(ctx context.Context, p peer.Peer, workloads ...Workload) (s
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", p.Name(), err)
 	}
-	defer func() { err = errors.Join(err, target.Close()) }()
+	defer func() { err = errors.Join(err, target.Close(ctx)) }()
 	made := int64(opt.Objects)
 	if err := activate(ctx, target, 1, opt.Objects); err != nil {
 		return nil, fmt.Errorf("activate objects of %s: %w", p.Name(), err)

@@ -57,7 +57,7 @@ func (f *fake) Call(_ context.Context, _, object int) (int64, error) {
 	return right, nil
 }
 
-func (f *fake) Close() error { return f.closed }
+func (f *fake) Close(context.Context) error { return f.closed }
 
 func TestCalls(t *testing.T) {
 	t.Parallel()

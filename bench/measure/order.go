@@ -31,7 +31,7 @@ func (b Bench) Order(ctx context.Context, p peer.Peer, callers int) (o Order, er
 	if err != nil {
 		return Order{}, fmt.Errorf("open %s: %w", p.Name(), err)
 	}
-	defer func() { err = errors.Join(err, target.Close()) }()
+	defer func() { err = errors.Join(err, target.Close(ctx)) }()
 	holder, ok := target.(peer.Holder)
 	if !ok {
 		return Order{}, fmt.Errorf("order of %s: %w", p.Name(), ErrNoHold)

@@ -3,6 +3,7 @@ package measure_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/xiaonanln/goverse/bench/limits"
@@ -85,9 +86,9 @@ func (t *stackTarget) pile(released <-chan struct{}, value int64) int64 {
 			held = false
 		}
 	}
-	for i := len(piled) - 1; i >= 0; i-- {
+	for _, to := range slices.Backward(piled) {
 		value++
-		piled[i] <- value
+		to <- value
 	}
 	return value
 }
@@ -105,7 +106,7 @@ func (t *stackTarget) Hold(ctx context.Context) {
 	<-ctx.Done()
 }
 
-func (t *stackTarget) Close() error {
+func (t *stackTarget) Close(context.Context) error {
 	t.quit <- struct{}{}
 	return nil
 }

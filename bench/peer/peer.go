@@ -40,7 +40,7 @@ type Target interface {
 	// The first call of an object activates it.
 	Call(ctx context.Context, caller, object int) (int64, error)
 	// Close stops the system and waits for it.
-	Close() error
+	Close(ctx context.Context) error
 }
 
 // Holder is a Target that can show in which order it serves the calls that wait for one object.

@@ -96,7 +96,7 @@ func (t *actorTarget) Hold(ctx context.Context) {
 	_ = t.system.Root.RequestFuture(t.pid(0), &holdRequest{release: ctx.Done()}, requestTimeout).Wait()
 }
 
-func (t *actorTarget) Close() error {
+func (t *actorTarget) Close(context.Context) error {
 	t.system.Shutdown()
 	return nil
 }

@@ -55,7 +55,7 @@ func (g grain) Open(ctx context.Context, opt peer.Options) (peer.Target, error) 
 	c.StartMember()
 	base := grainTarget{cluster: c, provider: provider, names: peer.NewNames("Counter-", opt)}
 	if err := base.join(ctx); err != nil {
-		return nil, errors.Join(err, base.Close())
+		return nil, errors.Join(err, base.Close(ctx))
 	}
 	if g.generated {
 		return &generatedTarget{grainTarget: base, release: release}, nil
@@ -93,7 +93,7 @@ func (t *grainTarget) join(ctx context.Context) error {
 func (t *grainTarget) Context(ctx context.Context) context.Context { return ctx }
 
 // Close stops the member at once: a graceful shutdown poisons every grain in turn.
-func (t *grainTarget) Close() error {
+func (t *grainTarget) Close(context.Context) error {
 	err := t.provider.Shutdown(false)
 	t.cluster.Shutdown(false)
 	return err
@@ -112,6 +112,7 @@ func (t *requestTarget) Hold(ctx context.Context) {
 
 type generatedTarget struct {
 	grainTarget
+
 	release chan struct{}
 }
 

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/xiaonanln/goverse/bench/measure"
 )
@@ -26,14 +27,16 @@ func Times(claim, name, baseline string, workload measure.Workload, atLeast floa
 	}}
 }
 
-// Allocations is the figure that a peer's call allocates so many times at most.
+// Allocations is the figure that a peer's call allocates so many times at most, to one decimal: the rest of the
+// process allocates too.
 func Allocations(claim, name string, workload measure.Workload, atMost float64) Figure {
 	return Figure{Claim: claim, Bound: atMost, AtMost: true, Of: func(r *Report) (float64, bool) {
 		samples := r.samples(name, workload)
 		if len(samples) == 0 {
 			return 0, false
 		}
-		return medianOf(samples, func(s measure.Sample) float64 { return per(s, float64(s.Mallocs)) }), true
+		exact := medianOf(samples, func(s measure.Sample) float64 { return per(s, float64(s.Mallocs)) })
+		return math.Round(exact*10) / 10, true
 	}}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ func local(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r := &report.Report{Lines: machine(p), Baselines: baselines(), Figures: figures()}
+	r := &report.Report{Lines: machine(p), Baselines: baselines(), Figures: p.figures()}
 	for i := range p.repetitions {
 		fmt.Fprintf(stderr, "repetition %d of %d\n", i+1, p.repetitions)
 		if err := p.repeat(ctx, r); err != nil {
@@ -107,7 +108,7 @@ func (p plan) repeat(ctx context.Context, r *report.Report) error {
 	for _, e := range p.entries {
 		if e.activates && p.objects > 0 {
 			jobs = append(jobs, job{
-				args: []string{"activate", "-peer", e.Name(), "-objects", fmt.Sprint(p.objects), "-callers", fmt.Sprint(p.activators)},
+				args: []string{"activate", "-peer", e.Name(), "-objects", strconv.Itoa(p.objects), "-callers", strconv.Itoa(p.activators)},
 				take: func(out []byte) error { return decodeOne(out, &r.Activations) },
 			})
 		}
@@ -121,12 +122,20 @@ func (p plan) orders(ctx context.Context, r *report.Report) error {
 	for _, e := range p.entries {
 		if e.holds && p.waiters > 0 {
 			jobs = append(jobs, job{
-				args: []string{"order", "-peer", e.Name(), "-callers", fmt.Sprint(p.waiters)},
+				args: []string{"order", "-peer", e.Name(), "-callers", strconv.Itoa(p.waiters)},
 				take: func(out []byte) error { return decodeOne(out, &r.Orders) },
 			})
 		}
 	}
 	return runJobs(ctx, jobs, p.parallel)
+}
+
+// figures are those to judge: none where several measurements share the machine.
+func (p plan) figures() []report.Figure {
+	if p.parallel > 1 {
+		return nil
+	}
+	return figures()
 }
 
 // suits returns the workloads that a peer can do.

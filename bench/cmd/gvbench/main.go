@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/xiaonanln/goverse/bench/goverse"
 	"github.com/xiaonanln/goverse/bench/limits"
 	"github.com/xiaonanln/goverse/bench/peer"
 	"github.com/xiaonanln/goverse/bench/protoactor"
@@ -25,6 +26,7 @@ import (
 // entry is a peer and what it can take part in.
 type entry struct {
 	peer.Peer
+
 	// single: it serves one caller only.
 	single bool
 	// activates: an object costs nothing before its first call, so that activations can be measured.
@@ -41,6 +43,8 @@ func roster() []entry {
 		{Peer: limits.Mutex()},
 		{Peer: limits.Channel(), activates: true, holds: true},
 		{Peer: limits.ChannelWithCopies(), holds: true},
+		{Peer: goverse.Default(), activates: true, holds: true},
+		{Peer: goverse.Shared(), activates: true, holds: true},
 		{Peer: protoactor.Actor(), activates: true, holds: true},
 		{Peer: protoactor.GrainRequest(), activates: true, holds: true},
 		{Peer: protoactor.Grain(), activates: true, holds: true},
