@@ -19,6 +19,10 @@ func (n *Node) activate(t *turn) error {
 		return at(err, t)
 	}
 	t.activates = false
+	if err := t.Err(); err != nil { // it has waited, and is not run after its end
+		a.becomeLive(nil)
+		return n.refuseExpired(t, err, "while its object was activated")
+	}
 	a.becomeLive(&t.mode)
 	return nil
 }
@@ -83,13 +87,14 @@ func (n *Node) runHook(a *activation, up *turn, h hook, f func(context.Context) 
 			failure = failure.WithExecuted(object.ExecutedNo)
 		}
 	}()
-	err := f(t)
-	returned = true
-	if err != nil {
-		return n.appError(t, err)
+	if err := f(t); err != nil {
+		failure = n.appError(t, err) // may panic in the error's own methods
 	}
-	n.release(t)
-	return nil
+	returned = true
+	if failure == nil {
+		n.release(t)
+	}
+	return failure
 }
 
 // ending says why an activation ends.
@@ -173,7 +178,7 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 	}
 	if !t.activates {
 		n.leave(t, false)
-		return "", object.Refuse(object.CodeAlreadyExists, "", "create", id, "", "the object exists")
+		return "", t.exists()
 	}
 	if err := n.bringUp(t.act, t.up, init, true); err != nil {
 		n.abandon(t.act, err)
@@ -182,6 +187,9 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 	t.act.becomeLive(nil)
 	return id, nil
 }
+
+// exists is the error of a creation that came too late.
+func (t *turn) exists() error { return t.refuse(object.CodeAlreadyExists, "", "the object exists") }
 
 // Delete ends an object after the turns that came before: OnDeactivate, then it is
 // gone, with all that is kept of it. Deleting what is not there is no error.

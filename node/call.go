@@ -75,7 +75,7 @@ func (n *Node) serve(t *turn, method string) error {
 	if err != nil {
 		return err
 	}
-	if t.method.Detached {
+	if t.method.Detached && !t.nested { // inside another turn it would run beside it
 		return n.serveDetached(t, w)
 	}
 	if err := n.begin(t, w); err != nil {
@@ -167,10 +167,11 @@ func (n *Node) checkOwner(id, method string, owner reflect.Type) error {
 // inherit takes over what flows along the call chain, and refuses a call that is
 // over before it began.
 func (n *Node) inherit(t *turn, timeout time.Duration) error {
-	t.up = n.callerTurn(t.parent)
-	if t.up != nil {
-		t.depth = t.up.depth + 1
-		t.meta = object.MergeMetadata(t.up.meta, t.meta)
+	if up := n.callerTurn(t.parent); up != nil {
+		t.meta = object.MergeMetadata(up.meta, t.meta)
+		if !up.ended.Load() { // what a turn left behind is no part of its chain
+			t.up, t.depth = up, up.depth+1
+		}
 		if t.depth >= maxDepth {
 			return t.refuse(object.CodeFailedPrecondition, "", fmt.Sprintf("the call chain is longer than %d calls", maxDepth))
 		}

@@ -19,12 +19,12 @@ const (
 	against                   // it would wait for itself
 )
 
-// relate looks for the target among the turns of the call's chain. A turn that has
-// ended, whose context outlived it, holds nothing.
+// relate looks for the target among the turns of the call's chain. Nobody waits for
+// what a turn that has ended left behind: the chain begins after it.
 func (t *turn) relate(a *activation) (relation, *turn) {
 	rel, holder := unrelated, (*turn)(nil)
-	for f := t.up; f != nil; f = f.up {
-		if f.act != a || f.ended.Load() {
+	for f := t.up; f != nil && !f.ended.Load(); f = f.up {
+		if f.act != a {
 			continue
 		}
 		if f.mode == object.Concurrent && t.mode != alone {
@@ -60,14 +60,21 @@ func (n *Node) enter(t *turn, a *activation) (w *waiter, ok bool, err error) {
 	}
 	switch rel {
 	case against:
+		if t.method == nil && t.hook == onCreate {
+			return nil, false, t.exists()
+		}
 		return nil, false, t.deadlock(holder)
 	case within:
-		return nil, true, n.enterWithin(t, holder)
+		ok, err = n.enterWithin(t, holder)
+		return nil, ok, err
 	case unrelated, beside, through:
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if rel == through {
+		if holder.ended.Load() { // it has given its admission back, or is about to
+			return nil, false, nil
+		}
 		a.take(t.mode)
 		t.act = a
 		return nil, true, nil
@@ -106,14 +113,29 @@ func (n *Node) queue(t *turn, a *activation, privileged bool) (*waiter, error) {
 }
 
 // enterWithin admits a re-entrant turn: it runs inside the holder's, one at a time.
-func (n *Node) enterWithin(t, holder *turn) error {
+// Not ok means that the holder has ended meanwhile: look again.
+func (n *Node) enterWithin(t, holder *turn) (ok bool, err error) {
+	inside := holder.extra().inside
 	select {
-	case holder.extra().inside <- struct{}{}:
-		t.act, t.nested = holder.act, true
-		t.extra().within = holder
-		return nil
+	case inside <- struct{}{}:
 	case <-t.Done():
-		return n.refuseExpired(t, t.Err(), "while another call of its chain was inside the object")
+		return false, n.refuseExpired(t, t.Err(), "while another call of its chain was inside the object")
+	}
+	if holder.ended.Load() {
+		<-inside
+		return false, nil
+	}
+	t.act, t.nested = holder.act, true
+	t.extra().within = holder
+	return true, nil
+}
+
+// waitInside returns when no re-entrant turn runs inside this one, which has ended:
+// none enters any more. Usually they are over, as their callers waited for them.
+func (t *turn) waitInside() {
+	if r := t.rare.Load(); r != nil {
+		r.inside <- struct{}{}
+		<-r.inside
 	}
 }
 

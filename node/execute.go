@@ -20,6 +20,7 @@ func (n *Node) execute(t *turn) (err error) {
 			err = n.crashed(t, recover())
 		}
 		t.finish()
+		t.waitInside()
 		if t.nested {
 			t.leaveWithin()
 		}
@@ -63,7 +64,8 @@ func (n *Node) answer(t *turn, out proto.Message) error {
 // appError is what the caller gets for an error that the method returned. A method
 // that gave up because its context ended may have done part of its work.
 func (n *Node) appError(t *turn, err error) *object.Error {
-	e := n.cfg.AppError(err).At("call", t.id, t.method.Name)
+	own := t.refuse(object.CodeUnknown, "", "") // what a turn or hook calls itself
+	e := n.cfg.AppError(err).At(own.Op, own.ID, own.Method)
 	if t.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 		return e.WithExecuted(object.ExecutedUnknown)
 	}
