@@ -20,7 +20,7 @@ func (w watching) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo,
 	if err != nil {
 		return inner, info, err
 	}
-	return &conn{Conn: inner}, info, nil
+	return &conn{Conn: inner, frames: newFrames()}, info, nil
 }
 
 func (w watching) Clone() credentials.TransportCredentials {
@@ -82,21 +82,18 @@ const (
 	lengthBytes = 3
 )
 
-// frames follows the frames of an HTTP/2 connection (RFC 9113, section 4.1). Its zero
-// value is at the connection's start.
+// frames follows the frames of an HTTP/2 connection (RFC 9113, section 4.1).
 type frames struct {
-	started bool // past the preface
-	skip    int  // bytes until the next header
-	header  [headerLen]byte
-	have    int // bytes of header seen
+	skip   int // bytes until the next header
+	header [headerLen]byte
+	have   int // bytes of header seen
 }
+
+// newFrames is at a connection's start.
+func newFrames() frames { return frames{skip: prefaceLen} }
 
 // scan reads on and reports whether a GOAWAY began in b.
 func (f *frames) scan(b []byte) (goAway bool) {
-	if !f.started {
-		f.started = true
-		f.skip = prefaceLen
-	}
 	for len(b) > 0 {
 		if f.skip > 0 {
 			n := min(f.skip, len(b))

@@ -1,0 +1,154 @@
+package client_test
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/xiaonanln/goverse/client"
+	"github.com/xiaonanln/goverse/client/goverseclient"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// Connections that say nothing, or not enough, are closed by the server: the test
+// would hang otherwise.
+func TestHalfOpenConnections(t *testing.T) {
+	t.Parallel()
+	f := start(t, withLimits(client.Limits{Handshake: 50 * time.Millisecond, Ping: time.Second, PingTimeout: time.Second}))
+	for name, say := range map[string]func(net.Conn){
+		"silence": func(net.Conn) {},
+		"half a preface": func(c net.Conn) {
+			write(t, c, http2.ClientPreface[:10])
+		},
+		"preface alone": func(c net.Conn) {
+			write(t, c, http2.ClientPreface)
+		},
+		"handshake, then silence": func(c net.Conn) {
+			write(t, c, http2.ClientPreface)
+			if err := http2.NewFramer(c, nil).WriteSettings(); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"HTTP/1": func(c net.Conn) {
+			write(t, c, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		},
+		"noise": func(c net.Conn) {
+			write(t, c, string(make([]byte, 4096)))
+		},
+		"GOAWAY and noise": func(c net.Conn) {
+			write(t, c, http2.ClientPreface)
+			fr := http2.NewFramer(c, nil)
+			_ = fr.WriteSettings()
+			_ = fr.WriteGoAway(0, http2.ErrCodeNo, nil)
+			write(t, c, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", f.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			say(conn)
+			// Whatever the server says, it says nothing for ever.
+			if n, err := io.Copy(io.Discard, conn); n > 1<<16 {
+				t.Errorf("the server sent %d bytes, then %v", n, err)
+			}
+		})
+	}
+	if n := f.svc.Clients(); n != 0 {
+		t.Errorf("%d clients", n)
+	}
+}
+
+func write(t *testing.T, c net.Conn, s string) {
+	t.Helper()
+	if _, err := io.WriteString(c, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// 5 000 clients come, call, are pushed to and go, 50 at a time; goleak counts the
+// goroutines after.
+func TestFiveThousandClientsComeAndGo(t *testing.T) {
+	t.Parallel()
+	total := 5000
+	if testing.Short() {
+		total = 500
+	}
+	f := start(t)
+	var wg sync.WaitGroup
+	jobs := make(chan struct{})
+	for range 50 {
+		wg.Go(func() {
+			for range jobs {
+				comeAndGo(t, f)
+			}
+		})
+	}
+	for range total {
+		jobs <- struct{}{}
+	}
+	close(jobs)
+	wg.Wait()
+	until(t, "all sessions are gone", func() bool { return f.svc.Clients() == 0 })
+	if n := f.node.count(); n != 0 {
+		t.Errorf("%d objects are left", n)
+	}
+	f.node.mu.Lock()
+	defer f.node.mu.Unlock()
+	if len(f.node.left) != total {
+		t.Errorf("%d clients left, %d came", len(f.node.left), total)
+	}
+	for id, reason := range f.node.left {
+		if reason != object.DisconnectClosed {
+			t.Errorf("%s left as %v", id, reason)
+		}
+	}
+}
+
+func comeAndGo(t *testing.T, f *fixture) {
+	t.Helper()
+	c, err := goverseclient.Dial(t.Context(), f.addr)
+	if err != nil {
+		t.Errorf("dial: %v", err)
+		return
+	}
+	defer c.Close()
+	who, err := goverseclient.Call[*wrapperspb.StringValue](t.Context(), c, "Who", nil)
+	if err != nil {
+		t.Errorf("call: %v", err)
+		return
+	}
+	if err := f.svc.Push(t.Context(), who.GetValue(), who); err != nil {
+		t.Errorf("push: %v", err)
+		return
+	}
+	if msg, ok := (<-c.Pushes()).(*wrapperspb.StringValue); !ok || msg.GetValue() != who.GetValue() {
+		t.Errorf("%s got %v", who.GetValue(), msg)
+	}
+}
+
+// Many streams of one connection that begin and are cancelled at once.
+func TestCancelledRegistersLeaveNothing(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	conn := f.dial(f.addr)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			for range 50 {
+				rapidReset(t, conn)
+			}
+		})
+	}
+	wg.Wait()
+	f.register(conn) // the connection is still good
+	until(t, "all others are gone", func() bool { return f.svc.Clients() == 1 && f.node.count() == 1 })
+}
