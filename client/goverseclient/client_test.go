@@ -1,0 +1,260 @@
+package goverseclient_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/xiaonanln/goverse/client"
+	"github.com/xiaonanln/goverse/client/goverseclient"
+	client_pb "github.com/xiaonanln/goverse/client/proto"
+	"github.com/xiaonanln/goverse/object"
+)
+
+type stream = grpc.ServerStreamingServer[anypb.Any]
+
+func TestCalls(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	c, _ := f.dial()
+	ctx := t.Context()
+	got, err := goverseclient.Call[*wrapperspb.StringValue](ctx, c, "Echo", word("hello"))
+	if err != nil || !isWord(got, "hello") {
+		t.Errorf("typed: %v, %v", got, err)
+	}
+	msg, err := c.Call(ctx, "Echo", word("hello"))
+	if err != nil || !isWord(msg, "hello") {
+		t.Errorf("untyped: %v, %v", msg, err)
+	}
+	if msg, err := c.Call(ctx, "Echo", nil); err != nil || !isWord(msg, "") {
+		t.Errorf("nil request: %v, %v", msg, err)
+	}
+	_, err = goverseclient.Call[*wrapperspb.StringValue](ctx, c, "Echo", durationpb.New(1))
+	expect(t, err, object.ErrInternal, object.ExecutedYes) // a reply of another type
+	_, err = c.Call(ctx, "Mystery", nil)
+	expect(t, err, object.ErrInternal, object.ExecutedYes) // a reply of a type not linked in
+	_, err = c.Call(ctx, "NoSuch", nil)
+	expect(t, err, object.ErrUnknownMethod, object.ExecutedNo)
+	if e := object.FromError(err); e.Method != "NoSuch" || e.Op != "call" {
+		t.Errorf("the error does not say which call: %v", err)
+	}
+	_, err = c.Call(ctx, "Echo", word("\xff"))
+	expect(t, err, object.ErrInvalidArgument, object.ExecutedNo)
+	_, err = c.Call(ctx, "Echo", word(strings.Repeat("x", client.DefaultMessageBytes)))
+	expect(t, err, object.ErrResourceExhausted, object.ExecutedNo)
+	if c.Err() != nil {
+		t.Errorf("a living client has the error %v", c.Err())
+	}
+}
+
+func TestPushes(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	c, id := f.dial(goverseclient.WithPushBuffer(-1))
+	go func() {
+		for i := range 100 {
+			if err := f.svc.Push(t.Context(), id, word(strconv.Itoa(i))); err != nil {
+				t.Errorf("push: %v", err)
+			}
+		}
+		if err := f.svc.Push(t.Context(), id, dynamicpb.NewMessage(unknownType(t))); err != nil {
+			t.Errorf("push: %v", err)
+		}
+	}()
+	for i := range 100 {
+		if msg := <-c.Pushes(); !isWord(msg, strconv.Itoa(i)) {
+			t.Fatalf("message %d is %v", i, msg)
+		}
+	}
+	if msg, ok := (<-c.Pushes()).(*anypb.Any); !ok || msg.MessageName() != "far.Away" {
+		t.Errorf("a message of an unknown type is %v", msg)
+	}
+}
+
+// unknownType is a message type that is not linked into the program.
+func unknownType(t *testing.T) protoreflect.MessageDescriptor {
+	t.Helper()
+	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
+		Name: proto.String("far.proto"), Package: proto.String("far"), Syntax: proto.String("proto3"),
+		MessageType: []*descriptorpb.DescriptorProto{{Name: proto.String("Away")}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file.Messages().Get(0)
+}
+
+func TestClose(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	c, id := f.dial(goverseclient.WithPushBuffer(1))
+	for range 10 { // nobody reads them: the reader waits for one who does
+		if err := f.svc.Push(t.Context(), id, word("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	called := make(chan error, 1)
+	go func() {
+		_, err := c.Call(t.Context(), "Block", nil)
+		called <- err
+	}()
+	<-f.node.blocked
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			if err := c.Close(); err != nil {
+				t.Errorf("close: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	<-c.Done()
+	if err := c.Err(); err != nil {
+		t.Errorf("a closed client has the error %v", err)
+	}
+	expect(t, <-called, object.ErrCanceled, object.ExecutedUnknown)
+	_, err := c.Call(t.Context(), "Echo", nil)
+	expect(t, err, object.ErrUnavailable, object.ExecutedNo)
+	if reason := <-f.node.detached; reason != object.DisconnectClosed {
+		t.Errorf("left as %v", reason)
+	}
+	for range c.Pushes() { // is closed
+	}
+}
+
+func TestTheServerEndsTheStream(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		end      func(f *fixture, id string)
+		want     *object.Error
+		executed object.Execution
+	}{
+		"stop": {func(f *fixture, _ string) { _ = f.svc.Stop(t.Context()) }, object.ErrUnavailable, object.ExecutedNo},
+		"kick": {func(f *fixture, id string) { _ = f.svc.Kick(t.Context(), id) }, object.ErrAborted, object.ExecutedUnknown},
+		"too slow": {func(f *fixture, id string) {
+			for f.svc.Push(t.Context(), id, word(strings.Repeat("x", 10<<10))) == nil {
+			}
+		}, object.ErrResourceExhausted, object.ExecutedUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := start(t)
+			c, id := f.dial()
+			test.end(f, id)
+			for range c.Pushes() { // to the end
+			}
+			<-c.Done()
+			expect(t, c.Err(), test.want, test.executed)
+			_, err := c.Call(t.Context(), "Echo", nil)
+			expect(t, err, object.ErrUnavailable, object.ExecutedNo)
+			if err := c.Close(); err != nil || c.Err() == nil {
+				t.Errorf("close: %v; then the reason is %v", err, c.Err())
+			}
+		})
+	}
+}
+
+func TestDialFails(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.node.refuse = object.NewError(object.CodePermissionDenied, "not you")
+	_, err := goverseclient.Dial(t.Context(), f.addr)
+	expect(t, err, object.ErrPermissionDenied, object.ExecutedYes)
+	if err.Error() != "register: not you (permission_denied)" {
+		t.Errorf("error reads %q", err)
+	}
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().String() // it accepts and stays silent
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		conn, err := listener.Accept()
+		cancel(context.DeadlineExceeded)
+		if err == nil {
+			conn.Close()
+		}
+	}()
+	_, err = goverseclient.Dial(ctx, addr)
+	expect(t, err, object.ErrDeadlineExceeded, object.ExecutedUnknown)
+	listener.Close()
+	_, err = goverseclient.Dial(t.Context(), addr)
+	expect(t, err, object.ErrUnavailable, object.ExecutedUnknown)
+	_, err = goverseclient.Dial(t.Context(), addr, nil, goverseclient.WithDialOptions(grpc.WithTransportCredentials(nil)))
+	expect(t, err, object.ErrInvalidArgument, object.ExecutedNo)
+}
+
+// The context of Dial ends nothing but the dialling.
+func TestDialsContextMayEnd(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	c, err := goverseclient.Dial(ctx, f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	cancel()
+	if _, err := c.Call(t.Context(), "Echo", nil); err != nil {
+		t.Errorf("call: %v", err)
+	}
+	if err := f.svc.Push(t.Context(), <-f.node.attached, word("still here")); err != nil {
+		t.Errorf("push: %v", err)
+	}
+	if msg := <-c.Pushes(); !isWord(msg, "still here") {
+		t.Errorf("pushed %v", msg)
+	}
+}
+
+func TestOddServers(t *testing.T) {
+	t.Parallel()
+	silent := func(stream) error { return nil }
+	_, err := goverseclient.Dial(t.Context(), (&odd{register: silent}).start(t))
+	expect(t, err, object.ErrInternal, object.ExecutedUnknown)
+
+	wrong := func(s stream) error { return s.Send(&anypb.Any{TypeUrl: "x/y.Z"}) }
+	_, err = goverseclient.Dial(t.Context(), (&odd{register: wrong}).start(t))
+	expect(t, err, object.ErrInternal, object.ExecutedUnknown)
+
+	short := &odd{
+		register: func(s stream) error {
+			hello, err := anypb.New(&client_pb.RegisterResponse{ClientId: "id"})
+			return errors.Join(err, s.Send(hello))
+		},
+		call: func(*client_pb.CallRequest) (*client_pb.CallResponse, error) { return &client_pb.CallResponse{}, nil },
+	}
+	c, err := goverseclient.Dial(t.Context(), short.start(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	<-c.Done()
+	expect(t, c.Err(), object.ErrUnavailable, object.ExecutedUnknown)
+
+	forever := &odd{register: func(s stream) error { _ = short.register(s); <-s.Context().Done(); return nil }, call: short.call}
+	c, err = goverseclient.Dial(t.Context(), forever.start(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, err = c.Call(t.Context(), "Echo", nil) // a CallResponse without a response
+	expect(t, err, object.ErrInternal, object.ExecutedYes)
+	_, err = goverseclient.Call[*wrapperspb.StringValue](t.Context(), c, "Echo", nil)
+	expect(t, err, object.ErrInternal, object.ExecutedYes)
+}

@@ -1,0 +1,155 @@
+package goverseclient_test
+
+import (
+	"context"
+	"net"
+	"testing"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/xiaonanln/goverse/client"
+	"github.com/xiaonanln/goverse/client/goverseclient"
+	client_pb "github.com/xiaonanln/goverse/client/proto"
+	"github.com/xiaonanln/goverse/internal/grpcerr"
+	"github.com/xiaonanln/goverse/object"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// echo is a node whose objects answer with their own ID or what they were asked, and
+// block until their call is cancelled.
+type echo struct {
+	attached chan string // the IDs of new objects
+	detached chan object.DisconnectReason
+	blocked  chan struct{} // a call blocks
+	refuse   error
+}
+
+func (e *echo) AttachClient(_ context.Context, id string) error {
+	if e.refuse == nil {
+		e.attached <- id
+	}
+	return grpcOf(e.refuse)
+}
+
+func (e *echo) DetachClient(_ context.Context, _ string, reason object.DisconnectReason) error {
+	e.detached <- reason
+	return nil
+}
+
+// grpcOf is err as a node would return it, without a typed nil.
+func grpcOf(err error) error {
+	if err == nil {
+		return nil
+	}
+	return grpcerr.FromApp(err)
+}
+
+func (e *echo) Serve(ctx context.Context, req object.Request) (object.Reply, error) {
+	switch req.Method {
+	case "Echo":
+		if req.Message == "" {
+			return object.Reply{Message: "google.protobuf.StringValue"}, nil
+		}
+		return object.Reply{Message: req.Message, Body: req.Body}, nil
+	case "Mystery":
+		return object.Reply{Message: "no.such.Type"}, nil
+	case "Block":
+		e.blocked <- struct{}{}
+		<-ctx.Done()
+		return object.Reply{}, context.Cause(ctx)
+	}
+	return object.Reply{}, object.Refuse(object.CodeUnimplemented, object.UnknownMethod, "call", req.ID, req.Method, "no such method")
+}
+
+type fixture struct {
+	t    *testing.T
+	node *echo
+	svc  *client.Service
+	addr string
+}
+
+func start(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{t: t, node: &echo{
+		attached: make(chan string, 16), detached: make(chan object.DisconnectReason, 16), blocked: make(chan struct{}, 16),
+	}}
+	f.svc = client.NewService(client.Config{Node: f.node, ClientType: "Echo"})
+	server := grpc.NewServer(f.svc.ServerOptions(nil)...)
+	f.svc.Register(server)
+	f.addr = serve(t, server)
+	t.Cleanup(func() {
+		if err := f.svc.Stop(context.Background()); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	return f
+}
+
+// serve runs a gRPC server until the test ends.
+func serve(t *testing.T, server *grpc.Server) (addr string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		server.Stop()
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return listener.Addr().String()
+}
+
+func (f *fixture) dial(opts ...goverseclient.Option) (c *goverseclient.Client, id string) {
+	f.t.Helper()
+	c, err := goverseclient.Dial(f.t.Context(), f.addr, opts...)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { c.Close() })
+	return c, <-f.node.attached
+}
+
+// expect checks an error's code or reason, and whether the call ran.
+func expect(t *testing.T, err error, want *object.Error, executed object.Execution) {
+	t.Helper()
+	e, ok := err.(*object.Error)
+	if !ok || !e.Is(want) {
+		t.Errorf("error is %T %v, want %v", err, err, want)
+	}
+	if got := object.Executed(err); got != executed {
+		t.Errorf("executed is %v, want %v, of %v", got, executed, err)
+	}
+}
+
+func word(s string) *wrapperspb.StringValue { return wrapperspb.String(s) }
+
+func isWord(msg proto.Message, s string) bool { return proto.Equal(msg, word(s)) }
+
+// odd is a server that does not keep to the protocol.
+type odd struct {
+	client_pb.UnimplementedClientServiceServer
+
+	register func(stream) error
+	call     func(*client_pb.CallRequest) (*client_pb.CallResponse, error)
+}
+
+func (o *odd) Register(_ *client_pb.Empty, s stream) error { return o.register(s) }
+
+func (o *odd) Call(_ context.Context, in *client_pb.CallRequest) (*client_pb.CallResponse, error) {
+	return o.call(in)
+}
+
+func (o *odd) start(t *testing.T) (addr string) {
+	t.Helper()
+	server := grpc.NewServer()
+	client_pb.RegisterClientServiceServer(server, o)
+	return serve(t, server)
+}
