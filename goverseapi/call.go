@@ -3,7 +3,6 @@ package goverseapi
 import (
 	"context"
 	"fmt"
-	"reflect"
 
 	"google.golang.org/protobuf/proto"
 
@@ -51,14 +50,13 @@ func Invoke[O Object, Req, Resp object.Message](ctx context.Context, id string, 
 	if req != none {
 		in = req
 	}
-	name := object.MethodName(method)
 	rt, err := runtimeFor(ctx, "call", id)
 	if err != nil {
 		var zero Resp
 		return zero, err
 	}
-	out, err := rt.Invoke(ctx, id, reflect.TypeFor[O](), name, in, opts...)
-	return typed[Resp](id, name, out, err)
+	out, err := rt.Invoke(ctx, id, object.ExprOf(method), in, opts...)
+	return typed[Resp](id, "", out, err)
 }
 
 // CreateObject creates an object of a type, running OnCreate with init and then

@@ -76,7 +76,7 @@ func (n *Node) runHook(a *activation, up *turn, h hook, f func(context.Context) 
 	if up != nil {
 		t.depth = up.depth + 1
 	}
-	t.deadline = n.ownDeadline(t.parent, a.typ.CallTimeout)
+	t.limit(a.typ.CallTimeout)
 	returned := false
 	defer func() {
 		if !returned {
@@ -131,7 +131,7 @@ func (n *Node) end(a *activation, up *turn, why ending) {
 
 // retire takes an activation out of memory.
 func (n *Node) retire(a *activation, fate func(*waiter) error) {
-	x, gone := a.shard.retire(a, fate)
+	x, gone := n.replace(a, fate)
 	if gone {
 		n.count.Add(-1)
 	}
@@ -172,12 +172,12 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 		return "", err
 	}
 	if w != nil {
-		if err := n.wait(t, w); err != nil {
+		if _, err := n.wait(t, w); err != nil {
 			return "", err
 		}
 	}
 	if !t.activates {
-		n.leave(t, false)
+		_ = n.giveBack(t)
 		return "", t.exists()
 	}
 	if err := n.bringUp(t.act, t.up, init, true); err != nil {
@@ -223,7 +223,7 @@ func (n *Node) endInTurn(t *turn, why ending) error {
 			continue
 		}
 		if w != nil {
-			if err := n.wait(t, w); err != nil {
+			if _, err := n.wait(t, w); err != nil {
 				return err
 			}
 		}

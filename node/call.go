@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"strings"
 	"time"
 
@@ -17,27 +16,31 @@ const decodeDepth = 200
 
 // Call runs a method of an object and returns its reply, which the caller owns. A
 // nil request is the method's empty message. The turn runs on the calling goroutine
-// unless the method is detached or the call one-way.
+// where the object is idle and the method not detached.
 func (n *Node) Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
-	t := &turn{parent: ctx, node: n, id: id, req: req}
-	if len(opts) == 0 {
-		return t.reply(n.serve(t, method))
-	}
-	s := object.Resolve(opts)
-	t.meta = s.Metadata
-	t.setKey(s.Key)
-	if s.OneWay {
-		return nil, n.sendOneWay(t, method, s)
-	}
-	return t.reply(n.serve(t, method))
+	return n.call(ctx, id, wanted{name: method}, req, opts)
 }
 
-// Invoke is [Node.Call] of a method of a Go type: an object of another type refuses.
-func (n *Node) Invoke(ctx context.Context, id string, owner reflect.Type, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
-	if err := n.checkOwner(id, method, owner); err != nil {
+// Invoke is [Node.Call] with a method expression: an object of another type than the
+// method's refuses.
+func (n *Node) Invoke(ctx context.Context, id string, method object.Expr, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
+	return n.call(ctx, id, wanted{expr: method}, req, opts)
+}
+
+func (n *Node) call(ctx context.Context, id string, method wanted, req proto.Message, opts []object.CallOption) (proto.Message, error) {
+	t := &turn{parent: ctx, node: n, id: id, req: req}
+	if len(opts) > 0 {
+		s := object.Resolve(opts)
+		t.meta = s.Metadata
+		t.setKey(s.Key)
+		if s.OneWay {
+			return nil, n.sendOneWay(t, method, s)
+		}
+	}
+	if err := n.serve(t, method); err != nil {
 		return nil, err
 	}
-	return n.Call(ctx, id, method, req, opts...)
+	return t.out, nil
 }
 
 // Serve runs a call that arrived encoded; the reply is encoded within the turn.
@@ -45,14 +48,14 @@ func (n *Node) Serve(ctx context.Context, req object.Request) (object.Reply, err
 	t := &turn{parent: ctx, node: n, id: req.ID, meta: req.Metadata, flags: flags{owned: true}}
 	t.extra().encode = true
 	t.setKey(req.Key)
-	_, m, err := n.resolve(t, req.Method)
+	_, m, err := n.resolve(t, wanted{name: req.Method})
 	if err != nil {
 		return object.Reply{}, err
 	}
 	if t.req, err = decode(m, req); err != nil {
 		return object.Reply{}, object.Refuse(object.CodeInvalidArgument, "", "call", req.ID, req.Method, err.Error())
 	}
-	if err := n.serve(t, req.Method); err != nil {
+	if err := n.serve(t, wanted{name: req.Method}); err != nil {
 		return object.Reply{}, err
 	}
 	return object.Reply{Message: m.ReplyName(), Body: t.extra().body}, nil
@@ -70,32 +73,54 @@ func decode(m *object.MethodInfo, req object.Request) (proto.Message, error) {
 }
 
 // serve runs a turn from its arrival to its effects.
-func (n *Node) serve(t *turn, method string) error {
+func (n *Node) serve(t *turn, method wanted) error {
 	w, err := n.arrive(t, method)
 	if err != nil {
 		return err
 	}
-	if t.method.Detached && !t.nested { // inside another turn it would run beside it
+	if t.method.Detached {
 		return n.serveDetached(t, w)
 	}
-	if err := n.begin(t, w); err != nil {
-		return err
-	}
-	return n.perform(t)
+	return n.carryOut(t, w)
 }
 
-// perform runs an admitted turn and lets its effects leave.
-func (n *Node) perform(t *turn) error {
-	err := n.execute(t)
-	if err == nil {
-		n.release(t)
+// carryOut brings a turn from its place to its end: it waits where it must,
+// activates the object where it is the first, and lets its effects leave.
+func (n *Node) carryOut(t *turn, w *waiter) error {
+	ran := false
+	if w != nil {
+		var err error
+		if ran, err = n.wait(t, w); err != nil {
+			return err
+		}
 	}
-	return err
+	if !ran {
+		if err := n.perform(t); err != nil {
+			return err
+		}
+	}
+	n.release(t)
+	return nil
+}
+
+// perform runs an admitted turn on this goroutine.
+func (n *Node) perform(t *turn) error {
+	if t.activates {
+		if err := n.activate(t); err != nil {
+			return err
+		}
+	}
+	if t.method.Detached && !t.extra().claimed.CompareAndSwap(false, true) {
+		return n.giveBack(t) // the caller has left
+	}
+	var r result
+	n.execute(t, &r, false)
+	return r.err
 }
 
 // arrive checks a call and gives it its place: admitted (a nil waiter and t.act
 // set), or queued.
-func (n *Node) arrive(t *turn, method string) (*waiter, error) {
+func (n *Node) arrive(t *turn, method wanted) (*waiter, error) {
 	a, m, err := n.resolve(t, method)
 	if err != nil {
 		return nil, err
@@ -116,17 +141,23 @@ type target struct {
 	typ *object.Type
 }
 
+// wanted is a method as the caller names it.
+type wanted struct {
+	name string
+	expr object.Expr // of a typed call, instead of the name
+}
+
 // resolve finds the object and the method of a call. It creates nothing.
-func (n *Node) resolve(t *turn, method string) (target, *object.MethodInfo, error) {
+func (n *Node) resolve(t *turn, method wanted) (target, *object.MethodInfo, error) {
 	if a := n.shardOf(t.id).find(t.id); a != nil {
-		m, err := methodOf(a.typ, t.id, method)
+		m, err := method.of(a.typ, t.id)
 		return target{a, a.typ}, m, err
 	}
 	typ, err := n.typeOf("call", t.id)
 	if err != nil {
 		return target{}, nil, err
 	}
-	m, err := methodOf(typ, t.id, method)
+	m, err := method.of(typ, t.id)
 	return target{nil, typ}, m, err
 }
 
@@ -142,26 +173,25 @@ func (n *Node) typeOf(op, id string) (*object.Type, error) {
 	return typ, nil
 }
 
-func methodOf(typ *object.Type, id, method string) (*object.MethodInfo, error) {
-	if m := typ.Method(method); m != nil {
+func (w wanted) of(typ *object.Type, id string) (*object.MethodInfo, error) {
+	name := w.name
+	if owner := w.expr.Owner(); owner != nil {
+		if m := typ.MethodOf(w.expr); m != nil {
+			return m, nil
+		}
+		name = w.expr.Name()
+		if owner != typ.GoType() {
+			return nil, object.Refuse(object.CodeInvalidArgument, "", "call", id, name,
+				fmt.Sprintf("the method is of %s, the object is a %s", owner, typ.GoType()))
+		}
+	} else if m := typ.Method(name); m != nil {
 		return m, nil
 	}
-	msg := fmt.Sprintf("type %s has no method %q; it has %s", typ.Name, method, strings.Join(typ.MethodNames(), ", "))
-	if object.IsHookName(method) {
-		msg = method + " is a hook of the runtime, not a method"
+	msg := fmt.Sprintf("type %s has no method %q; it has %s", typ.Name, name, strings.Join(typ.MethodNames(), ", "))
+	if object.IsHookName(name) {
+		msg = name + " is a hook of the runtime, not a method"
 	}
 	return nil, object.Refuse(object.CodeUnimplemented, object.UnknownMethod, "call", id, "", msg)
-}
-
-// checkOwner refuses a typed call whose method is of another Go type than the object.
-func (n *Node) checkOwner(id, method string, owner reflect.Type) error {
-	name, _, _ := strings.Cut(id, "-")
-	typ := n.cfg.Registry.Lookup(name)
-	if typ == nil || typ.GoType() == owner {
-		return nil // an unknown type has its own error
-	}
-	return object.Refuse(object.CodeInvalidArgument, "", "call", id, method,
-		fmt.Sprintf("the method is of %s, the object is a %s", owner, typ.GoType()))
 }
 
 // inherit takes over what flows along the call chain, and refuses a call that is
@@ -176,28 +206,14 @@ func (n *Node) inherit(t *turn, timeout time.Duration) error {
 			return t.refuse(object.CodeFailedPrecondition, "", fmt.Sprintf("the call chain is longer than %d calls", maxDepth))
 		}
 	}
-	if err := t.parent.Err(); err != nil {
+	if err := t.parentErr(); err != nil {
 		return n.refuseExpired(t, err, "before it began")
 	}
 	if n.draining.Load() && !t.chained() {
 		return t.refuse(object.CodeUnavailable, "", stopMessage)
 	}
-	t.deadline = n.ownDeadline(t.parent, timeout)
+	t.limit(timeout)
 	return nil
-}
-
-// ownDeadline is the deadline of a call whose context has none; zero for none.
-func (n *Node) ownDeadline(ctx context.Context, timeout time.Duration) time.Duration {
-	if timeout == 0 {
-		timeout = n.cfg.CallTimeout
-	}
-	if timeout < 0 {
-		return 0
-	}
-	if _, ok := ctx.Deadline(); ok {
-		return 0
-	}
-	return n.elapsed() + timeout
 }
 
 // prepare checks the request and takes a copy that belongs to the object.

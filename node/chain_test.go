@@ -33,7 +33,7 @@ func TestCyclesAreRefusedAndNamed(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T, w *world) {
+			inBubble(t, func(w *world) {
 				began := time.Now()
 				var refused error
 				w.on("delete", func(ctx context.Context, _ *actor, arg string) (string, error) {
@@ -90,7 +90,7 @@ func TestChainsThatAreNoCycles(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T, w *world) {
+			inBubble(t, func(w *world) {
 				id, method, _ := cut(c.start)
 				if out := w.must(id, method, c.request, object.WithMetadata("chain", "1")); out != "end" {
 					t.Errorf("answer %q", out)
@@ -108,7 +108,7 @@ func TestChainsThatAreNoCycles(t *testing.T) {
 func TestReaderInReaderPassesAWaitingWriter(t *testing.T) {
 	t.Parallel()
 	for _, via := range []string{"", "Plain-b.Write > "} {
-		inBubble(t, func(t *testing.T, w *world) {
+		inBubble(t, func(w *world) {
 			w.on("later", func(ctx context.Context, o *actor, arg string) (string, error) {
 				<-w.gate("go")
 				return callOn(ctx, o, arg)
@@ -129,7 +129,7 @@ func TestReaderInReaderPassesAWaitingWriter(t *testing.T) {
 
 func TestReentryExcludesUnrelatedCallers(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
 		outer := w.begin("Loop-a", "Write", "call Plain-b.Write > Loop-a.Write ! hold in", object.WithMetadata("chain", "1"))
 		stranger := w.begin("Loop-a", "Write", "note stranger")
 		reader := w.begin("Loop-a", "Read", "note reader")
@@ -147,7 +147,7 @@ func TestReentryExcludesUnrelatedCallers(t *testing.T) {
 // after the other.
 func TestParallelBranchesReenterOneAtATime(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
 		inside := 0
 		w.on("visit", func(ctx context.Context, _ *actor, arg string) (string, error) {
 			if inside++; inside != 1 { // the race detector watches as well
@@ -190,7 +190,7 @@ func sleepIn(ctx context.Context, d time.Duration) {
 // beside the next turn.
 func TestReentrantCallLeftBehindHoldsTheObject(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
 		w.on("leave", func(ctx context.Context, _ *actor, _ string) (string, error) {
 			w.spawn(ctx, "Loop-a", "Write", "hold in")
 			<-time.After(time.Millisecond)
@@ -210,7 +210,7 @@ func TestReentrantCallLeftBehindHoldsTheObject(t *testing.T) {
 // The same for a detached method: its call returns at the deadline, its turn goes on.
 func TestDetachedReentrantTurnHoldsTheObject(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
 		w.on("try", func(ctx context.Context, _ *actor, _ string) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()
@@ -230,10 +230,11 @@ func TestDetachedReentrantTurnHoldsTheObject(t *testing.T) {
 
 func TestContextKeptAfterItsTurn(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
-		var kept context.Context
-		w.on("keep", func(ctx context.Context, _ *actor, _ string) (string, error) { kept = ctx; return "", nil })
+	inBubble(t, func(w *world) {
+		out := make(chan context.Context, 1)
+		w.on("keep", func(ctx context.Context, _ *actor, _ string) (string, error) { out <- ctx; return "", nil })
 		w.must("Plain-a", "Write", "keep", object.WithMetadata("m", "1"))
+		kept := <-out
 		_, err := w.try(kept, "Plain-b", "Write", "note ran")
 		wantErr(t, err, object.ErrCanceled, object.ExecutedNo)
 		_, err = w.Create(kept, "Plain", "Plain-new", nil)
@@ -249,8 +250,8 @@ func TestContextKeptAfterItsTurn(t *testing.T) {
 			return "", nil
 		})
 		w.must("Plain-a", "Write", "later")
-		if out := w.must("Plain-b", "Write", "result"); out != "own" {
-			t.Errorf("answer %q", out)
+		if own := w.must("Plain-b", "Write", "result"); own != "own" {
+			t.Errorf("answer %q", own)
 		}
 	})
 }
@@ -258,15 +259,15 @@ func TestContextKeptAfterItsTurn(t *testing.T) {
 // A chain of contexts that outlive their turns is not a call chain and grows no depth.
 func TestSuccessorsOfEndedTurnsAreNoChain(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
-		var kept context.Context = context.Background()
+	inBubble(t, func(w *world) {
+		kept := make(chan context.Context, 1)
 		w.on("keep", func(ctx context.Context, _ *actor, _ string) (string, error) {
-			kept = context.WithoutCancel(ctx)
+			kept <- context.WithoutCancel(ctx)
 			return object.MetadataFrom(ctx)["m"], nil
 		})
 		w.must("Plain-a", "Write", "keep", object.WithMetadata("m", "1"))
 		for i := range 100 {
-			if out, err := w.try(kept, "Plain-a", "Write", "keep"); err != nil || out != "1" {
+			if out, err := w.try(<-kept, "Plain-a", "Write", "keep"); err != nil || out != "1" {
 				t.Fatalf("call %d: %q, %v", i, out, err)
 			}
 		}
@@ -275,7 +276,7 @@ func TestSuccessorsOfEndedTurnsAreNoChain(t *testing.T) {
 
 func TestDepthLimit(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
 		path := func(n int) string {
 			s := "call Plain-1.Write"
 			for range n - 2 {
@@ -294,7 +295,7 @@ func TestDepthLimit(t *testing.T) {
 func TestHooksMayNotCallTheirOwnObject(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"Write", "Read", "Free"} {
-		inBubble(t, func(t *testing.T, w *world) {
+		inBubble(t, func(w *world) {
 			var errs []error
 			own := func(ctx context.Context, o *actor, _ string) (string, error) {
 				_, err := w.try(ctx, o.ID(), method, "echo")
@@ -306,10 +307,10 @@ func TestHooksMayNotCallTheirOwnObject(t *testing.T) {
 			for _, hook := range []string{"OnCreate", "OnActivate", "OnDeactivate"} {
 				w.on(hook, own)
 			}
-			if _, err := w.Create(t.Context(), "Hook", "Hook-a", nil); err != nil {
+			if _, err := w.Create(w.t.Context(), "Hook", "Hook-a", nil); err != nil {
 				t.Fatal(err)
 			}
-			if err := w.Delete(t.Context(), "Hook-a"); err != nil {
+			if err := w.Delete(w.t.Context(), "Hook-a"); err != nil {
 				t.Fatal(err)
 			}
 			if len(errs) != 6 {
@@ -326,7 +327,7 @@ func TestHooksMayNotCallTheirOwnObject(t *testing.T) {
 // A chain goes through the activation that it causes.
 func TestActivationBelongsToTheChain(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
 		w.on("OnActivate", func(ctx context.Context, o *actor, _ string) (string, error) { return callOn(ctx, o, "Plain-a.Write") })
 		_, err := w.do("Plain-a", "Write", "call Hook-b.Write")
 		wantErr(t, err, object.ErrDeadlock, object.ExecutedYes, "Plain-a.Write → Hook-b.OnActivate → Plain-a.Write")
@@ -336,7 +337,7 @@ func TestActivationBelongsToTheChain(t *testing.T) {
 
 func TestCreateInChains(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
 		w.on("create", func(ctx context.Context, _ *actor, arg string) (string, error) {
 			return w.Create(ctx, "Hook", arg, nil)
 		})

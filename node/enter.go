@@ -103,12 +103,11 @@ func (n *Node) queue(t *turn, a *activation, privileged bool) (*waiter, error) {
 		return nil, t.refuse(object.CodeResourceExhausted, object.Overloaded,
 			fmt.Sprintf("%d calls wait for the object already, its mailbox limit", limit))
 	}
-	w := n.newWaiter(t, a)
-	if privileged {
-		a.queue.pushPrivileged(w)
-	} else {
-		a.queue.push(w)
+	if n.killed.Err() != nil {
+		return nil, t.refuse(object.CodeUnavailable, "", stopMessage)
 	}
+	w := n.newWaiter(t, a)
+	n.enqueue(a, w, privileged)
 	return w, nil
 }
 

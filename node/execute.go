@@ -11,28 +11,40 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
+// result is what comes out of a turn's execution.
+type result struct {
+	err  error
+	next *waiter // the turn that is next, for a runner
+}
+
 // execute runs the method of an admitted turn and gives its admission back, however
-// the method ends.
-func (n *Node) execute(t *turn) (err error) {
-	returned := false
+// the method ends. A runner takes the next turn itself.
+func (n *Node) execute(t *turn, r *result, isRunner bool) {
+	returned, exited := false, true
 	defer func() {
 		if !returned {
-			err = n.crashed(t, recover())
+			reason := recover()
+			exited = reason == nil
+			r.err = n.crashed(t, reason)
 		}
 		t.finish()
 		t.waitInside()
 		if t.nested {
 			t.leaveWithin()
 		}
-		n.leave(t, !returned)
+		next := n.leave(t, !returned, isRunner)
+		if isRunner && (returned || !exited) {
+			r.next = next
+			return
+		}
+		n.startRunner(next)
 	}()
 	if key := t.IdempotencyKey(); key == "" {
-		err = n.invoke(t)
+		r.err = n.invoke(t)
 	} else {
-		err = n.invokeOnce(t, key)
+		r.err = n.invokeOnce(t, key)
 	}
 	returned = true
-	return err
 }
 
 // invoke calls the method and isolates its reply while the object cannot change.
@@ -83,9 +95,10 @@ func (n *Node) crashed(t *turn, reason any) *object.Error {
 	return e.WithExecuted(object.ExecutedYes)
 }
 
-// leave gives a turn's admission back and admits the next. After a panic the
+// leave gives a turn's admission back and lets the next run: it wakes those that run
+// by themselves, and returns the one that a runner is to run. After a panic the
 // activation ends as soon as no turn runs on it.
-func (n *Node) leave(t *turn, failed bool) {
+func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter) {
 	a := t.act
 	a.mu.Lock()
 	if !t.nested {
@@ -98,13 +111,17 @@ func (n *Node) leave(t *turn, failed bool) {
 		a.phase, a.failing = closing, true
 	}
 	last := a.failing && a.quiet()
-	if last {
+	switch {
+	case last:
 		a.writer = true
-	} else if a.queue.head != nil {
-		a.admitNext()
+	case a.queue.head != nil:
+		if next = a.nextForRunner(isRunner); next == nil {
+			a.admitNext()
+		}
 	}
 	a.mu.Unlock()
 	if last {
 		n.end(a, nil, ending{reason: object.ReasonFailed, disconnect: object.DisconnectKicked})
 	}
+	return next
 }

@@ -89,7 +89,7 @@ type timer struct {
 }
 
 func (h *host) schedule(d, period time.Duration, method string, req proto.Message) func() bool {
-	m, err := methodOf(h.act.typ, h.act.id, method)
+	m, err := wanted{name: method}.of(h.act.typ, h.act.id)
 	if err == nil && req != nil && !m.Accepts(req) {
 		err = object.Refuse(object.CodeInvalidArgument, "", "schedule", h.act.id, method, "the method takes "+m.RequestName())
 	}
@@ -160,7 +160,7 @@ func (tm *timer) fire() {
 
 func (n *Node) runTimer(tm *timer, a *activation) {
 	t := &turn{parent: n.killed, node: n, id: a.id, method: tm.method, mode: tm.method.Mode, req: tm.req, flags: flags{bound: true}}
-	t.deadline = n.ownDeadline(t.parent, tm.method.CallTimeout)
+	t.limit(tm.method.CallTimeout)
 	err := n.prepare(t, a.typ)
 	if err == nil {
 		var w *waiter
@@ -169,10 +169,7 @@ func (n *Node) runTimer(tm *timer, a *activation) {
 			return
 		}
 		if err == nil {
-			err = n.begin(t, w)
-		}
-		if err == nil {
-			err = n.perform(t)
+			err = n.carryOut(t, w)
 		}
 	}
 	if err != nil && err != errEnded { //nolint:errorlint // internal, never wrapped

@@ -9,19 +9,19 @@ import (
 // sendOneWay accepts a call nobody waits for. Within a turn it leaves when the turn
 // has ended well; otherwise it takes its place at the object at once, so that one
 // caller's calls keep their order.
-func (n *Node) sendOneWay(t *turn, method string, s object.CallSettings) error {
+func (n *Node) sendOneWay(t *turn, method wanted, s object.CallSettings) error {
 	if up := n.callerTurn(t.parent); up != nil && !up.ended.Load() {
 		return n.enlist(t, up, method, s)
 	}
 	if err := t.parent.Err(); err != nil {
-		return object.Refuse(object.CodeOf(err), "", "call", t.id, method, "the call was not sent: its context had ended")
+		return object.Refuse(object.CodeOf(err), "", "call", t.id, "", "the call was not sent: its context had ended")
 	}
 	t.parent = n.killed
 	return n.dispatch(t, method)
 }
 
 // enlist checks a one-way call of a running turn and keeps it among its effects.
-func (n *Node) enlist(t, up *turn, method string, s object.CallSettings) error {
+func (n *Node) enlist(t, up *turn, method wanted, s object.CallSettings) error {
 	a, m, err := n.resolve(t, method)
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (n *Node) enlist(t, up *turn, method string, s object.CallSettings) error {
 	x := up.extra()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.effects = append(x.effects, effect{id: t.id, method: method, req: t.req, key: s.Key, meta: object.MergeMetadata(up.meta, s.Metadata)})
+	x.effects = append(x.effects, effect{id: t.id, method: m.Name, req: t.req, key: s.Key, meta: object.MergeMetadata(up.meta, s.Metadata)})
 	return nil
 }
 
@@ -49,7 +49,7 @@ func (n *Node) release(t *turn) {
 	for _, e := range effects {
 		sent := &turn{parent: n.killed, node: n, id: e.id, req: e.req, meta: e.meta, flags: flags{owned: true, inner: true}}
 		sent.setKey(e.key)
-		if err := n.dispatch(sent, e.method); err != nil {
+		if err := n.dispatch(sent, wanted{name: e.method}); err != nil {
 			n.cfg.Logger.Warn("one-way call failed", "from", t.name(), "object", e.id, "method", e.method, "error", err.Error())
 		}
 	}
@@ -57,18 +57,14 @@ func (n *Node) release(t *turn) {
 
 // dispatch gives the turn its place at the object and runs it on a goroutine of its
 // own.
-func (n *Node) dispatch(t *turn, method string) error {
+func (n *Node) dispatch(t *turn, method wanted) error {
 	w, err := n.arrive(t, method)
 	if err != nil {
 		return err
 	}
 	n.tasks.run(func() {
-		err := n.begin(t, w)
-		if err == nil {
-			err = n.perform(t)
-		}
-		if err != nil {
-			n.cfg.Logger.Warn("one-way call failed", "object", t.id, "method", method, "error", err.Error())
+		if err := n.carryOut(t, w); err != nil {
+			n.cfg.Logger.Warn("one-way call failed", "object", t.id, "method", t.method.Name, "error", err.Error())
 		}
 	})
 	return nil
@@ -78,17 +74,7 @@ func (n *Node) dispatch(t *turn, method string) error {
 // at its deadline whatever the method does.
 func (n *Node) serveDetached(t *turn, w *waiter) error {
 	done, claimed := make(chan error, 1), &t.extra().claimed
-	n.tasks.run(func() {
-		if err := n.begin(t, w); err != nil {
-			done <- err
-			return
-		}
-		if !claimed.CompareAndSwap(false, true) { // the caller has left already
-			n.leave(t, false)
-			return
-		}
-		done <- n.perform(t)
-	})
+	n.tasks.run(func() { done <- n.carryOut(t, w) })
 	expired, stop := n.expiry(t)
 	defer stop()
 	select {
@@ -111,9 +97,10 @@ func (n *Node) serveDetached(t *turn, w *waiter) error {
 func (n *Node) expiry(t *turn) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(t.parent)
 	unlink := context.AfterFunc(n.killed, func() { cancel(context.Cause(n.killed)) })
-	if t.deadline == 0 {
+	due := t.due()
+	if due == 0 {
 		return ctx, func() { unlink(); cancel(nil) }
 	}
-	timed, release := context.WithDeadline(ctx, n.base.Add(t.deadline))
+	timed, release := context.WithDeadline(ctx, n.base.Add(due))
 	return timed, func() { unlink(); release(); cancel(nil) }
 }

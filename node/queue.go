@@ -14,19 +14,21 @@ type waiter struct {
 	prev, next *waiter
 	at         atomic.Pointer[activation] // moves when its activation ends; reread under the lock
 	ready      chan struct{}              // capacity 1; one send per wait
-	timer      *time.Timer                // reused for the call's own deadline
 
 	mode      object.Mode
-	chained   bool // its chain runs on this node: let it finish while the node drains
-	bound     bool // a timer's call: ends with the activation
-	persists  bool // create and delete: not concerned by another's failed activation
+	chained   bool          // its chain runs on this node: let it finish while the node drains
+	bound     bool          // a timer's call: ends with the activation
+	persists  bool          // create and delete: not concerned by another's failed activation
+	turn      *turn         // one that a runner may run; nil: only its own goroutine
+	due       time.Duration // when it expires, since the node was made; 0: never by itself
 	granted   bool
 	activator bool  // granted: run the activation first
-	err       error // granted: refused with this error instead
+	delegated bool  // granted: a runner has run the turn
+	err       error // granted: refused with this error instead, or the outcome of the turn
 }
 
 // newWaiterPool returns a pool of waiters; a pooled one is clean but for its
-// channel and stopped timer.
+// channel.
 func newWaiterPool() *sync.Pool {
 	return &sync.Pool{New: func() any { return &waiter{ready: make(chan struct{}, 1)} }}
 }
@@ -43,6 +45,7 @@ type queue struct {
 	calls      int32 // waiters that count against the mailbox limit
 	barriers   int32 // waiters that end the activation
 	free       int32 // those of calls that are concurrent
+	alarm      alarm
 }
 
 func (q *queue) len() int { return int(q.calls + q.barriers) }
@@ -101,4 +104,7 @@ func (q *queue) remove(w *waiter) {
 	}
 	w.prev, w.next = nil, nil
 	q.count(w, -1)
+	if q.head == nil {
+		q.alarm.disarm()
+	}
 }

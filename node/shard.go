@@ -56,10 +56,11 @@ func (s *shardState) snapshot() []*activation {
 	return out
 }
 
-// retire ends a: its waiters are refused with what fate says, or go on, in order,
+// replace ends a: its waiters are refused with what fate says, or go on, in order,
 // to a fresh activation in its place where fate says nil. It returns the extras
 // that must end with a, and whether nothing came in its place.
-func (s *shardState) retire(a *activation, fate func(*waiter) error) (x *extras, gone bool) {
+func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras, gone bool) {
+	s := a.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a.mu.Lock()
@@ -77,7 +78,7 @@ func (s *shardState) retire(a *activation, fate func(*waiter) error) (x *extras,
 			heir.mu.Lock()
 			defer heir.mu.Unlock()
 		}
-		heir.queue.push(w)
+		n.enqueue(heir, w, false)
 		w.at.Store(heir)
 	}
 	if heir == nil {

@@ -56,9 +56,12 @@ func (n *Node) endAll() {
 				continue
 			}
 			n.tasks.run(func() {
-				if w == nil || n.wait(t, w) == nil {
-					n.endWithHook(t.act, why)
+				if w != nil {
+					if _, err := n.wait(t, w); err != nil {
+						return
+					}
 				}
+				n.endWithHook(t.act, why)
 			})
 		}
 	}
@@ -80,9 +83,24 @@ func (n *Node) closeShards() bool {
 	return empty
 }
 
+// refuseWaiters refuses all calls that wait, once no more can begin to.
+func (n *Node) refuseWaiters() {
+	for i := range n.shards {
+		for _, a := range n.shards[i].snapshot() {
+			a.mu.Lock()
+			for w := a.queue.head; w != nil; w = a.queue.head {
+				a.queue.remove(w)
+				w.grant(object.Refuse(object.CodeUnavailable, "", "", "", "", stopMessage))
+			}
+			a.mu.Unlock()
+		}
+	}
+}
+
 // cutOff cancels all turns and waits a little for them to notice.
 func (n *Node) cutOff() error {
 	n.kill(errStopped)
+	n.refuseWaiters()
 	grace, cancel := context.WithCancel(context.WithoutCancel(n.killed))
 	defer cancel()
 	alarm := n.cfg.Clock.AfterFunc(killGrace, cancel)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -27,7 +26,7 @@ type turn struct {
 	out    proto.Message // the reply, isolated
 	meta   map[string]string
 
-	deadline time.Duration // of its own, on the node's clock; 0: the parent's, if any
+	deadline atomic.Int64 // of its own, see due; 0: the parent's, if any
 	life     atomic.Pointer[lifetime]
 	rare     atomic.Pointer[rare]
 
@@ -90,14 +89,6 @@ func (t *turn) chained() bool {
 		}
 	}
 	return false
-}
-
-// reply is the outcome of a call for its caller.
-func (t *turn) reply(err error) (proto.Message, error) {
-	if err != nil {
-		return nil, err
-	}
-	return t.out, nil
 }
 
 // IdempotencyKey implements [object.CallInfo].

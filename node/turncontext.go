@@ -22,10 +22,42 @@ type lifetime struct {
 	stop   func() // releases the deadline and the link to the node
 }
 
+// limit gives the turn a deadline of its own where its caller has none: timeout from
+// the first time that somebody looks at it, which saves most calls from reading the
+// clock. Zero is the node's call timeout; negative is none.
+func (t *turn) limit(timeout time.Duration) {
+	if timeout == 0 {
+		timeout = t.node.cfg.CallTimeout
+	}
+	if timeout > 0 && !t.parentHasDeadline() {
+		t.deadline.Store(-int64(timeout))
+	}
+}
+
+func (t *turn) parentHasDeadline() bool {
+	if p, ok := t.parent.(*turn); ok {
+		return p.deadline.Load() != 0 || p.parentHasDeadline()
+	}
+	_, has := t.parent.Deadline()
+	return has
+}
+
+// due returns the turn's own deadline, as time since the node was made, and sets the
+// clock going if nobody looked before; zero for none. It is negative inside: the
+// timeout, while the clock does not run.
+func (t *turn) due() time.Duration {
+	d := t.deadline.Load()
+	if d >= 0 {
+		return time.Duration(d)
+	}
+	t.deadline.CompareAndSwap(d, int64(t.node.elapsed())-d)
+	return time.Duration(t.deadline.Load())
+}
+
 // Deadline implements [context.Context].
 func (t *turn) Deadline() (time.Time, bool) {
-	if t.deadline > 0 {
-		return t.node.base.Add(t.deadline), true
+	if d := t.due(); d > 0 {
+		return t.node.base.Add(d), true
 	}
 	return t.parent.Deadline()
 }
@@ -44,10 +76,22 @@ func (t *turn) Err() error {
 	if err := t.parent.Err(); err != nil {
 		return err
 	}
-	if t.deadline > 0 && t.node.elapsed() >= t.deadline {
+	if d := t.due(); d > 0 && t.node.elapsed() >= d {
 		return context.DeadlineExceeded
 	}
 	return nil
+}
+
+// parentErr is the parent's Err, without setting its clock going.
+func (t *turn) parentErr() error {
+	p, ok := t.parent.(*turn)
+	if !ok || p.life.Load() != nil || p.deadline.Load() > 0 {
+		return t.parent.Err()
+	}
+	if p.ended.Load() || p.node.killed.Err() != nil {
+		return context.Canceled
+	}
+	return p.parentErr()
 }
 
 // Value implements [context.Context]. Only what the runtime carries is visible: a
@@ -67,15 +111,6 @@ func (t *turn) Value(key any) any {
 // AfterFunc lets [context.AfterFunc] and derived contexts follow the turn without
 // a goroutine of their own.
 func (t *turn) AfterFunc(f func()) func() bool { return context.AfterFunc(t.lifetime().ctx, f) }
-
-// Cause makes the reason of the end visible to the node: errTurnEnded, the node's
-// stop, or the parent's cause.
-func (t *turn) cause() error {
-	if l := t.life.Load(); l != nil {
-		return context.Cause(l.ctx)
-	}
-	return t.Err()
-}
 
 func (t *turn) lifetime() *lifetime {
 	if l := t.life.Load(); l != nil {
@@ -97,8 +132,8 @@ func (t *turn) newLifetime() *lifetime {
 	ctx, cancel := context.WithCancelCause(withoutValues{t.parent})
 	unlink := context.AfterFunc(t.node.killed, func() { cancel(context.Cause(t.node.killed)) })
 	stop := func() { unlink() }
-	if t.deadline > 0 {
-		timed, release := context.WithDeadline(ctx, t.node.base.Add(t.deadline))
+	if d := t.due(); d > 0 {
+		timed, release := context.WithDeadline(ctx, t.node.base.Add(d))
 		ctx, stop = timed, func() { unlink(); release() }
 	}
 	return &lifetime{ctx: ctx, cancel: cancel, stop: stop}

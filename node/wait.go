@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/xiaonanln/goverse/object"
 )
@@ -12,11 +11,18 @@ import (
 // errEnded refuses waiters that were bound to an activation that is gone.
 var errEnded = errors.New("the activation has ended")
 
+// errExpired refuses waiters whose own deadline has come.
+var errExpired = errors.New("expired")
+
 // newWaiter takes a waiter for t from the pool.
 func (n *Node) newWaiter(t *turn, a *activation) *waiter {
 	w, _ := n.waiters.Get().(*waiter)
 	w.mode, w.bound, w.persists = t.mode, t.bound, t.method == nil
-	w.chained = t.up != nil && t.chained()
+	w.chained = t.up != nil && t.chained() || t.inner
+	w.due = t.due()
+	if t.method != nil && !t.method.Detached {
+		w.turn = t
+	}
 	w.at.Store(a)
 	return w
 }
@@ -24,73 +30,86 @@ func (n *Node) newWaiter(t *turn, a *activation) *waiter {
 // recycle puts a waiter whose channel is empty back.
 func (n *Node) recycle(w *waiter) {
 	w.at.Store(nil)
-	w.granted, w.activator, w.err = false, false, nil
+	w.turn, w.granted, w.activator, w.delegated, w.err = nil, false, false, false, nil
 	n.waiters.Put(w)
 }
 
-// begin brings a turn from its place to the point where it may run: it waits where
-// it must and activates the object where it is the first.
-func (n *Node) begin(t *turn, w *waiter) error {
-	if w != nil {
-		if err := n.wait(t, w); err != nil {
-			return err
+// wait returns when the turn is admitted, or has been run by a runner. A turn that
+// expires while it waits is never run.
+func (n *Node) wait(t *turn, w *waiter) (ran bool, err error) {
+	if done := t.parent.Done(); done == nil {
+		<-w.ready
+	} else {
+		select {
+		case <-w.ready:
+		case <-done:
+			return n.giveUp(t, w)
 		}
 	}
-	if t.activates {
-		return n.activate(t)
+	if w.delegated {
+		err = w.err
+		n.recycle(w)
+		return true, err
+	}
+	if w.err != nil {
+		err = n.refused(t, w.err)
+		n.recycle(w)
+		return false, err
+	}
+	t.act, t.activates = w.at.Load(), w.activator
+	n.recycle(w)
+	if expired := t.overdue(); expired != nil {
+		_ = n.giveBack(t)
+		return false, n.refuseExpired(t, expired, "while it waited for the object")
+	}
+	return false, nil
+}
+
+// overdue reports that the turn may not begin any more.
+func (t *turn) overdue() error {
+	if err := t.parent.Err(); err != nil {
+		return err
+	}
+	if d := t.due(); d > 0 && t.node.elapsed() >= d {
+		return context.DeadlineExceeded
 	}
 	return nil
 }
 
-// wait returns when the turn is admitted. A turn that expires while it waits is
-// never run.
-func (n *Node) wait(t *turn, w *waiter) error {
-	var timeout <-chan time.Time
-	if t.deadline > 0 {
-		timeout = n.arm(w, t.deadline-n.elapsed())
+// refused makes what a waiter was refused with the error of its turn.
+func (n *Node) refused(t *turn, err error) error {
+	if errors.Is(err, errExpired) {
+		return n.refuseExpired(t, context.DeadlineExceeded, "while it waited for the object")
 	}
-	var expired error
-	select {
-	case <-w.ready:
-		if expired = t.parent.Err(); expired == nil && t.deadline > 0 && n.elapsed() >= t.deadline {
-			expired = context.DeadlineExceeded
-		}
-	case <-t.parent.Done():
-		expired = t.parent.Err()
-	case <-timeout:
-		expired = context.DeadlineExceeded
-	case <-n.killed.Done():
-		expired = context.Cause(n.killed)
-	}
-	if timeout != nil {
-		w.timer.Stop()
-	}
-	if expired != nil {
-		return n.giveUp(t, w, expired)
-	}
-	err := w.err
 	if e, ok := err.(*object.Error); ok { //nolint:errorlint // as granted, never wrapped
-		err = at(e, t)
+		return at(e, t)
 	}
-	t.act, t.activates = w.at.Load(), w.activator
-	n.recycle(w)
 	return err
 }
 
-// arm starts the waiter's timer.
-func (n *Node) arm(w *waiter, d time.Duration) <-chan time.Time {
-	if w.timer == nil {
-		w.timer = n.cfg.Clock.NewTimer(d)
-	} else {
-		w.timer.Reset(d)
+// giveUp takes the waiter of a turn whose context has ended out of its queue. What it
+// was granted at the same moment it gives back; for a turn that a runner has begun it
+// waits.
+func (n *Node) giveUp(t *turn, w *waiter) (ran bool, err error) {
+	ahead, granted := w.leaveQueue()
+	if granted {
+		<-w.ready
 	}
-	return w.timer.C
+	if w.delegated {
+		err = w.err
+		n.recycle(w)
+		return true, err
+	}
+	if granted && w.err == nil {
+		t.act, t.activates = w.at.Load(), w.activator
+		_ = n.giveBack(t)
+	}
+	n.recycle(w)
+	return false, n.refuseExpired(t, t.parent.Err(), fmt.Sprintf("while it waited for the object, behind %d others", ahead))
 }
 
-// giveUp takes an expired waiter out of its queue, or gives back what it was
-// granted at the same moment.
-func (n *Node) giveUp(t *turn, w *waiter, expired error) error {
-	ahead, granted := 0, false
+// leaveQueue takes the waiter out of its queue unless it has been granted.
+func (w *waiter) leaveQueue() (ahead int, granted bool) {
 	for {
 		a := w.at.Load()
 		a.mu.Lock()
@@ -98,37 +117,27 @@ func (n *Node) giveUp(t *turn, w *waiter, expired error) error {
 			a.mu.Unlock()
 			continue
 		}
-		if granted = w.granted; !granted {
-			for x := w.prev; x != nil; x = x.prev {
-				ahead++
-			}
-			a.queue.remove(w)
-			a.admitNext() // a barrier that left may have blocked others
+		defer a.mu.Unlock()
+		if w.granted {
+			return 0, true
 		}
-		a.mu.Unlock()
-		break
+		for x := w.prev; x != nil; x = x.prev {
+			ahead++
+		}
+		a.queue.remove(w)
+		a.admitNext() // one that ends the activation may have blocked others
+		return ahead, false
 	}
-	if granted {
-		select { // the grant may have been received already
-		case <-w.ready:
-		default:
-		}
-		if w.err == nil {
-			t.act, t.activates = w.at.Load(), w.activator
-			n.giveBack(t)
-		}
-	}
-	n.recycle(w)
-	return n.refuseExpired(t, expired, fmt.Sprintf("while it waited for the object, behind %d others", ahead))
 }
 
 // giveBack returns an admission that is not used.
-func (n *Node) giveBack(t *turn) {
+func (n *Node) giveBack(t *turn) error {
 	if t.activates {
 		n.retire(t.act, n.carryOn)
-		return
+	} else {
+		n.startRunner(n.leave(t, false, false))
 	}
-	n.leave(t, false)
+	return errEnded
 }
 
 // refuseExpired is the error of a call that ended before it ran.

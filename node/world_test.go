@@ -31,6 +31,7 @@ type action func(ctx context.Context, o *actor, arg string) (string, error)
 // objects find it in their contexts.
 type world struct {
 	*node.Node
+
 	t *testing.T
 
 	mu      sync.Mutex
@@ -82,7 +83,7 @@ func (w *world) logText() string {
 
 // inBubble runs f on a world in virtual time, with the sweep running, and stops
 // its node afterwards.
-func inBubble(t *testing.T, f func(t *testing.T, w *world), types ...registration) {
+func inBubble(t *testing.T, f func(w *world), types ...registration) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, clock.Virtual(), types...)
@@ -98,7 +99,7 @@ func inBubble(t *testing.T, f func(t *testing.T, w *world), types ...registratio
 				t.Errorf("%d activations after Stop", n)
 			}
 		}()
-		f(t, w)
+		f(w)
 	})
 }
 

@@ -24,6 +24,7 @@ type MethodInfo struct {
 	CallTimeout time.Duration // for calls without a deadline; negative: none; zero: the server's default
 	Detached    bool
 
+	pc       uintptr      // entry of the method's code
 	request  reflect.Type // pointer to the request struct
 	reply    reflect.Type // pointer to the reply struct
 	zeroReq  proto.Message
@@ -127,3 +128,20 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	}
 	return s, "", false
 }
+
+// Expr is a method expression, (*ChatRoom).Join, taken apart.
+type Expr struct {
+	owner reflect.Type
+	fn    any
+}
+
+// ExprOf takes a method expression apart. It allocates nothing.
+func ExprOf[O Object, Req, Resp Message](method func(O, context.Context, Req) (Resp, error)) Expr {
+	return Expr{owner: reflect.TypeFor[O](), fn: method}
+}
+
+// Owner returns the Go type whose method it is; nil for the zero Expr.
+func (e Expr) Owner() reflect.Type { return e.owner }
+
+// Name returns the method's name; see [MethodName].
+func (e Expr) Name() string { return MethodName(e.fn) }

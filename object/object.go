@@ -192,9 +192,9 @@ func (*BaseClient) baseClient() {}
 // [ErrNotFound]. Messages pushed by one goroutine arrive in that order. The message
 // is encoded before Push returns.
 func (c *BaseClient) Push(ctx context.Context, msg proto.Message) error {
-	rt, ok := FromContext(ctx)
+	rt, ok := FromContext(c.Context()) //nolint:contextcheck // only its own server is taken from it, whatever server ctx is of
 	if !ok {
-		rt, ok = FromContext(c.Context()) //nolint:contextcheck // only the server is taken from it
+		rt, ok = FromContext(ctx)
 	}
 	if !ok {
 		return Refuse(CodeFailedPrecondition, "", "push", c.ID(), "", "no server hosts this client object")

@@ -25,6 +25,7 @@ type Type struct {
 
 	goType   reflect.Type // pointer to the struct
 	methods  map[string]*MethodInfo
+	byPC     map[uintptr]*MethodInfo
 	settings typeSettings
 }
 
@@ -42,6 +43,18 @@ func (t *Type) GoType() reflect.Type { return t.goType }
 
 // Method returns the method of that name; nil without one.
 func (t *Type) Method(name string) *MethodInfo { return t.methods[name] }
+
+// MethodOf returns the method that a method expression of this type names; nil where
+// it names none.
+func (t *Type) MethodOf(e Expr) *MethodInfo {
+	if e.owner != t.goType {
+		return nil
+	}
+	if m := t.byPC[reflect.ValueOf(e.fn).Pointer()]; m != nil {
+		return m
+	}
+	return t.methods[e.Name()]
+}
 
 // MethodNames returns the names of all callable methods, sorted.
 func (t *Type) MethodNames() []string { return slices.Sorted(maps.Keys(t.methods)) }
@@ -175,7 +188,7 @@ func newType(goType reflect.Type, client bool, opts []RegisterOption) (*Type, er
 			Disconnect:  goType.Implements(reflect.TypeFor[Disconnector]()),
 			Deduplicate: goType.Implements(reflect.TypeFor[Deduplicator]()),
 		},
-		goType: goType, methods: methods, settings: s,
+		goType: goType, methods: methods, byPC: byPC(methods), settings: s,
 	}, nil
 }
 
@@ -189,6 +202,14 @@ func bindable(goType reflect.Type) (ok bool) {
 	}()
 	obj, _ := reflect.TypeAssert[Object](reflect.New(goType.Elem()))
 	return obj.base() != nil
+}
+
+func byPC(methods map[string]*MethodInfo) map[uintptr]*MethodInfo {
+	out := make(map[uintptr]*MethodInfo, len(methods))
+	for _, m := range methods {
+		out[m.pc] = m
+	}
+	return out
 }
 
 // apply sets the methods' own options and reports options for methods that the

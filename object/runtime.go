@@ -3,7 +3,6 @@ package object
 import (
 	"context"
 	"maps"
-	"reflect"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -13,9 +12,9 @@ import (
 type Runtime interface {
 	// Call runs a method of an object and returns its reply.
 	Call(ctx context.Context, id, method string, req proto.Message, opts ...CallOption) (proto.Message, error)
-	// Invoke is Call with the Go type that owns the method, known to the compiler: a
-	// call to an object of another type is refused where the type is known.
-	Invoke(ctx context.Context, id string, owner reflect.Type, method string, req proto.Message, opts ...CallOption) (proto.Message, error)
+	// Invoke is Call with a method expression: a call to an object of another type
+	// than the method's is refused where the type is known.
+	Invoke(ctx context.Context, id string, method Expr, req proto.Message, opts ...CallOption) (proto.Message, error)
 	// Create activates a new object; an empty id asks for a generated one.
 	Create(ctx context.Context, typ, id string, init proto.Message) (string, error)
 	// Delete ends an object and removes all that is kept of it.

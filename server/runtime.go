@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/rand"
-	"reflect"
 
 	"google.golang.org/protobuf/proto"
 
@@ -31,12 +30,12 @@ func (r *runtime) Call(ctx context.Context, id, method string, req proto.Message
 }
 
 // Invoke implements [object.Runtime].
-func (r *runtime) Invoke(ctx context.Context, id string, owner reflect.Type, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
+func (r *runtime) Invoke(ctx context.Context, id string, method object.Expr, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
 	p := r.server.parts.Load()
 	if p == nil {
-		return nil, r.server.notRunning("call", id, method)
+		return nil, r.server.notRunning("call", id, method.Name())
 	}
-	return p.node.Invoke(ctx, id, owner, method, req, opts...)
+	return p.node.Invoke(ctx, id, method, req, opts...)
 }
 
 // Create implements [object.Runtime].

@@ -1,0 +1,71 @@
+package node
+
+import "time"
+
+// alarm expires the waiters of one queue at their own deadlines: one timer for all of
+// them, armed only while somebody waits. It is guarded by the activation's mutex.
+type alarm struct {
+	timer *time.Timer
+	at    time.Duration // when it goes off, since the node was made; 0: not armed
+}
+
+func (l *alarm) disarm() {
+	if l.at != 0 {
+		l.timer.Stop()
+		l.at = 0
+	}
+}
+
+// enqueue adds a waiter to the activation's queue.
+func (n *Node) enqueue(a *activation, w *waiter, privileged bool) {
+	if privileged {
+		a.queue.pushPrivileged(w)
+	} else {
+		a.queue.push(w)
+	}
+	if w.due > 0 {
+		n.arm(a, w.due)
+	}
+}
+
+// arm makes the alarm go off at the given time, if it does not before.
+func (n *Node) arm(a *activation, due time.Duration) {
+	l := &a.queue.alarm
+	if l.at != 0 && l.at <= due {
+		return
+	}
+	l.at = due
+	d := due - n.elapsed()
+	if l.timer == nil {
+		l.timer = n.cfg.Clock.AfterFunc(d, func() { n.expire(a) })
+		return
+	}
+	l.timer.Reset(d)
+}
+
+// expire refuses the waiters whose deadline has come.
+func (n *Node) expire(a *activation) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.queue.alarm.at == 0 {
+		return
+	}
+	a.queue.alarm.at = 0
+	now, next := n.elapsed(), time.Duration(0)
+	for w := a.queue.head; w != nil; {
+		following := w.next
+		switch {
+		case w.due == 0:
+		case w.due <= now:
+			a.queue.remove(w)
+			w.grant(errExpired)
+		case next == 0 || w.due < next:
+			next = w.due
+		}
+		w = following
+	}
+	if next != 0 {
+		n.arm(a, next)
+	}
+	a.admitNext() // one that ends the activation may have blocked others
+}
