@@ -78,7 +78,7 @@ func (n *Node) serve(t *turn, method wanted) error {
 	if err != nil {
 		return err
 	}
-	if t.method.Detached {
+	if t.method.Detached && !t.nested { // inside another turn it would run beside it
 		return n.serveDetached(t, w)
 	}
 	return n.carryOut(t, w)
