@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/xiaonanln/goverse/goverseapi"
+	chat_pb "github.com/xiaonanln/goverse/samples/chat/proto"
+)
+
+// mgrID is the ID of the one ChatRoomMgr there is.
+const mgrID = "ChatRoomMgr-main"
+
+// maxRooms is how many rooms there can be: so many that their names, 247 bytes each
+// at most, fit into one reply of 4 MiB.
+const maxRooms = 10_000
+
+// ChatRoomMgr is the list of rooms. Rooms call it and it calls nobody, so no chain of
+// calls comes back to where it began.
+type ChatRoomMgr struct {
+	goverseapi.BaseObject
+
+	rooms map[string]struct{} // by name
+}
+
+// mgrOptions are the options the type is registered with.
+func mgrOptions() []goverseapi.RegisterOption {
+	return []goverseapi.RegisterOption{
+		// The list is in memory only: idle is no reason to forget it.
+		goverseapi.IdleTimeout(-1),
+		goverseapi.Concurrency(goverseapi.ReadOnly, "ListChatRooms"),
+	}
+}
+
+// AddRoom puts a room on the list, where it may be already. It is ResourceExhausted
+// when the list is full.
+func (m *ChatRoomMgr) AddRoom(_ context.Context, name *wrapperspb.StringValue) (*emptypb.Empty, error) {
+	if _, ok := m.rooms[name.GetValue()]; ok {
+		return &emptypb.Empty{}, nil
+	}
+	if err := checkRoomName(name.GetValue()); err != nil {
+		return nil, err
+	}
+	if len(m.rooms) >= maxRooms {
+		return nil, goverseapi.NewError(goverseapi.CodeResourceExhausted, fmt.Sprintf("there are %d rooms, as many as there can be", len(m.rooms)))
+	}
+	if m.rooms == nil {
+		m.rooms = make(map[string]struct{})
+	}
+	m.rooms[name.GetValue()] = struct{}{}
+	return &emptypb.Empty{}, nil
+}
+
+// ListChatRooms returns the names of all rooms, sorted.
+func (m *ChatRoomMgr) ListChatRooms(context.Context, *chat_pb.ChatRoom_ListRequest) (*chat_pb.ChatRoom_ListResponse, error) {
+	return &chat_pb.ChatRoom_ListResponse{ChatRooms: slices.Sorted(maps.Keys(m.rooms))}, nil
+}
