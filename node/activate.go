@@ -14,8 +14,7 @@ import (
 // admission into the turn's own.
 func (n *Node) activate(t *turn) error {
 	a := t.act
-	if err := n.bringUp(a, t.up, nil, false); err != nil {
-		n.abandon(a, err)
+	if err := n.bringUp(a, func() *object.Error { return n.runOnActivate(a, t.up) }); err != nil {
 		return at(err, t)
 	}
 	t.activates = false
@@ -39,29 +38,49 @@ func (a *activation) becomeLive(mode *object.Mode) {
 	a.admitNext()
 }
 
-// bringUp makes the object and runs its hooks. Nobody else is in the activation.
-func (n *Node) bringUp(a *activation, up *turn, init proto.Message, create bool) *object.Error {
-	obj := a.typ.New()
-	object.Bind(obj, &host{n, a})
-	a.obj = obj
-	if create && a.typ.Hooks.Create {
-		creator, _ := obj.(object.Creator)
-		if err := n.runHook(a, up, onCreate, func(ctx context.Context) error { return creator.OnCreate(ctx, init) }); err != nil {
-			return err
+// bringUp makes the object and runs its first hooks. Nobody else is in the activation,
+// which is abandoned where a hook fails or ends its goroutine.
+func (n *Node) bringUp(a *activation, hooks func() *object.Error) (failure *object.Error) {
+	returned := false
+	defer func() {
+		if !returned {
+			failure = object.Refuse(object.CodeInternal, "", "activate", a.id, "", "the goroutine of a hook exited; see the server's log")
 		}
+		if failure != nil {
+			n.abandon(a, failure)
+		}
+	}()
+	a.obj = a.typ.New()
+	object.Bind(a.obj, &host{n, a})
+	failure = hooks()
+	returned = true
+	return failure
+}
+
+func (n *Node) runOnCreate(a *activation, up *turn, init proto.Message) *object.Error {
+	if !a.typ.Hooks.Create {
+		return nil
 	}
-	if a.typ.Hooks.Activate {
-		activator, _ := obj.(object.Activator)
-		return n.runHook(a, up, onActivate, activator.OnActivate)
+	creator, _ := a.obj.(object.Creator)
+	return n.runHook(a, up, onCreate, func(ctx context.Context) error { return creator.OnCreate(ctx, init) })
+}
+
+func (n *Node) runOnActivate(a *activation, up *turn) *object.Error {
+	if !a.typ.Hooks.Activate {
+		return nil
 	}
-	return nil
+	activator, _ := a.obj.(object.Activator)
+	return n.runHook(a, up, onActivate, activator.OnActivate)
 }
 
 // abandon ends an activation whose hooks failed: the calls that waited for it fail
 // with its error, creations and deletions try again.
 func (n *Node) abandon(a *activation, failure *object.Error) {
 	n.retire(a, func(w *waiter) error {
-		if w.persists {
+		switch {
+		case w.persists && a.pinned:
+			return clientGone("call", a.id, "")
+		case w.persists:
 			return n.carryOn(w)
 		}
 		return failure
@@ -106,6 +125,7 @@ type ending struct {
 // end runs the last hook of an activation that admits nobody any more, and takes
 // it out of memory.
 func (n *Node) end(a *activation, up *turn, why ending) {
+	defer n.letGo(a, why) // also where the hook ends its goroutine
 	var failure *object.Error
 	switch {
 	case a.obj == nil:
@@ -119,6 +139,9 @@ func (n *Node) end(a *activation, up *turn, why ending) {
 	if failure != nil {
 		n.cfg.Logger.Error("hook at the end of an activation failed", "object", a.id, "reason", why.reason.String(), "error", failure.Error())
 	}
+}
+
+func (n *Node) letGo(a *activation, why ending) {
 	if !a.pinned {
 		n.retire(a, n.carryOn)
 		return
@@ -180,11 +203,16 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 		_ = n.giveBack(t)
 		return "", t.exists()
 	}
-	if err := n.bringUp(t.act, t.up, init, true); err != nil {
-		n.abandon(t.act, err)
+	a := t.act
+	if err := n.bringUp(a, func() *object.Error {
+		if err := n.runOnCreate(a, t.up, init); err != nil {
+			return err
+		}
+		return n.runOnActivate(a, t.up)
+	}); err != nil {
 		return "", err.At("create", id, "")
 	}
-	t.act.becomeLive(nil)
+	a.becomeLive(nil)
 	return id, nil
 }
 

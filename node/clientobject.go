@@ -31,22 +31,18 @@ func (n *Node) AttachClient(ctx context.Context, id string) error {
 		return object.Refuse(object.CodeAlreadyExists, "", "connect", id, "", "a client has this object")
 	}
 	n.count.Add(1)
-	if failure := n.connect(a); failure != nil {
-		n.abandon(a, failure)
+	if failure := n.bringUp(a, func() *object.Error { return n.runOnConnect(a) }); failure != nil {
 		return failure.At("connect", id, "")
 	}
 	a.becomeLive(nil)
 	return nil
 }
 
-func (n *Node) connect(a *activation) *object.Error {
-	obj := a.typ.New()
-	object.Bind(obj, &host{n, a})
-	a.obj = obj
+func (n *Node) runOnConnect(a *activation) *object.Error {
 	if !a.typ.Hooks.Connect {
 		return nil
 	}
-	c, _ := obj.(object.Connector)
+	c, _ := a.obj.(object.Connector)
 	return n.runHook(a, nil, onConnect, c.OnConnect)
 }
 
@@ -57,7 +53,11 @@ func (n *Node) DetachClient(ctx context.Context, id string, reason object.Discon
 	done := make(chan error, 1)
 	n.tasks.run(func() {
 		t := &turn{parent: n.killed, node: n, id: id, hook: onDisconnect, mode: alone, flags: flags{inner: true}}
-		done <- n.endInTurn(t, ending{disconnect: reason})
+		err := n.endInTurn(t, ending{disconnect: reason})
+		if object.CodeOf(err) == object.CodeNotFound { // it ended in another way meanwhile
+			err = nil
+		}
+		done <- err
 	})
 	select {
 	case err := <-done:

@@ -74,7 +74,18 @@ func (n *Node) dispatch(t *turn, method wanted) error {
 // at its deadline whatever the method does.
 func (n *Node) serveDetached(t *turn, w *waiter) error {
 	done, claimed := make(chan error, 1), &t.extra().claimed
-	n.tasks.run(func() { done <- n.carryOut(t, w) })
+	n.tasks.run(func() {
+		err := error(nil)
+		returned := false
+		defer func() {
+			if !returned {
+				err = t.exited()
+			}
+			done <- err
+		}()
+		err = n.carryOut(t, w)
+		returned = true
+	})
 	expired, stop := n.expiry(t)
 	defer stop()
 	select {
@@ -90,6 +101,15 @@ func (n *Node) serveDetached(t *turn, w *waiter) error {
 		e.Code = object.CodeUnavailable
 	}
 	return e.WithExecuted(object.ExecutedUnknown)
+}
+
+// exited is the outcome of a turn that ended its goroutine, or whose activation did.
+func (t *turn) exited() error {
+	err := t.refuse(object.CodeInternal, "", "the goroutine of the call exited; see the server's log")
+	if t.ended.Load() {
+		return err.WithExecuted(object.ExecutedYes)
+	}
+	return err
 }
 
 // expiry is a context that ends when a call must return: with its caller, its own
