@@ -1,0 +1,82 @@
+package main
+
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/xiaonanln/goverse/goverseapi"
+)
+
+func TestFlags(t *testing.T) {
+	t.Parallel()
+	defaults := goverseapi.ServerConfig{ListenAddress: "localhost:47000", ClientListenAddress: "localhost:48000"}
+	all := goverseapi.ServerConfig{
+		ListenAddress: "a:1", ClientListenAddress: "b:2", AdvertiseAddress: "c:3",
+		Etcd: []string{"d:4", "e:5"}, DataDir: "f", InspectorAddress: "g:6",
+	}
+	for _, tt := range []struct {
+		name string
+		args string
+		want goverseapi.ServerConfig
+	}{
+		{"none", "", defaults},
+		{"all", "-listen a:1 -client-listen=b:2 --advertise c:3 -etcd d:4,e:5 -data f -inspector g:6", all},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var stderr strings.Builder
+			got, err := parseFlags(strings.Fields(tt.args), &stderr)
+			if err != nil || stderr.Len() > 0 {
+				t.Fatalf("%v, %s", err, stderr.String())
+			}
+			if diff := cmp.Diff(tt.want, *got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestFailuresHaveACodeAndOneLine(t *testing.T) { //nolint:paralleltest // it uses the process's default server
+	taken, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	const free = "-listen localhost:0 -client-listen localhost:0 "
+	for _, tt := range []struct {
+		name string
+		args string
+		want string
+	}{
+		{"port taken", "-listen localhost:0 -client-listen " + taken.Addr().String(), "address already in use"},
+		{"bad address", free + "-advertise nowhere", "AdvertiseAddress"},
+		{"several problems", "-listen x -client-listen y", "ClientListenAddress"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var stderr strings.Builder
+			if code := run(strings.Fields(tt.args), &stderr); code != 1 {
+				t.Errorf("exit code %d, want 1", code)
+			}
+			line := stderr.String()
+			if !strings.HasPrefix(line, "chat server: ") || !strings.Contains(line, tt.want) || strings.Count(line, "\n") != 1 {
+				t.Errorf("said %q, want one line about %s", line, tt.want)
+			}
+		})
+	}
+}
+
+func TestWrongFlagsAndHelp(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]int{"-port 1": 2, "stray": 2, "-listen": 2, "-h": 0} {
+		var stderr strings.Builder
+		if code := run(strings.Fields(args), &stderr); code != want {
+			t.Errorf("%s: exit code %d, want %d", args, code, want)
+		}
+		if !strings.Contains(stderr.String(), "-client-listen") {
+			t.Errorf("%s: no usage in %q", args, stderr.String())
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/xiaonanln/goverse/client/goverseclient"
+	"github.com/xiaonanln/goverse/goverseapi"
+	chat_pb "github.com/xiaonanln/goverse/samples/chat/proto"
+)
+
+func TestMembersJoinALostRoomAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann, bob := w.member("General", "ann"), w.member("General", "bob")
+	ann.send("", "before")
+	bob.pushed()
+	seen := newest(bob.poll("", 0), 0)
+
+	if err := w.DeleteObject(t.Context(), "ChatRoom-General"); err != nil {
+		t.Fatal(err)
+	}
+	if got := bob.poll("", seen); len(got) != 0 { // a poll joins again
+		t.Errorf("after the loss bob polled %v", texts(got))
+	}
+	ann.send("", "after") // and so does a message
+	if p := bob.pushed(); p.GetMessage().GetMessage() != "after" || p.GetMessage().GetUserName() != "ann" {
+		t.Errorf("bob was pushed %v", p)
+	}
+	if diff := cmp.Diff([]string{"ann: after"}, texts(bob.poll("General", seen))); diff != "" {
+		t.Errorf("polling goes on from the timestamp before the loss: %s", diff)
+	}
+	if rooms := bob.rooms(); !slices.Equal(rooms, []string{"General"}) {
+		t.Errorf("rooms are %v", rooms)
+	}
+	ann.quiet()
+	bob.quiet()
+}
+
+func TestRoomsAnnounceThemselvesToALostList(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann := w.member("General", "ann")
+	if err := w.DeleteObject(t.Context(), mgrID); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.After(patience)
+	for look := time.NewTicker(announceEvery / 50); !slices.Equal(ann.rooms(), []string{"General"}); {
+		select {
+		case <-look.C:
+		case <-deadline:
+			t.Fatal("the room is not on the list any more")
+		}
+	}
+}
+
+func TestFullListRefusesTheRoomAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := w.Context(t.Context())
+	for i := range maxRooms {
+		room := roomPrefix + fmt.Sprint(i)
+		if _, err := w.CallObject(ctx, room, "Join", &chat_pb.ChatRoom_JoinRequest{UserName: "ann"}); err != nil {
+			t.Fatalf("join %s: %v", room, err)
+		}
+	}
+	ann := w.connect()
+	_, err := ann.tryJoin("one too many", "ann")
+	wantCode(t, "join", err, goverseapi.CodeResourceExhausted)
+	wantCode(t, "send", ann.trySend("", "", "hi"), goverseapi.CodeFailedPrecondition)
+	ann.join("7", "ann")
+	if n := len(ann.rooms()); n != maxRooms {
+		t.Errorf("%d rooms are listed", n)
+	}
+}
+
+func TestDisconnectEndsMembership(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann, bob := w.member("One", "ann"), w.member("One", "bob")
+	bob.join("Two", "bob")
+	_ = bob.Close()
+	for _, room := range []string{"ChatRoom-One", "ChatRoom-Two"} {
+		left := w.wait(1, "member left", room)[0]
+		if left.attrs["why"] != "left" || !strings.HasPrefix(left.attrs["client"], "ChatClient-") {
+			t.Errorf("%s logged %v", room, left.attrs)
+		}
+	}
+	ann.send("", "anybody there?")
+	ann.quiet()
+	if found, _ := w.log.find("message not pushed", "ChatRoom-One"); len(found) > 0 {
+		t.Errorf("a message was pushed to a member that had left: %v", found)
+	}
+}
+
+func TestDisconnectFromARoomThatIsGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	bob := w.member("One", "bob")
+	bob.join("Two", "bob")
+	if err := w.DeleteObject(t.Context(), "ChatRoom-One"); err != nil {
+		t.Fatal(err)
+	}
+	_ = bob.Close()
+	w.wait(1, "member left", "ChatRoom-Two")
+}
+
+// TestGoneMembersAreForgotten plants a member whose client never was.
+func TestGoneMembersAreForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann := w.member("General", "ann")
+	ghost := goverseapi.WithMetadata(clientKey, "ChatClient-ghost")
+	if _, err := w.CallObject(t.Context(), "ChatRoom-General", "Join", &chat_pb.ChatRoom_JoinRequest{UserName: "ghost"}, ghost); err != nil {
+		t.Fatal(err)
+	}
+	ann.send("", "who is there?")
+	if left := w.wait(1, "member left", "ChatRoom-General")[0]; left.attrs["client"] != "ChatClient-ghost" || left.attrs["why"] != "not_found" || left.attrs["members"] != "1" {
+		t.Errorf("logged %v", left.attrs)
+	}
+}
+
+// TestSlowMemberIsDropped floods a member that does not read: the room goes on, the
+// others get everything, and the slow one is told why.
+func TestSlowMemberIsDropped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	slow := w.connect(goverseclient.WithPushBuffer(-1))
+	slow.join("General", "slow")
+	ann, bob := w.member("General", "ann"), w.member("General", "bob")
+	text := strings.Repeat("x", maxText)
+	sent := 0
+	for found, _ := w.log.find("member left", "ChatRoom-General"); len(found) == 0; found, _ = w.log.find("member left", "ChatRoom-General") {
+		if sent > 5000 {
+			t.Fatal("the slow member is still there after 20 MB")
+		}
+		ann.send("", text)
+		bob.pushed()
+		sent++
+	}
+	ann.send("", "after")
+	if p := bob.pushed(); p.GetMessage().GetMessage() != "after" {
+		t.Errorf("bob was pushed %q", p.GetMessage().GetMessage())
+	}
+	for range slow.Pushes() {
+	}
+	wantCode(t, "the slow member's stream", slow.Err(), goverseapi.CodeResourceExhausted)
+	bob.quiet()
+}
+
+// TestClientsCannotForgeWhoTheyAre tries to speak to a room as another client.
+func TestClientsCannotForgeWhoTheyAre(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.member("General", "ann")
+	joined := w.wait(1, "member joined", "ChatRoom-General")[0]
+	eve := w.connect()
+	forged := metadata.AppendToOutgoingContext(t.Context(), "goverse-"+clientKey, joined.attrs["client"])
+	_, err := goverseclient.Call[*chat_pb.Client_JoinChatRoomResponse](forged, eve.Client, "Join",
+		&chat_pb.Client_JoinChatRoomRequest{RoomName: "General", UserName: "eve"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next := w.wait(2, "member joined", "ChatRoom-General")[1]; next.attrs["client"] == joined.attrs["client"] {
+		t.Error("eve joined as ann")
+	}
+}
+
+// TestServerCodeMaySpeak calls a room as no client, as other objects might.
+func TestServerCodeMaySpeak(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann := w.member("General", "ann")
+	ctx := w.Context(context.Background())
+	say := &chat_pb.ChatRoom_SendChatMessageRequest{UserName: "server", Message: "welcome"}
+	if _, err := goverseapi.CallObject(ctx, "ChatRoom-General", "SendMessage", say); err != nil {
+		t.Fatal(err)
+	}
+	if p := ann.pushed(); p.GetMessage().GetUserName() != "server" {
+		t.Errorf("ann was pushed %v", p)
+	}
+	_, err := goverseapi.CallObject(ctx, "ChatRoom-General", "SendMessage", &chat_pb.ChatRoom_SendChatMessageRequest{Message: "welcome"})
+	wantCode(t, "without a name", err, goverseapi.CodeInvalidArgument)
+	got, err := goverseapi.Call[*chat_pb.ChatRoom_GetRecentMessagesResponse](ctx, "ChatRoom-General", "GetRecentMessages", nil)
+	if err != nil || len(got.GetMessages()) != 1 {
+		t.Errorf("polled %v, %v", got, err)
+	}
+}
