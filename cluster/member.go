@@ -87,7 +87,7 @@ func (m *Member) Run(ctx context.Context, ready func()) error {
 	if err := m.claimAll(ctx, joined); err != nil {
 		return err
 	}
-	m.cfg.Logger.Debug("joined the cluster", "cluster", m.cfg.Name, "incarnation", m.incarnation, "shards", m.cfg.Shards)
+	m.cfg.Logger.DebugContext(ctx, "joined the cluster", "cluster", m.cfg.Name, "incarnation", m.incarnation, "shards", m.cfg.Shards)
 	ready()
 	return m.keepAlive(ctx, lease)
 }
@@ -158,7 +158,7 @@ func (m *Member) claim(ctx context.Context, joined int64, first, end int) error 
 // every epoch before it and than the store's revision, so that it grows even where
 // the record was lost. A shard of a living member is refused.
 func (m *Member) succeed(ctx context.Context, kv coord.KV, rev int64) (uint64, error) {
-	next := uint64(max(rev, 1)) //nolint:gosec // G115: positive
+	next := uint64(max(rev, 1))
 	if !kv.Exists() {
 		return next, nil
 	}
@@ -210,6 +210,6 @@ func (m *Member) leave(ctx context.Context, lease coord.LeaseID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if err := m.cfg.Store.Revoke(ctx, lease); err != nil && !errors.Is(err, coord.ErrLeaseNotFound) {
-		m.cfg.Logger.Warn("lease not revoked: it expires by itself", "error", err.Error())
+		m.cfg.Logger.WarnContext(ctx, "lease not revoked: it expires by itself", "error", err.Error())
 	}
 }

@@ -45,7 +45,7 @@ func NewServer(cfg *ServerConfig) *Server {
 // of a [Registry] returns the error instead.
 func RegisterObjectType(prototype Object, opts ...RegisterOption) {
 	if err := defaultRegistry.RegisterObjectType(prototype, opts...); err != nil {
-		panic(err) //nolint:forbidigo // a mistake in the program, like http.Handle's
+		panic(err) // a mistake in the program, like http.Handle's
 	}
 }
 
@@ -53,7 +53,7 @@ func RegisterObjectType(prototype Object, opts ...RegisterOption) {
 // otherwise like [RegisterObjectType].
 func RegisterClientType(prototype ClientObject, opts ...RegisterOption) {
 	if err := defaultRegistry.RegisterClientType(prototype, opts...); err != nil {
-		panic(err) //nolint:forbidigo // a mistake in the program, like http.Handle's
+		panic(err) // a mistake in the program, like http.Handle's
 	}
 }
 

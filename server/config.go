@@ -105,7 +105,7 @@ func (c Config) validate() error {
 		atLeast("DrainTimeout", c.DrainTimeout, time.Millisecond),
 	}
 	if c.Shards < 1 || c.Shards > 1<<16 {
-		problems = append(problems, fmt.Errorf("Shards: %d is not between 1 and %d", c.Shards, 1<<16))
+		problems = append(problems, problem("Shards", "%d is not between 1 and %d", c.Shards, 1<<16))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return object.Refuse(object.CodeInvalidArgument, "", "configure server", "", "", strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -115,7 +115,7 @@ func (c Config) validate() error {
 
 func (c Config) clusterProblem() error {
 	if _, _, err := object.ParseID("Cluster-" + c.Cluster); err != nil || strings.ContainsAny(c.Cluster, " \t") {
-		return fmt.Errorf("Cluster: %q is not a name", c.Cluster)
+		return problem("Cluster", "%q is not a name", c.Cluster)
 	}
 	return nil
 }
@@ -123,9 +123,9 @@ func (c Config) clusterProblem() error {
 func (c Config) clientProblem() error {
 	switch {
 	case c.Registry == nil:
-		return errors.New("Registry: none given")
+		return problem("Registry", "none given")
 	case c.ClientListenAddress != "" && c.Registry.ClientType() == nil:
-		return errors.New("ClientListenAddress: no client type is registered")
+		return problem("ClientListenAddress", "no client type is registered")
 	}
 	return nil
 }
@@ -134,16 +134,16 @@ func (c Config) clientProblem() error {
 func (c Config) unsupported() error {
 	var problems []error
 	if c.InspectorAddress != "" {
-		problems = append(problems, errors.New("InspectorAddress: the inspector is not part of this version"))
+		problems = append(problems, problem("InspectorAddress", "the inspector is not part of this version"))
 	}
 	if len(c.Etcd) > 0 && (len(c.Etcd) > 1 || c.Etcd[0] != Memory) {
-		problems = append(problems, fmt.Errorf("Etcd: clusters of several servers are not part of this version, only %q is", Memory))
+		problems = append(problems, problem("Etcd", "clusters of several servers are not part of this version, only %q is", Memory))
 	}
 	if c.DataDir != "" {
-		problems = append(problems, errors.New("DataDir: durable state is not part of this version"))
+		problems = append(problems, problem("DataDir", "durable state is not part of this version"))
 	}
 	if c.Store != Memory {
-		problems = append(problems, fmt.Errorf("Store: durable state is not part of this version, only %q is", Memory))
+		problems = append(problems, problem("Store", "durable state is not part of this version, only %q is", Memory))
 	}
 	return errors.Join(problems...)
 }
@@ -155,17 +155,22 @@ func addressProblem(field, address string) error {
 	}
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%s: %q is not host:port", field, address)
+		return problem(field, "%q is not host:port", address)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return fmt.Errorf("%s: port %q is not a number from 0 to 65535", field, port)
+		return problem(field, "port %q is not a number from 0 to 65535", port)
 	}
 	return nil
 }
 
 func atLeast(field string, d, least time.Duration) error {
 	if d < least {
-		return fmt.Errorf("%s: %v is less than %v", field, d, least)
+		return problem(field, "%v is less than %v", d, least)
 	}
 	return nil
+}
+
+// problem says what is wrong with a field.
+func problem(field, format string, args ...any) error {
+	return fmt.Errorf("%s: %w", field, fmt.Errorf(format, args...))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -25,6 +26,9 @@ const (
 	nodeService   = "node listener"
 	clientService = "client listener"
 )
+
+// lastWords is how long connections may stay open for what was answered on them.
+const lastWords = time.Second
 
 // parts is what a running server consists of.
 type parts struct {
@@ -63,6 +67,7 @@ func (s *Server) services() []lifecycle.Service {
 		ClientGone: func(id string) { p.clients.Lost(id) },
 	})
 	services := []lifecycle.Service{
+		{Name: "server", Run: s.be},
 		{Name: nodeService, Run: s.listenForNodes},
 		{Name: "membership", Run: func(ctx context.Context, ready func()) error { return s.beMember(ctx, p.node, ready) }},
 		{Name: "sweep for idle objects", Run: p.node.Run},
@@ -97,14 +102,32 @@ func (s *Server) beMember(ctx context.Context, owner cluster.Owner, ready func()
 // before the start; when ctx ends it ends all objects.
 func (s *Server) hostObjects(ctx context.Context, p *parts, ready func()) error {
 	s.parts.Store(p)
-	err := s.createStartup(ctx, p.node)
-	if err == nil {
-		ready()
-		<-ctx.Done()
+	var failure error
+	created := make(chan struct{})
+	go func() {
+		defer close(created)
+		failure = s.createStartup(ctx, p.node)
+	}()
+	select {
+	case <-created:
+		if failure == nil {
+			ready()
+			<-ctx.Done()
+		}
+		return errors.Join(failure, s.endObjects(ctx, p.node))
+	case <-ctx.Done(): // the start is given up
 	}
+	err := s.endObjects(ctx, p.node)
+	if err == nil {
+		<-created // it waits for no object any more
+	}
+	return err
+}
+
+func (s *Server) endObjects(ctx context.Context, n *node.Node) error {
 	until, release := s.untilDeadline(ctx)
 	defer release()
-	return errors.Join(err, p.node.Stop(until))
+	return n.Stop(until)
 }
 
 func (s *Server) createStartup(ctx context.Context, n *node.Node) error {
@@ -158,7 +181,27 @@ func (s *Server) serve(ctx context.Context, name, address string, g *grpc.Server
 	until, release := s.untilDeadline(ctx)
 	defer release()
 	err = drain(until)
-	g.Stop()
-	<-served
+	hangUp(until, g)
+	if e := <-served; !errors.Is(e, grpc.ErrServerStopped) { // that: stopped before it began
+		err = errors.Join(err, e)
+	}
 	return err
+}
+
+// hangUp ends a gRPC server whose rpcs have ended. Their last words may still be on
+// their way to the clients: it waits for them, but not long, for a client need not read
+// and may watch the health service for ever.
+func hangUp(until context.Context, g *grpc.Server) {
+	until, cancel := context.WithTimeout(until, lastWords)
+	defer cancel()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		g.GracefulStop()
+	}()
+	select {
+	case <-gone:
+	case <-until.Done():
+		g.Stop()
+	}
 }

@@ -28,21 +28,30 @@ const (
 	stopped
 )
 
+// failedStartTimeout is how long the parts that have started may take to stop when the
+// start is given up.
+const failedStartTimeout = time.Second
+
+var errTooLong = errors.New("the server's stop has taken too long")
+
 // Server is one GoVerse server. It starts once and stops once. All methods are safe
 // for concurrent use.
 type Server struct {
 	cfg     Config
 	clock   clock.Clock
-	phase   atomic.Int32
+	phase   atomic.Int32 // written under mu
 	parts   atomic.Pointer[parts]
 	runtime *runtime
 	done    chan struct{} // closed when the server has stopped
 
 	mu       sync.Mutex
 	startup  []creation        // guarded by mu: objects to create at the start
-	group    *lifecycle.Group  // guarded by mu; nil before the start
+	group    *lifecycle.Group  // guarded by mu; nil before the start, and after a failed one
 	release  func()            // guarded by mu: unfreezes the registry
-	deadline time.Time         // guarded by mu: when a stop must be over
+	patience context.Context   //nolint:containedctx // guarded by mu: ends when the stop has taken too long
+	hurry    func(cause error) // guarded by mu: ends patience
+	deadline time.Time         // guarded by mu: when patience ends by itself; zero until a part stops
+	failures []error           // guarded by mu: of the parts, in the order of their ends
 	addrs    map[string]string // guarded by mu: bound addresses by service
 }
 
@@ -57,20 +66,26 @@ func New(cfg *Config) *Server {
 	return s
 }
 
-// Run starts the server, waits for SIGINT or SIGTERM, and stops it. A second signal
-// kills the process. It returns nil after a clean stop.
+// Run starts the server, waits for SIGINT or SIGTERM, and stops it; a signal while it
+// starts gives the start up. A second signal kills the process. It returns nil after a
+// clean stop.
 func (s *Server) Run() error {
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // the root of the program
 	defer restore()
-	if err := s.Start(ctx); err != nil {
+	defer context.AfterFunc(ctx, restore)()
+	switch err := s.Start(ctx); {
+	case err == nil:
+	case ctx.Err() != nil && errors.Is(err, context.Canceled): // nothing failed
+		s.cfg.Logger.Info("stopped while starting")
+		return nil
+	default:
 		return err
 	}
 	select {
 	case <-ctx.Done():
 		s.cfg.Logger.Info("stopping", "limit", s.cfg.DrainTimeout)
-	case <-s.failed():
+	case <-s.done: // a part failed
 	}
-	restore()
 	return s.Stop(context.WithoutCancel(ctx))
 }
 
@@ -79,71 +94,88 @@ func (s *Server) Run() error {
 // configuration. A server that was started or stopped before is
 // [object.ErrFailedPrecondition].
 func (s *Server) Start(ctx context.Context) error {
-	if !s.phase.CompareAndSwap(int32(created), int32(starting)) {
-		return object.Refuse(object.CodeFailedPrecondition, "", "start server", "", "", "the server was started or stopped before")
-	}
-	if err := s.cfg.validate(); err != nil {
-		s.markStopped()
+	group, err := s.prepare(ctx)
+	if err != nil {
 		return err
 	}
-	group := lifecycle.New(nil, s.services()...)
-	s.mu.Lock()
-	s.group, s.release = group, s.cfg.Registry.Freeze()
-	s.mu.Unlock()
 	if err := group.Start(ctx); err != nil {
-		s.setDeadline(s.clock.Now().Add(time.Second))
-		_ = group.Stop(context.WithoutCancel(ctx)) // the failure is the one of Start
+		s.mu.Lock()
+		s.group = nil // the failure is this call's, not a later Stop's
+		s.mu.Unlock()
 		s.markStopped()
 		return fmt.Errorf("start server: %w", err)
 	}
+	s.mu.Lock()
 	s.phase.CompareAndSwap(int32(starting), int32(running))
+	s.mu.Unlock()
 	attrs := []any{"addr", s.Addr()}
 	if c := s.ClientAddr(); c != "" {
 		attrs = append(attrs, "client_addr", c)
 	}
-	s.cfg.Logger.Info("server ready", attrs...)
+	s.cfg.Logger.InfoContext(ctx, "server ready", attrs...)
 	return nil
+}
+
+// prepare makes the group of a server that may start, all at once: who stops the server
+// meanwhile finds either nothing or a group to stop.
+func (s *Server) prepare(ctx context.Context) (*lifecycle.Group, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.phase.CompareAndSwap(int32(created), int32(starting)) {
+		return nil, object.Refuse(object.CodeFailedPrecondition, "", "start server", "", "", "the server was started or stopped before")
+	}
+	if err := s.cfg.validate(); err != nil {
+		s.markStoppedLocked()
+		return nil, err
+	}
+	s.patience, s.hurry = context.WithCancelCause(context.WithoutCancel(ctx))
+	s.release = s.cfg.Registry.Freeze()
+	s.group = lifecycle.New(s.observe, s.services()...)
+	return s.group, nil
 }
 
 // Stop stops the server: clients and calls from outside are refused, calls that have
 // begun finish, objects are deactivated. It takes at most the drain timeout and until
 // ctx ends, whichever is shorter: calls that still run then are cancelled, and what
 // ignores that is named in the error. It returns nil for a server that was never
-// started, and waits with the first caller when called again.
+// started, waits with the first caller when called again, and returns the same error
+// then. After a part of the server has failed, the error is that failure.
 func (s *Server) Stop(ctx context.Context) error {
-	if s.phase.CompareAndSwap(int32(created), int32(stopping)) {
-		s.markStopped()
+	group, hurry := s.beginStop()
+	if group == nil {
 		return nil
 	}
-	if phase(s.phase.Load()) == stopped {
-		return nil
-	}
-	s.phase.Store(int32(stopping))
-	deadline := s.clock.Now().Add(s.cfg.DrainTimeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-		deadline = d
-	}
-	s.setDeadline(deadline)
-	s.mu.Lock()
-	group := s.group
-	s.mu.Unlock()
-	if group == nil { // a start is just failing
-		<-s.done
-		return nil
-	}
-	err := group.Stop(context.WithoutCancel(ctx)) // each part keeps to the deadline by itself
+	limited, cancel := context.WithTimeoutCause(ctx, s.cfg.DrainTimeout, errTooLong)
+	defer cancel()
+	defer context.AfterFunc(limited, func() { hurry(context.Cause(limited)) })()
+	_ = group.Stop(context.WithoutCancel(ctx)) // each part ends with its patience; the failures are known
 	s.markStopped()
-	if err != nil {
+	if err := s.failed(); err != nil {
 		return fmt.Errorf("stop server: %w", err)
 	}
-	s.cfg.Logger.Info("server stopped")
+	s.cfg.Logger.InfoContext(ctx, "server stopped")
 	return nil
 }
 
-// Done is closed when the server has stopped, or has failed to start.
+// beginStop returns the group to stop; nil where nothing runs.
+func (s *Server) beginStop() (group *lifecycle.Group, hurry func(error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch phase(s.phase.Load()) {
+	case created:
+		s.markStoppedLocked()
+	case starting, running:
+		s.phase.Store(int32(stopping))
+	case stopping, stopped:
+	}
+	return s.group, s.hurry
+}
+
+// Done is closed when the server has stopped: by Stop, because one of its parts has
+// failed (then Stop tells why), or because its start has failed.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Stopped reports whether the server has stopped or failed to start.
+// Stopped reports whether the server has stopped, for whatever reason.
 func (s *Server) Stopped() bool { return phase(s.phase.Load()) == stopped }
 
 // Addr returns the bound address for other nodes; empty before the start.
@@ -175,36 +207,67 @@ func (s *Server) setAddr(service string, a net.Addr) {
 	s.addrs[service] = a.String()
 }
 
-// failed is closed when a part of the running server has failed.
-func (s *Server) failed() <-chan struct{} {
+// observe takes note of what the group tells: by the first failure alone nobody would
+// know which calls held up a stop.
+func (s *Server) observe(e lifecycle.Event) {
+	if e.Err == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.group.Done()
+	s.failures = append(s.failures, e.Err)
 }
 
-func (s *Server) setDeadline(t time.Time) {
+// failed is all that went wrong, on one line; nil for nothing.
+func (s *Server) failed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.deadline.IsZero() || t.Before(s.deadline) {
-		s.deadline = t
+	var all error
+	for _, err := range s.failures {
+		if all == nil {
+			all = err
+			continue
+		}
+		all = fmt.Errorf("%w; %w", all, err)
 	}
+	return all
 }
 
-// untilDeadline is the context of a part that stops.
-func (s *Server) untilDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+// be is the part that starts first and stops last: the server has stopped with it, also
+// where nobody called Stop.
+func (s *Server) be(ctx context.Context, ready func()) error {
+	ready()
+	<-ctx.Done()
+	s.markStopped()
+	return nil
+}
+
+// untilDeadline is the context of a part that stops. The parts share their time: the
+// drain timeout, or next to nothing where the server has not been ready.
+func (s *Server) untilDeadline(ctx context.Context) (until context.Context, release func()) {
 	s.mu.Lock()
-	deadline := s.deadline
-	s.mu.Unlock()
-	ctx = context.WithoutCancel(ctx)
-	if deadline.IsZero() { // a part failed: nobody called Stop
-		deadline = s.clock.Now().Add(s.cfg.DrainTimeout)
+	defer s.mu.Unlock()
+	if s.deadline.IsZero() {
+		limit := s.cfg.DrainTimeout
+		if phase(s.phase.Load()) == starting {
+			limit = min(limit, failedStartTimeout)
+		}
+		s.deadline = s.clock.Now().Add(limit)
 	}
-	return context.WithDeadlineCause(ctx, deadline, errors.New("the server's stop has taken too long"))
+	patience := s.patience
+	until, hurry := context.WithCancelCause(context.WithoutCancel(ctx))
+	unlink := context.AfterFunc(patience, func() { hurry(context.Cause(patience)) })
+	until, cancel := context.WithDeadlineCause(until, s.deadline, errTooLong)
+	return until, func() { unlink(); cancel(); hurry(nil) }
 }
 
 func (s *Server) markStopped() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.markStoppedLocked()
+}
+
+func (s *Server) markStoppedLocked() {
 	if s.release != nil {
 		s.release()
 	}
