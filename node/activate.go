@@ -29,8 +29,8 @@ func (n *Node) activate(t *turn) error {
 // becomeLive opens a new activation: for a turn of the given mode first, if there
 // is one, then for the waiters.
 func (a *activation) becomeLive(mode *object.Mode) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.lock()
+	defer a.unlock()
 	a.phase, a.writer = live, false
 	if mode != nil {
 		a.take(*mode)

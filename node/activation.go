@@ -2,6 +2,7 @@ package node
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/xiaonanln/goverse/object"
 )
@@ -21,13 +22,16 @@ const (
 // activation.
 const alone = object.Concurrent + 1
 
-// activation is one object in memory. Everything below mu is guarded by it; obj is
-// written before the phase becomes live and read only by admitted turns.
+// activation is one object in memory. Everything below mu is guarded by lock and
+// unlock, which wrap it; obj is written before the phase becomes live and read only by
+// admitted turns.
 type activation struct {
 	id    string
 	typ   *object.Type
 	shard *shardState
 	obj   object.Object
+	used  atomic.Int64  // coarse time of the last turn, in ns since the node was made
+	bias  atomic.Uint32 // the lock's short cut
 
 	mu         sync.Mutex
 	phase      phase
@@ -37,7 +41,6 @@ type activation struct {
 	readers    int32
 	concurrent int32
 	queue      queue
-	used       int64 // coarse monotonic time of the last turn's end, in ns
 	extras     *extras
 }
 

@@ -45,8 +45,8 @@ func (n *Node) arm(a *activation, due time.Duration) {
 
 // expire refuses the waiters whose deadline has come.
 func (n *Node) expire(a *activation) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.lock()
+	defer a.unlock()
 	if a.queue.alarm.at == 0 {
 		return
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ func (n *Node) call(ctx context.Context, id string, method wanted, req proto.Mes
 	t := &turn{parent: ctx, node: n, id: id, req: req}
 	if len(opts) > 0 {
 		s := object.Resolve(opts)
-		t.meta = s.Metadata
+		t.setMetadata(s.Metadata)
 		t.setKey(s.Key)
 		if s.OneWay {
 			return nil, n.sendOneWay(t, method, s)
@@ -45,9 +46,10 @@ func (n *Node) call(ctx context.Context, id string, method wanted, req proto.Mes
 
 // Serve runs a call that arrived encoded; the reply is encoded within the turn.
 func (n *Node) Serve(ctx context.Context, req object.Request) (object.Reply, error) {
-	t := &turn{parent: ctx, node: n, id: req.ID, meta: req.Metadata, flags: flags{owned: true}}
+	t := &turn{parent: ctx, node: n, id: req.ID, flags: flags{owned: true}}
 	t.extra().encode = true
 	t.setKey(req.Key)
+	t.setMetadata(req.Metadata)
 	_, m, err := n.resolve(t, wanted{name: req.Method})
 	if err != nil {
 		return object.Reply{}, err
@@ -198,7 +200,7 @@ func (w wanted) of(typ *object.Type, id string) (*object.MethodInfo, error) {
 // over before it began.
 func (n *Node) inherit(t *turn, timeout time.Duration) error {
 	if up := n.callerTurn(t.parent); up != nil {
-		t.meta = object.MergeMetadata(up.meta, t.meta)
+		t.setMetadata(object.MergeMetadata(up.Metadata(), t.Metadata()))
 		if !up.ended.Load() { // what a turn left behind is no part of its chain
 			t.up, t.depth = up, up.depth+1
 		}
@@ -224,7 +226,7 @@ func (n *Node) prepare(t *turn, typ *object.Type) error {
 		t.req = m.NewRequest()
 	case !m.Accepts(t.req):
 		return t.refuse(object.CodeInvalidArgument, "", fmt.Sprintf("the request is a %T, the method takes %s", t.req, m.RequestName()))
-	case !t.req.ProtoReflect().IsValid(): // a typed nil
+	case reflect.ValueOf(t.req).IsNil(): // a pointer, or the method had not accepted it
 		t.req = m.NewRequest()
 	case t.owned || typ.Share: // nobody else has it, or nobody changes it
 	default:
@@ -259,7 +261,9 @@ func (n *Node) put(id string, typ *object.Type) (*activation, error) {
 	}
 	now := n.coarse.Load()
 	s := n.shardOf(id)
-	a, added := s.add(&activation{id: strings.Clone(id), typ: typ, shard: s, used: now}, now+int64(n.idleTimeout(typ)))
+	made := &activation{id: strings.Clone(id), typ: typ, shard: s}
+	made.use(now)
+	a, added := s.add(made, now+int64(n.idleTimeout(typ)))
 	if a == nil {
 		if n.draining.Load() {
 			return nil, stopping("call", id, "")

@@ -86,8 +86,8 @@ func digestOf(t *turn) ([sha256.Size]byte, error) {
 // claim returns the outcome of the turn's key, and whether this turn is to make it.
 func (n *Node) claim(t *turn, key string, digest [sha256.Size]byte) (o *outcome, first bool) {
 	a := t.act
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.lock()
+	defer a.unlock()
 	x := n.extrasLocked(a)
 	if x.seen == nil {
 		x.seen = &outcomes{byKey: make(map[string]*outcome)}
@@ -136,8 +136,8 @@ func (n *Node) invokeFirst(t *turn, key string, o *outcome) error {
 
 func (n *Node) forget(t *turn, key string, o *outcome) {
 	a := t.act
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.lock()
+	defer a.unlock()
 	x := n.extrasLocked(a)
 	if x == nil || x.seen == nil || x.seen.byKey[key] != o {
 		return

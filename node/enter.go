@@ -69,8 +69,12 @@ func (n *Node) enter(t *turn, a *activation) (w *waiter, ok bool, err error) {
 		return nil, ok, err
 	case unrelated, beside, through:
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	if rel == unrelated && a.enterFast(t.mode) {
+		t.act = a
+		return nil, true, nil
+	}
+	a.lock()
+	defer a.unlock()
 	if rel == through {
 		if holder.ended.Load() { // it has given its admission back, or is about to
 			return nil, false, nil

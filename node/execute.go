@@ -100,12 +100,15 @@ func (n *Node) crashed(t *turn, reason any) *object.Error {
 // activation ends as soon as no turn runs on it.
 func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter) {
 	a := t.act
-	a.mu.Lock()
+	if !t.bound {
+		a.use(n.coarse.Load())
+	}
+	if !failed && !t.nested && t.mode == object.Sequential && a.leaveFast() {
+		return nil
+	}
+	a.lock()
 	if !t.nested {
 		a.release(t.mode)
-	}
-	if !t.bound {
-		a.used = n.coarse.Load()
 	}
 	if failed && a.phase == live {
 		a.phase, a.failing = closing, true
@@ -119,7 +122,7 @@ func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter) {
 			a.admitNext()
 		}
 	}
-	a.mu.Unlock()
+	a.unlock()
 	if last {
 		n.end(a, nil, ending{reason: object.ReasonFailed, disconnect: object.DisconnectKicked})
 	}

@@ -55,8 +55,8 @@ func (h *host) ID() string { return h.act.id }
 func (h *host) Logger() *slog.Logger { return h.node.cfg.Logger.With("object", h.act.id) }
 
 func (h *host) Context() context.Context {
-	h.act.mu.Lock()
-	defer h.act.mu.Unlock()
+	h.act.lock()
+	defer h.act.unlock()
 	if x := h.node.extrasLocked(h.act); x != nil {
 		return x.ctx
 	}
@@ -101,8 +101,8 @@ func (h *host) schedule(d, period time.Duration, method string, req proto.Messag
 		req = proto.Clone(req)
 	}
 	tm := &timer{host: h, method: m, req: req, period: period}
-	h.act.mu.Lock()
-	defer h.act.mu.Unlock()
+	h.act.lock()
+	defer h.act.unlock()
 	x := h.node.extrasLocked(h.act)
 	if x == nil {
 		return func() bool { return false }
@@ -118,8 +118,8 @@ func (h *host) schedule(d, period time.Duration, method string, req proto.Messag
 // stop reports whether it prevented a call.
 func (tm *timer) stop() bool {
 	a := tm.host.act
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.lock()
+	defer a.unlock()
 	if tm.stopped {
 		return false
 	}
@@ -133,7 +133,7 @@ func (tm *timer) stop() bool {
 // fire runs the timer's call on its activation, unless that has ended.
 func (tm *timer) fire() {
 	n, a := tm.host.node, tm.host.act
-	a.mu.Lock()
+	a.lock()
 	over := tm.stopped || a.phase == dead
 	if !over {
 		n.tasks.begin()
@@ -142,7 +142,7 @@ func (tm *timer) fire() {
 			delete(a.extras.timers, tm)
 		}
 	}
-	a.mu.Unlock()
+	a.unlock()
 	if over {
 		return
 	}
@@ -151,8 +151,8 @@ func (tm *timer) fire() {
 	if tm.period == 0 {
 		return
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.lock()
+	defer a.unlock()
 	if !tm.stopped && a.phase != dead {
 		tm.t.Reset(tm.period)
 	}

@@ -33,7 +33,7 @@ func (n *Node) enlist(t, up *turn, method wanted, s object.CallSettings) error {
 	x := up.extra()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.effects = append(x.effects, effect{id: t.id, method: m.Name, req: t.req, key: s.Key, meta: object.MergeMetadata(up.meta, s.Metadata)})
+	x.effects = append(x.effects, effect{id: t.id, method: m.Name, req: t.req, key: s.Key, meta: object.MergeMetadata(up.Metadata(), s.Metadata)})
 	return nil
 }
 
@@ -47,8 +47,9 @@ func (n *Node) release(t *turn) {
 	effects := r.effects
 	r.mu.Unlock()
 	for _, e := range effects {
-		sent := &turn{parent: n.killed, node: n, id: e.id, req: e.req, meta: e.meta, flags: flags{owned: true, inner: true}}
+		sent := &turn{parent: n.killed, node: n, id: e.id, req: e.req, flags: flags{owned: true, inner: true}}
 		sent.setKey(e.key)
+		sent.setMetadata(e.meta)
 		if err := n.dispatch(sent, wanted{name: e.method}); err != nil {
 			n.cfg.Logger.Warn("one-way call failed", "from", t.name(), "object", e.id, "method", e.method, "error", err.Error())
 		}

@@ -63,8 +63,8 @@ func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras, gone
 	s := a.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.lock()
+	defer a.unlock()
 	a.phase = dead
 	var heir *activation
 	for w := a.queue.head; w != nil; w = a.queue.head {
@@ -74,9 +74,10 @@ func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras, gone
 			continue
 		}
 		if heir == nil {
-			heir = &activation{id: a.id, typ: a.typ, shard: s, used: a.used}
-			heir.mu.Lock()
-			defer heir.mu.Unlock()
+			heir = &activation{id: a.id, typ: a.typ, shard: s}
+			heir.use(a.used.Load())
+			heir.lock()
+			defer heir.unlock()
 		}
 		n.enqueue(heir, w, false)
 		w.at.Store(heir)

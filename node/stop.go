@@ -87,12 +87,12 @@ func (n *Node) closeShards() bool {
 func (n *Node) refuseWaiters() {
 	for i := range n.shards {
 		for _, a := range n.shards[i].snapshot() {
-			a.mu.Lock()
+			a.lock()
 			for w := a.queue.head; w != nil; w = a.queue.head {
 				a.queue.remove(w)
 				w.grant(object.Refuse(object.CodeUnavailable, "", "", "", "", stopMessage))
 			}
-			a.mu.Unlock()
+			a.unlock()
 		}
 	}
 }

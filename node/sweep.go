@@ -90,17 +90,17 @@ func (n *Node) idleIn(s *shardState, now int64) (idle []*activation) {
 			continue
 		}
 		timeout := int64(n.idleTimeout(a.typ) + n.quantum) // used is up to a quantum too early
-		a.mu.Lock()
+		a.lock()
 		switch {
-		case a.phase == live && a.quiet() && a.queue.len() == 0 && a.used+timeout <= now:
+		case a.phase == live && a.quiet() && a.queue.len() == 0 && a.used.Load()+timeout <= now:
 			a.phase, a.writer = closing, true
 			idle = append(idle, a)
 		case a.phase == live && !a.quiet():
 			s.due = min(s.due, now+timeout) // it will have been used
 		default:
-			s.due = min(s.due, a.used+timeout)
+			s.due = min(s.due, a.used.Load()+timeout)
 		}
-		a.mu.Unlock()
+		a.unlock()
 	}
 	return idle
 }

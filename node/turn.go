@@ -24,10 +24,8 @@ type turn struct {
 	id     string
 	req    proto.Message
 	out    proto.Message // the reply, isolated
-	meta   map[string]string
 
 	deadline atomic.Int64 // of its own, see due; 0: the parent's, if any
-	life     atomic.Pointer[lifetime]
 	rare     atomic.Pointer[rare]
 
 	ended atomic.Bool
@@ -48,6 +46,8 @@ type flags struct {
 
 // rare is what few turns have.
 type rare struct {
+	life    atomic.Pointer[lifetime]
+	meta    map[string]string
 	key     string        // idempotency key
 	encode  bool          // the reply is wanted encoded, in body
 	body    []byte        // the encoded reply
@@ -100,7 +100,19 @@ func (t *turn) IdempotencyKey() string {
 }
 
 // Metadata implements [object.CallInfo].
-func (t *turn) Metadata() map[string]string { return t.meta }
+func (t *turn) Metadata() map[string]string {
+	if r := t.rare.Load(); r != nil {
+		return r.meta
+	}
+	return nil
+}
+
+// setMetadata gives the turn metadata; empty ones are none.
+func (t *turn) setMetadata(meta map[string]string) {
+	if len(meta) > 0 {
+		t.extra().meta = meta
+	}
+}
 
 // name is "ChatRoom-General.Join".
 func (t *turn) name() string { return t.id + "." + t.what() }

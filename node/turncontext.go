@@ -11,9 +11,6 @@ import (
 // errTurnEnded is the cause of a turn's context after the turn.
 var errTurnEnded = errors.New("the turn has ended")
 
-// turnKey finds the running turn in a context derived from a turn's.
-type turnKey struct{}
-
 // lifetime is the cancellable part of a turn's context, made when it is first
 // asked for: most methods never look at Done.
 type lifetime struct {
@@ -67,7 +64,7 @@ func (t *turn) Done() <-chan struct{} { return t.lifetime().ctx.Done() }
 
 // Err implements [context.Context].
 func (t *turn) Err() error {
-	if l := t.life.Load(); l != nil {
+	if l := t.begun(); l != nil {
 		return l.ctx.Err()
 	}
 	if t.ended.Load() || t.node.killed.Err() != nil {
@@ -85,7 +82,7 @@ func (t *turn) Err() error {
 // parentErr is the parent's Err, without setting its clock going.
 func (t *turn) parentErr() error {
 	p, ok := t.parent.(*turn)
-	if !ok || p.life.Load() != nil || p.deadline.Load() > 0 {
+	if !ok || p.begun() != nil || p.deadline.Load() > 0 {
 		return t.parent.Err()
 	}
 	if p.ended.Load() || p.node.killed.Err() != nil {
@@ -101,8 +98,6 @@ func (t *turn) Value(key any) any {
 	case object.RuntimeKey:
 		return t.node.cfg.Runtime
 	case object.CallKey:
-		return object.CallInfo(t)
-	case turnKey{}:
 		return t
 	}
 	return nil
@@ -112,15 +107,23 @@ func (t *turn) Value(key any) any {
 // a goroutine of their own.
 func (t *turn) AfterFunc(f func()) func() bool { return context.AfterFunc(t.lifetime().ctx, f) }
 
+// begun returns the cancellable part if there is one.
+func (t *turn) begun() *lifetime {
+	if r := t.rare.Load(); r != nil {
+		return r.life.Load()
+	}
+	return nil
+}
+
 func (t *turn) lifetime() *lifetime {
-	if l := t.life.Load(); l != nil {
+	if l := t.begun(); l != nil {
 		return l
 	}
 	l := t.newLifetime()
-	if !t.life.CompareAndSwap(nil, l) {
+	if !t.extra().life.CompareAndSwap(nil, l) {
 		l.cancel(errTurnEnded)
 		l.stop()
-		return t.life.Load()
+		return t.begun()
 	}
 	if t.ended.Load() {
 		t.endLifetime()
@@ -140,7 +143,7 @@ func (t *turn) newLifetime() *lifetime {
 }
 
 func (t *turn) endLifetime() {
-	if l := t.life.Load(); l != nil {
+	if l := t.begun(); l != nil {
 		l.cancel(errTurnEnded)
 		l.stop()
 	}
@@ -164,7 +167,7 @@ func (w withoutValues) AfterFunc(f func()) func() bool { return context.AfterFun
 func (n *Node) callerTurn(ctx context.Context) *turn {
 	t, ok := ctx.(*turn)
 	if !ok {
-		t, _ = ctx.Value(turnKey{}).(*turn)
+		t, _ = ctx.Value(object.CallKey).(*turn)
 	}
 	if t == nil || t.node != n {
 		return nil

@@ -112,12 +112,12 @@ func (n *Node) giveUp(t *turn, w *waiter) (ran bool, err error) {
 func (w *waiter) leaveQueue() (ahead int, granted bool) {
 	for {
 		a := w.at.Load()
-		a.mu.Lock()
+		a.lock()
 		if w.at.Load() != a {
-			a.mu.Unlock()
+			a.unlock()
 			continue
 		}
-		defer a.mu.Unlock()
+		defer a.unlock()
 		if w.granted {
 			return 0, true
 		}

@@ -129,10 +129,13 @@ func TestPush(t *testing.T) {
 	if len(hosting.ids) != 1 || hosting.ids[0] != "Chatter-1" || hosting.msgs[0] != proto.Message(msg) {
 		t.Errorf("the host's server was asked %q, %v", hosting.ids, hosting.msgs)
 	}
-	if err := c.Push(object.NewContext(t.Context(), traveling), msg); !errors.Is(err, object.ErrResourceExhausted) {
-		t.Errorf("inside a turn: %v, want the answer of the server in the context", err)
+	if err := c.Push(object.NewContext(t.Context(), traveling), msg); err != nil {
+		t.Errorf("with the context of another server: %v, want the answer of its own", err)
 	}
-	if len(traveling.ids) != 1 || traveling.ids[0] != "Chatter-1" || len(hosting.ids) != 1 {
+	if len(traveling.ids) != 0 || len(hosting.ids) != 2 {
 		t.Errorf("the context's server was asked %q, the host's %q", traveling.ids, hosting.ids)
+	}
+	if err := new(chatter).Push(object.NewContext(t.Context(), traveling), msg); !errors.Is(err, object.ErrResourceExhausted) {
+		t.Errorf("without a host: %v, want the answer of the server in the context", err)
 	}
 }

@@ -44,7 +44,26 @@ type CallInfo interface {
 // NewContext returns a copy of ctx that points the package functions of
 // goverseapi at rt.
 func NewContext(ctx context.Context, rt Runtime) context.Context {
-	return context.WithValue(ctx, RuntimeKey, rt)
+	return &scope{Context: ctx, runtime: rt, call: ctx.Value(CallKey)}
+}
+
+// scope is a context with a runtime. The call that its parent belongs to is looked up
+// once, as every call made with the context asks for both.
+type scope struct {
+	context.Context //nolint:containedctx // a context implementation
+
+	runtime Runtime
+	call    any
+}
+
+func (s *scope) Value(key any) any {
+	switch key {
+	case RuntimeKey:
+		return s.runtime
+	case CallKey:
+		return s.call
+	}
+	return s.Context.Value(key)
 }
 
 // FromContext returns the runtime that hosts the object whose method received ctx,
