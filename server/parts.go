@@ -19,6 +19,7 @@ import (
 	"github.com/xiaonanln/goverse/internal/lifecycle"
 	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/storage/memory"
 )
 
 // The names of services that have an address.
@@ -60,8 +61,13 @@ func (p *parts) kick(ctx context.Context, id string) error {
 // services lists the parts in the order in which they start.
 func (s *Server) services() []lifecycle.Service {
 	p := &parts{types: s.cfg.Registry}
+	store := memory.New()
 	p.node = node.New(node.Config{
 		Registry: s.cfg.Registry, Clock: s.clock, Logger: s.cfg.Logger, Runtime: s.runtime,
+		Fence: func(ctx context.Context, shard uint32, epoch uint64) error {
+			_, err := store.Fence(ctx, shard, epoch)
+			return err
+		},
 		Shards: s.cfg.Shards, IdleTimeout: s.cfg.IdleTimeout, CallTimeout: s.cfg.CallTimeout,
 		AppError:   grpcerr.FromApp,
 		ClientGone: func(id string) { p.clients.Lost(id) },
