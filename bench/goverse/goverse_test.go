@@ -32,8 +32,8 @@ func TestGoVerse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if order.OutOfPlace != 0 {
-				t.Errorf("%d of %d waiting callers were served out of place", order.OutOfPlace, waiting)
+			if order.OutOfPlace != 0 || order.Overtaking != 0 {
+				t.Errorf("of %d waiting callers %d were served out of place, and %d overtook", waiting, order.OutOfPlace, order.Overtaking)
 			}
 		})
 	}

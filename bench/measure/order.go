@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"github.com/xiaonanln/goverse/bench/peer"
@@ -18,16 +19,19 @@ type Order struct {
 	Callers int
 	// OutOfPlace is how many callers were served at another position than the one they came in.
 	OutOfPlace int
+	// Overtaking is how many callers were served before one that had waited when they came.
+	Overtaking int
 }
 
 // Order holds an object, lets callers queue behind it one by one, lets go, and compares the order in which
-// they were served with the order in which they queued.
+// they were served with the order in which they queued. While the queue is served as many callers come anew:
+// each must be served after all that waited.
 //
 // A caller counts as queued when the Go scheduler says that its goroutine waits: then its request is in the
 // object's queue, whatever that is, and only then the next caller starts. The order of service is the
 // counter's value in each caller's answer.
 func (b Bench) Order(ctx context.Context, p peer.Peer, callers int) (o Order, err error) {
-	target, err := p.Open(ctx, peer.Options{Objects: 1, Callers: callers})
+	target, err := p.Open(ctx, peer.Options{Objects: 1, Callers: 2 * callers})
 	if err != nil {
 		return Order{}, fmt.Errorf("open %s: %w", p.Name(), err)
 	}
@@ -45,21 +49,25 @@ func (b Bench) Order(ctx context.Context, p peer.Peer, callers int) (o Order, er
 	}
 	o = Order{Peer: p.Name(), Callers: callers}
 	for came, served := range positions {
-		if came != served {
+		switch {
+		case came < callers && came != served:
 			o.OutOfPlace++
+		case came >= callers && served < callers:
+			o.Overtaking++
 		}
 	}
 	return o, nil
 }
 
-// queueUp returns each caller's position in the order of service.
+// queueUp returns each caller's position in the order of service: first those that waited, in the order in
+// which they came, then those that came after the object was let go.
 func queueUp(ctx context.Context, target peer.Target, holder peer.Holder, callers int) ([]int, error) {
 	held, release := context.WithCancel(ctx)
 	defer release()
 	var (
 		done    sync.WaitGroup
-		answers = make([]int64, callers)
-		errs    = make([]error, callers)
+		answers = make([]int64, 2*callers)
+		errs    = make([]error, 2*callers)
 		watch   = newWatcher()
 		queueIn = func(call func()) error {
 			started := make(chan goroutineID, 1)
@@ -76,6 +84,11 @@ func queueUp(ctx context.Context, target peer.Target, holder peer.Holder, caller
 		err = queueIn(func() { answers[i], errs[i] = target.Call(callerCtx, i, 0) })
 	}
 	release()
+	for i := callers; i < 2*callers && err == nil; i++ {
+		callerCtx := target.Context(ctx)
+		done.Go(func() { answers[i], errs[i] = target.Call(callerCtx, i, 0) })
+		runtime.Gosched() // so that they come one by one, all through the time of service
+	}
 	done.Wait()
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err

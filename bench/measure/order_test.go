@@ -19,7 +19,7 @@ func TestOrderOfAChannel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.OutOfPlace != 0 || o.Callers != waiting {
+	if o.OutOfPlace != 0 || o.Overtaking != 0 || o.Callers != waiting {
 		t.Errorf("%+v", o)
 	}
 }
@@ -30,8 +30,19 @@ func TestOrderSeesTheLastServedFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.OutOfPlace != waiting {
-		t.Errorf("%d of %d out of place, want all", o.OutOfPlace, waiting)
+	if o.OutOfPlace != waiting || o.Overtaking != 0 {
+		t.Errorf("%d of %d out of place, want all, and %d overtaking, want none", o.OutOfPlace, waiting, o.Overtaking)
+	}
+}
+
+func TestOrderSeesOvertaking(t *testing.T) {
+	t.Parallel()
+	o, err := tiny().Order(t.Context(), stack{barge: 3}, waiting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Overtaking != 3 {
+		t.Errorf("%d overtaking, want 3", o.Overtaking)
 	}
 }
 
@@ -42,19 +53,20 @@ func TestOrderNeedsAHolder(t *testing.T) {
 	}
 }
 
-// stack serves the last caller first while it is held.
-type stack struct{}
+// stack serves the last caller first while it is held, after some that come when it is let go.
+type stack struct{ barge int }
 
 func (stack) Name() string   { return "stack" }
 func (stack) Module() string { return "" }
 
-func (stack) Open(context.Context, peer.Options) (peer.Target, error) {
-	t := &stackTarget{arrive: make(chan chan int64), hold: make(chan (<-chan struct{})), quit: make(chan struct{})}
+func (s stack) Open(context.Context, peer.Options) (peer.Target, error) {
+	t := &stackTarget{barge: s.barge, arrive: make(chan chan int64), hold: make(chan (<-chan struct{})), quit: make(chan struct{})}
 	go t.serve()
 	return t, nil
 }
 
 type stackTarget struct {
+	barge  int
 	arrive chan chan int64
 	hold   chan (<-chan struct{})
 	quit   chan struct{}
@@ -85,6 +97,11 @@ func (t *stackTarget) pile(released <-chan struct{}, value int64) int64 {
 		case <-released:
 			held = false
 		}
+	}
+	for range t.barge {
+		value++
+		to := <-t.arrive
+		to <- value
 	}
 	for _, to := range slices.Backward(piled) {
 		value++

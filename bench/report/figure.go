@@ -74,12 +74,12 @@ func Goroutines(claim, name string, atMost float64) Figure {
 	}}
 }
 
-// OutOfPlace is the figure that no waiting caller of a peer is served out of its turn.
-func OutOfPlace(claim, name string) Figure {
+// OutOfTurn is the figure that no caller of a peer is served out of its turn: out of place, or overtaking.
+func OutOfTurn(claim, name string) Figure {
 	return Figure{Claim: claim, AtMost: true, Of: func(r *Report) (float64, bool) {
 		for _, o := range r.Orders {
 			if o.Peer == name {
-				return float64(o.OutOfPlace), true
+				return float64(o.OutOfPlace + o.Overtaking), true
 			}
 		}
 		return 0, false

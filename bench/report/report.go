@@ -109,9 +109,9 @@ func (r *Report) writeOrders(out io.Writer) {
 	if len(r.Orders) == 0 {
 		return
 	}
-	fmt.Fprint(out, "\norder of service on one object\twaiting\tout of place\t\n")
+	fmt.Fprint(out, "\norder of service on one object\twaiting\tout of place\tovertaking\t\n")
 	for _, o := range r.Orders {
-		fmt.Fprintf(out, "%s\t%d\t%d\t\n", o.Peer, o.Callers, o.OutOfPlace)
+		fmt.Fprintf(out, "%s\t%d\t%d\t%d\t\n", o.Peer, o.Callers, o.OutOfPlace, o.Overtaking)
 	}
 }
 

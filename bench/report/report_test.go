@@ -33,7 +33,7 @@ func TestWrite(t *testing.T) {
 			{Peer: "fast", Objects: 10, Callers: 2, Wall: 10 * time.Microsecond, HeapBytes: 300, StackBytes: 24},
 			{Peer: "slow", Objects: 10, Callers: 2, Wall: 90 * time.Microsecond, HeapBytes: 3000, Goroutines: 10},
 		},
-		Orders: []measure.Order{{Peer: "fast", Callers: 64}, {Peer: "slow", Callers: 64, OutOfPlace: 3}},
+		Orders: []measure.Order{{Peer: "fast", Callers: 64}, {Peer: "slow", Callers: 64, OutOfPlace: 3, Overtaking: 2}},
 		Figures: []report.Figure{
 			report.Times("calls, times slow", "fast", "slow", one, 2.5),
 			report.Times("calls, times fast", "slow", "fast", one, 0.9),
@@ -42,8 +42,8 @@ func TestWrite(t *testing.T) {
 			report.ActivationTimes("activations, times slow", "fast", "slow", 8),
 			report.ActivationBytes("bytes each", "fast", 24, 299),
 			report.Goroutines("goroutines", "slow", 9),
-			report.OutOfPlace("order of fast", "fast"),
-			report.OutOfPlace("order of slow", "slow"),
+			report.OutOfTurn("order of fast", "fast"),
+			report.OutOfTurn("order of slow", "slow"),
 		},
 	}
 	var out strings.Builder
@@ -66,9 +66,9 @@ a machine
                             fast     0.00     1000      -          300            24                -           0
                             slow     0.00     9000      -         3000             0                -          10
 
-  order of service on one object  waiting  out of place
-                            fast       64             0
-                            slow       64             3
+  order of service on one object  waiting  out of place  overtaking
+                            fast       64             0           0
+                            slow       64             3           2
 
                    figure  required      measured        
         calls, times slow    >= 2.5          2.50   holds
@@ -79,5 +79,5 @@ a machine
                bytes each    <= 299        300.00  MISSED
                goroutines      <= 9         10.00  MISSED
             order of fast      <= 0          0.00   holds
-            order of slow      <= 0          3.00  MISSED
+            order of slow      <= 0          5.00  MISSED
 `

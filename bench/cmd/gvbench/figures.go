@@ -37,7 +37,7 @@ func figures() []report.Figure {
 		report.Times("64 callers, 10000 objects: times protoactor grain", own, grain, many, 10),
 		report.Times("1024 callers, one object: times channel", own, channel, crowd, 0.8),
 		report.Times("1024 callers, one object: times channel+copies", own, copies, crowd, 0.8),
-		report.OutOfPlace("1024 callers, one object: served out of place", own),
+		report.OutOfTurn("1024 callers, one object: served out of turn", own),
 		report.ActivationTimes("activations: times protoactor grain", own, grain, 8),
 		report.ActivationBytes("idle object: bytes over the user's own", own, usersOwn, 300),
 		report.Goroutines("all idle objects: goroutines", own, 8),

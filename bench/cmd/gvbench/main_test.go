@@ -58,27 +58,30 @@ func rows(table, name string) int {
 
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
-	for args, want := range map[string]int{
-		"":                                         2,
-		"remote":                                   2,
-		"local -nonsense":                          2,
-		"local extra":                              2,
-		"local -workloads 1by1":                    2,
-		"local -peers nobody":                      2,
-		"calls -peer nobody":                       2,
-		"calls -peer mutex -workloads 0x1":         2,
-		"order -peer mutex":                        1,
-		"local -h":                                 0,
-		"local -short -peers mutex -waiters 0":     0,
-		"activate -peer channel -objects 10":       0,
-		"order -peer channel -callers 3":           0,
-		"calls -peer mutex -cpuprofile /nowhere/x": 1,
+	for _, c := range []struct {
+		args string
+		want int
+	}{
+		{"", 2},
+		{"remote", 2},
+		{"local -nonsense", 2},
+		{"local extra", 2},
+		{"local -workloads 1by1", 2},
+		{"local -peers nobody", 2},
+		{"calls -peer nobody", 2},
+		{"calls -peer mutex -workloads 0x1", 2},
+		{"order -peer mutex", 1},
+		{"local -h", 0},
+		{"local -short -peers mutex -waiters 0", 0},
+		{"activate -peer channel -objects 10", 0},
+		{"order -peer channel -callers 3", 0},
+		{"calls -peer mutex -cpuprofile /nowhere/x", 1},
 	} {
-		t.Run(args, func(t *testing.T) {
+		t.Run(c.args, func(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr strings.Builder
-			if got := run(t.Context(), strings.Fields(args), &stdout, &stderr); got != want {
-				t.Errorf("exit code %d, want %d: %s", got, want, stderr.String())
+			if got := run(t.Context(), strings.Fields(c.args), &stdout, &stderr); got != c.want {
+				t.Errorf("exit code %d, want %d: %s", got, c.want, stderr.String())
 			}
 		})
 	}
