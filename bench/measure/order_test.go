@@ -87,17 +87,13 @@ func (t *stackTarget) serve() {
 	}
 }
 
-// pile lets callers pile up until released, and answers from the top.
+// pile takes all who wait until released. Then it answers those that barge, and the pile from the top.
 func (t *stackTarget) pile(released <-chan struct{}, value int64) int64 {
-	var piled []chan int64
-	for held := true; held; {
-		select {
-		case to := <-t.arrive:
-			piled = append(piled, to)
-		case <-released:
-			held = false
-		}
+	piled := make([]chan int64, waiting)
+	for i := range piled {
+		piled[i] = <-t.arrive
 	}
+	<-released
 	for range t.barge {
 		value++
 		to := <-t.arrive
