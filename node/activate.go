@@ -14,6 +14,7 @@ import (
 // admission into the turn's own.
 func (n *Node) activate(t *turn) error {
 	a := t.act
+	t.due() // the call's time begins before that of the hook
 	if err := n.bringUp(a, func() *object.Error { return n.runOnActivate(a, t.up) }); err != nil {
 		return at(err, t)
 	}

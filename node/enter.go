@@ -107,7 +107,7 @@ func (n *Node) queue(t *turn, a *activation, privileged bool) (*waiter, error) {
 		return nil, t.refuse(object.CodeResourceExhausted, object.Overloaded,
 			fmt.Sprintf("%d calls wait for the object already, its mailbox limit", limit))
 	}
-	if n.killed.Err() != nil {
+	if n.killed.Err() != nil && (t.method != nil || t.hook != stop) {
 		return nil, t.refuse(object.CodeUnavailable, "", stopMessage)
 	}
 	w := n.newWaiter(t, a)

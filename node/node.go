@@ -60,6 +60,7 @@ type Node struct {
 	kill     context.CancelCauseFunc
 	tasks    tasks
 	hooks    chan struct{} // slots for the hooks of ending activations
+	reaping  atomic.Bool   // a goroutine ends idle activations with hooks
 }
 
 // New returns a node that owns no shard yet. It starts nothing.

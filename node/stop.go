@@ -31,44 +31,73 @@ func stopping(op, id, method string) *object.Error {
 func (n *Node) Stop(ctx context.Context) error {
 	n.draining.Store(true)
 	for {
-		n.endAll()
-		if err := n.tasks.wait(ctx); err != nil {
+		ended, err := n.endAll(ctx)
+		if err != nil {
 			return n.cutOff()
 		}
-		if n.closeShards() {
+		if ended {
 			return nil
 		}
 	}
 }
 
-// endAll lets every object end when its turn to do so comes.
-func (n *Node) endAll() {
-	why := ending{reason: object.ReasonStopping, disconnect: object.DisconnectStopping}
+// endAll ends all objects, each when its turn to do so comes, and gives up all shards
+// if no object has come up meanwhile. When ctx ends it leaves those that are busy.
+func (n *Node) endAll(ctx context.Context) (ended bool, err error) {
 	for i := range n.shards {
 		for _, a := range n.shards[i].snapshot() {
-			t := &turn{parent: n.killed, node: n, id: a.id, hook: stop, mode: alone, flags: flags{inner: true}}
-			w, ok, err := n.enter(t, a)
-			if err != nil || !ok {
-				continue // it has ended meanwhile
+			if !n.endWhenFree(ctx, a) {
+				return false, ctx.Err()
 			}
-			if w == nil && !a.typ.Hooks.Deactivate && !a.typ.Hooks.Disconnect {
-				n.end(a, nil, why)
-				continue
-			}
-			n.tasks.run(func() {
-				if w != nil {
-					if _, err := n.wait(t, w); err != nil {
-						return
-					}
-				}
-				n.endWithHook(t.act, why)
-			})
 		}
 	}
+	if err := n.tasks.wait(ctx); err != nil {
+		return false, err
+	}
+	return n.closeShards(), nil
+}
+
+// endWhenFree ends an activation at once where it is idle, else on a goroutine that
+// waits for it. Only so many hooks of idle objects run at a time; the busy ones, which
+// wait first, are not counted, so that no hook waits for one that may not begin. It is
+// false where ctx ended first.
+func (n *Node) endWhenFree(ctx context.Context, a *activation) bool {
+	why := ending{reason: object.ReasonStopping, disconnect: object.DisconnectStopping}
+	release := func() {}
+	if a.typ.Hooks.Deactivate || a.typ.Hooks.Disconnect {
+		if !n.takeHookSlot(ctx) {
+			return false
+		}
+		release = func() { <-n.hooks }
+	}
+	t := &turn{parent: ctx, node: n, id: a.id, hook: stop, mode: alone, flags: flags{inner: true}}
+	w, ok, err := n.enter(t, a)
+	switch {
+	case err != nil || !ok: // it has ended meanwhile
+		release()
+	case w != nil:
+		release()
+		n.tasks.run(func() {
+			if _, err := n.wait(t, w); err == nil {
+				n.end(t.act, nil, why)
+			}
+		})
+	case a.typ.Hooks.Deactivate || a.typ.Hooks.Disconnect:
+		n.tasks.run(func() {
+			defer release()
+			n.end(t.act, nil, why)
+		})
+	default:
+		n.end(t.act, nil, why)
+	}
+	return true
 }
 
 // closeShards gives all shards up if nothing is left in them.
 func (n *Node) closeShards() bool {
+	if n.Activations() > 0 {
+		return false // what still runs may call objects of any shard
+	}
 	empty := true
 	for i := range n.shards {
 		s := &n.shards[i]
@@ -105,19 +134,31 @@ func (n *Node) cutOff() error {
 	defer cancel()
 	alarm := n.cfg.Clock.AfterFunc(killGrace, cancel)
 	defer alarm.Stop()
-	n.endAll()
-	_ = n.tasks.wait(grace)
+	for {
+		ended, err := n.endAll(grace)
+		if ended {
+			return nil
+		}
+		if err != nil {
+			break
+		}
+	}
 	if n.closeShards() {
 		return nil
 	}
-	var names []string
+	return fmt.Errorf("stop: %d objects still run turns that ignore their context, among them %s: %w",
+		n.Activations(), strings.Join(n.some(10), ", "), object.ErrDeadlineExceeded)
+}
+
+// some returns the IDs of a few objects in memory.
+func (n *Node) some(most int) (ids []string) {
 	for i := range n.shards {
 		for _, a := range n.shards[i].snapshot() {
-			if names = append(names, a.id); len(names) == 10 {
-				break
+			if len(ids) == most {
+				return ids
 			}
+			ids = append(ids, a.id)
 		}
 	}
-	return fmt.Errorf("stop: %d objects still run turns that ignore their context, among them %s: %w",
-		n.Activations(), strings.Join(names, ", "), object.ErrDeadlineExceeded)
+	return ids
 }

@@ -57,27 +57,75 @@ func (n *Node) idleTimeout(typ *object.Type) time.Duration {
 }
 
 func (n *Node) sweep() {
-	now := n.elapsed()
+	now, quantum := n.elapsed(), n.quantum
 	n.coarse.Store(int64(now))
+	var hooked []*activation
 	for i := range n.shards {
 		for _, a := range n.idleIn(&n.shards[i], int64(now)) {
-			if !a.typ.Hooks.Deactivate {
+			switch {
+			case a.typ.Hooks.Deactivate:
+				hooked = append(hooked, a)
+			case a.closeIdle(int64(now), n.patience(a, quantum)):
 				n.end(a, nil, ending{reason: object.ReasonIdle})
-				continue
 			}
-			n.tasks.run(func() { n.endWithHook(a, ending{reason: object.ReasonIdle}) })
 		}
+	}
+	if len(hooked) > 0 && n.reaping.CompareAndSwap(false, true) { // else the next sweep finds them
+		n.tasks.run(func() {
+			defer n.reaping.Store(false)
+			n.reap(hooked, quantum)
+		})
 	}
 }
 
-// endWithHook ends an activation; only so many hooks run at a time.
-func (n *Node) endWithHook(a *activation, why ending) {
-	n.hooks <- struct{}{}
-	defer func() { <-n.hooks }()
-	n.end(a, nil, why)
+// reap ends idle activations with hooks. Only so many hooks run at a time, and an
+// activation is closed when its hook can begin: until then it serves calls, also those
+// that other hooks make.
+func (n *Node) reap(hooked []*activation, quantum time.Duration) {
+	for _, a := range hooked {
+		if !n.takeHookSlot(n.killed) {
+			return
+		}
+		if !a.closeIdle(int64(n.elapsed()), n.patience(a, quantum)) {
+			<-n.hooks
+			continue
+		}
+		n.tasks.run(func() {
+			defer func() { <-n.hooks }()
+			n.end(a, nil, ending{reason: object.ReasonIdle})
+		})
+	}
 }
 
-// idleIn closes the idle activations of a shard and returns them.
+// takeHookSlot waits for the right to run the hook of an ending activation, or for
+// the end of ctx.
+func (n *Node) takeHookSlot(ctx context.Context) bool {
+	select {
+	case n.hooks <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// patience is how long after its noted use an activation is idle, in ns: the time
+// noted is up to a quantum too early.
+func (n *Node) patience(a *activation, quantum time.Duration) int64 {
+	return int64(n.idleTimeout(a.typ) + quantum)
+}
+
+// closeIdle closes the activation for its end if it is still idle.
+func (a *activation) closeIdle(now, patience int64) bool {
+	a.lock()
+	defer a.unlock()
+	if a.phase != live || !a.quiet() || a.queue.len() > 0 || a.used.Load()+patience > now {
+		return false
+	}
+	a.phase, a.writer = closing, true
+	return true
+}
+
+// idleIn returns the idle activations of a shard.
 func (n *Node) idleIn(s *shardState, now int64) (idle []*activation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,17 +137,17 @@ func (n *Node) idleIn(s *shardState, now int64) (idle []*activation) {
 		if a.pinned {
 			continue
 		}
-		timeout := int64(n.idleTimeout(a.typ) + n.quantum) // used is up to a quantum too early
+		timeout := n.patience(a, n.quantum)
 		a.lock()
-		switch {
-		case a.phase == live && a.quiet() && a.queue.len() == 0 && a.used.Load()+timeout <= now:
-			a.phase, a.writer = closing, true
+		busy := a.phase == live && !a.quiet()
+		used := a.used.Load()
+		if a.phase == live && !busy && a.queue.len() == 0 && used+timeout <= now {
 			idle = append(idle, a)
-		case a.phase == live && !a.quiet():
-			s.due = min(s.due, now+timeout) // it will have been used
-		default:
-			s.due = min(s.due, a.used.Load()+timeout)
 		}
+		if busy { // it will have been used
+			used = now
+		}
+		s.due = min(s.due, used+timeout)
 		a.unlock()
 	}
 	return idle

@@ -100,6 +100,9 @@ func (t *turn) Value(key any) any {
 	case object.CallKey:
 		return t
 	}
+	if l := t.begun(); l != nil {
+		return l.ctx.Value(key) // what package context looks for: the cause, and how to follow without a goroutine
+	}
 	return nil
 }
 

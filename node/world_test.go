@@ -66,6 +66,11 @@ func newWorld(t *testing.T, c clock.Clock, types ...registration) *world {
 	return w
 }
 
+// another returns a second node, without shards, with the world's actions.
+func (w *world) another(r *object.Registry) *node.Node {
+	return node.New(node.Config{Registry: r, Clock: clock.Virtual(), Runtime: w, Shards: 16, Logger: slog.New(slog.DiscardHandler)})
+}
+
 // lockedWriter keeps what the node logs.
 type lockedWriter struct{ w *world }
 
