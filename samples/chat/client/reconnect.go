@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/xiaonanln/goverse/client/goverseclient"
+)
+
+// The pauses between attempts to reconnect.
+const (
+	firstPause = 250 * time.Millisecond
+	maxPause   = 8 * time.Second
+)
+
+// backOff is the pause before an attempt: it doubles, and is shortened at random by up
+// to half, so that the clients of a restarted server do not come all at once.
+func backOff(attempt int) time.Duration {
+	pause := maxPause
+	if attempt < 10 { // 250 ms << 10 is more than the maximum
+		pause = min(firstPause<<attempt, maxPause)
+	}
+	return pause - rand.N(pause/2) //nolint:gosec // no secret
+}
+
+// redial is a goroutine that dials until it is connected.
+type redial struct {
+	cancel context.CancelFunc
+	conn   chan *goverseclient.Client // gets the connection, or nil when it was cancelled
+}
+
+func startRedial(ctx context.Context, opts options) *redial {
+	ctx, cancel := context.WithCancel(ctx)
+	r := &redial{cancel, make(chan *goverseclient.Client, 1)}
+	go func() { r.conn <- dialUntilConnected(ctx, opts) }()
+	return r
+}
+
+// end stops dialling, and returns the connection if one was made just now.
+func (r *redial) end() *goverseclient.Client {
+	r.cancel()
+	return <-r.conn
+}
+
+func dialUntilConnected(ctx context.Context, opts options) *goverseclient.Client {
+	for attempt := 0; ; attempt++ {
+		timer := time.NewTimer(opts.pause(attempt))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
+		if conn, err := dial(ctx, opts.server); err == nil {
+			return conn
+		}
+	}
+}
+
+// disconnected begins to reconnect, unless the server does not want the user.
+func (c *chat) disconnected(ctx context.Context) error {
+	err := c.conn.Err()
+	_ = c.conn.Close()
+	c.conn = nil
+	if thrownOut(err) {
+		return inWords(err, 0)
+	}
+	c.screen.notice("connection lost%s, reconnecting…", whyLost(err))
+	c.redial = startRedial(ctx, c.options)
+	return nil
+}
+
+// redialed is the channel of the connection to come; nil when none is awaited.
+func (c *chat) redialed() <-chan *goverseclient.Client {
+	if c.redial == nil {
+		return nil
+	}
+	return c.redial.conn
+}
+
+// reconnected goes on with a new connection. To the server this is a new client: it
+// joins its rooms again, the current one last.
+func (c *chat) reconnected(ctx context.Context, conn *goverseclient.Client) {
+	c.redial.cancel()
+	c.redial, c.conn = nil, conn
+	if conn == nil {
+		return // ctx has ended
+	}
+	rooms := c.rooms
+	c.rooms = nil
+	for _, room := range rooms {
+		resp, err := c.enter(ctx, room)
+		if err != nil && !connectionLost(err) {
+			c.screen.problem("cannot join %s again: %v", room, err)
+			if room == c.current {
+				c.current = ""
+			}
+			continue
+		}
+		c.rooms = append(c.rooms, room) // one that got lost again is joined after the next attempt
+		for _, msg := range resp.GetRecentMessages() {
+			if msg.GetTimestamp() > c.seen[room] {
+				c.show(room, msg)
+			}
+		}
+	}
+	if len(c.rooms) == 0 {
+		c.screen.notice("connected again")
+		return
+	}
+	c.screen.notice("connected again, in %s", strings.Join(c.rooms, ", "))
+}
