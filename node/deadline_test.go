@@ -92,16 +92,13 @@ func TestNoMailboxLimit(t *testing.T) {
 	inBubble(t, func(w *world) {
 		head := w.begin("Endless-a", "Write", "hold head")
 		full := w.begin("Plain-a", "Write", "hold full")
-		calls := make([]*pending, 10_001)
-		for i := range calls {
-			calls[i] = w.spawn(w.t.Context(), "Endless-a", "Write", "nothing")
+		var calls []*pending
+		for range object.DefaultMailboxLimit + 1 {
+			calls = append(calls, w.spawn(w.t.Context(), "Endless-a", "Write", "nothing"))
 		}
 		sleep(0)
-		for i := range object.DefaultMailboxLimit {
+		for range object.DefaultMailboxLimit {
 			calls = append(calls, w.spawn(w.t.Context(), "Plain-a", "Write", "nothing"))
-			if i == 0 {
-				sleep(0)
-			}
 		}
 		sleep(0)
 		_, err := w.do("Plain-a", "Write", "note over")
