@@ -52,7 +52,7 @@ func (n *Node) bringUp(a *activation, hooks func() *object.Error) (failure *obje
 		}
 	}()
 	a.obj = a.typ.New()
-	object.Bind(a.obj, &host{n, a})
+	object.Bind(a.obj, (*host)(a))
 	failure = hooks()
 	returned = true
 	return failure

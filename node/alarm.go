@@ -18,6 +18,9 @@ func (l *alarm) disarm() {
 
 // enqueue adds a waiter to the activation's queue.
 func (n *Node) enqueue(a *activation, w *waiter, privileged bool) {
+	if a.queue == nil {
+		a.queue = new(queue)
+	}
 	if privileged {
 		a.queue.pushPrivileged(w)
 	} else {

@@ -103,7 +103,7 @@ func (n *Node) queue(t *turn, a *activation, privileged bool) (*waiter, error) {
 	if privileged && a.phase == closing {
 		return nil, t.refuse(object.CodeUnavailable, "", "the object is ending and waits for a turn of this call chain")
 	}
-	if limit := a.typ.MailboxLimit; limit > 0 && int(a.queue.calls) >= limit && t.mode != alone {
+	if limit := a.typ.MailboxLimit; limit > 0 && a.queue.callCount() >= limit && t.mode != alone {
 		return nil, t.refuse(object.CodeResourceExhausted, object.Overloaded,
 			fmt.Sprintf("%d calls wait for the object already, its mailbox limit", limit))
 	}

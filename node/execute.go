@@ -117,7 +117,7 @@ func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter) {
 	switch {
 	case last:
 		a.writer = true
-	case a.queue.head != nil:
+	case a.queue.first() != nil:
 		if next = a.nextForRunner(isRunner); next == nil {
 			a.admitNext()
 		}

@@ -10,11 +10,11 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
-// host implements [object.Host] for one activation.
-type host struct {
-	node *Node
-	act  *activation
-}
+// host is an activation as its object sees it; it implements [object.Host].
+type host activation
+
+// parts returns the activation and the node that hosts it.
+func (h *host) parts() (*Node, *activation) { return h.shard.node, (*activation)(h) }
 
 // extras is what few activations have: a context of their own, timers, remembered
 // calls. It is guarded by the activation's mutex.
@@ -50,17 +50,18 @@ func (n *Node) extrasLocked(a *activation) *extras {
 	return a.extras
 }
 
-func (h *host) ID() string { return h.act.id }
+func (h *host) ID() string { return h.id }
 
-func (h *host) Logger() *slog.Logger { return h.node.cfg.Logger.With("object", h.act.id) }
+func (h *host) Logger() *slog.Logger { return h.shard.node.cfg.Logger.With("object", h.id) }
 
 func (h *host) Context() context.Context {
-	h.act.lock()
-	defer h.act.unlock()
-	if x := h.node.extrasLocked(h.act); x != nil {
+	n, a := h.parts()
+	a.lock()
+	defer a.unlock()
+	if x := n.extrasLocked(a); x != nil {
 		return x.ctx
 	}
-	ctx, cancel := context.WithCancel(object.NewContext(h.node.killed, h.node.cfg.Runtime))
+	ctx, cancel := context.WithCancel(object.NewContext(n.killed, n.cfg.Runtime))
 	cancel()
 	return ctx
 }
@@ -89,9 +90,10 @@ type timer struct {
 }
 
 func (h *host) schedule(d, period time.Duration, method string, req proto.Message) func() bool {
-	m, err := wanted{name: method}.of(h.act.typ, h.act.id)
+	n, a := h.parts()
+	m, err := wanted{name: method}.of(a.typ, a.id)
 	if err == nil && req != nil && !m.Accepts(req) {
-		err = object.Refuse(object.CodeInvalidArgument, "", "schedule", h.act.id, method, "the method takes "+m.RequestName())
+		err = object.Refuse(object.CodeInvalidArgument, "", "schedule", a.id, method, "the method takes "+m.RequestName())
 	}
 	if err != nil {
 		h.Logger().Error("timer refused", "method", method, "error", err.Error())
@@ -101,9 +103,9 @@ func (h *host) schedule(d, period time.Duration, method string, req proto.Messag
 		req = proto.Clone(req)
 	}
 	tm := &timer{host: h, method: m, req: req, period: period}
-	h.act.lock()
-	defer h.act.unlock()
-	x := h.node.extrasLocked(h.act)
+	a.lock()
+	defer a.unlock()
+	x := n.extrasLocked(a)
 	if x == nil {
 		return func() bool { return false }
 	}
@@ -111,13 +113,13 @@ func (h *host) schedule(d, period time.Duration, method string, req proto.Messag
 		x.timers = make(map[*timer]struct{})
 	}
 	x.timers[tm] = struct{}{}
-	tm.t = h.node.cfg.Clock.AfterFunc(d, tm.fire)
+	tm.t = n.cfg.Clock.AfterFunc(d, tm.fire)
 	return tm.stop
 }
 
 // stop reports whether it prevented a call.
 func (tm *timer) stop() bool {
-	a := tm.host.act
+	_, a := tm.host.parts()
 	a.lock()
 	defer a.unlock()
 	if tm.stopped {
@@ -132,7 +134,7 @@ func (tm *timer) stop() bool {
 
 // fire runs the timer's call on its activation, unless that has ended.
 func (tm *timer) fire() {
-	n, a := tm.host.node, tm.host.act
+	n, a := tm.host.parts()
 	a.lock()
 	over := tm.stopped || a.phase == dead
 	if !over {

@@ -85,6 +85,9 @@ func New(cfg Config) *Node {
 		shards: make([]shardState, cfg.Shards), waiters: newWaiterPool(),
 		hooks: make(chan struct{}, 64),
 	}
+	for i := range n.shards {
+		n.shards[i].node = n
+	}
 	n.quantum = n.sweepEvery()
 	n.killed, n.kill = context.WithCancelCause(context.Background()) //nolint:forbidigo // the node's own end, no caller's
 	return n

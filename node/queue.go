@@ -39,7 +39,7 @@ func (w *waiter) grant(err error) {
 	w.ready <- struct{}{}
 }
 
-// queue is a list of waiters in arrival order.
+// queue is a list of waiters in arrival order. A nil queue is empty.
 type queue struct {
 	head, tail *waiter
 	calls      int32 // waiters that count against the mailbox limit
@@ -48,7 +48,27 @@ type queue struct {
 	alarm      alarm
 }
 
-func (q *queue) len() int { return int(q.calls + q.barriers) }
+// first returns the waiter who came first; nil without any.
+func (q *queue) first() *waiter {
+	if q == nil {
+		return nil
+	}
+	return q.head
+}
+
+func (q *queue) len() int {
+	if q == nil {
+		return 0
+	}
+	return int(q.calls + q.barriers)
+}
+
+func (q *queue) callCount() int {
+	if q == nil {
+		return 0
+	}
+	return int(q.calls)
+}
 
 // barrierIsNext reports whether the first waiter ends the activation.
 func (q *queue) barrierIsNext() bool { return q.head != nil && q.head.mode == alone }

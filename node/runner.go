@@ -16,7 +16,7 @@ const runnerFrom = 2
 // nextForRunner takes the first waiter for a runner to run, if that is allowed and
 // worth it; a runner that is there goes on with a single one too.
 func (a *activation) nextForRunner(isRunner bool) *waiter {
-	w := a.queue.head
+	w := a.queue.first()
 	if w.turn == nil || w.mode != object.Sequential || a.phase != live || !a.mayRun(w.mode) {
 		return nil
 	}

@@ -7,6 +7,8 @@ import (
 
 // shardState is a set of objects that are owned, and later moved, together.
 type shardState struct {
+	node *Node
+
 	// word is the shard's state: zero while the node does not own it, else the
 	// epoch under which it does.
 	word atomic.Uint64
@@ -67,7 +69,7 @@ func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras, gone
 	defer a.unlock()
 	a.phase = dead
 	var heir *activation
-	for w := a.queue.head; w != nil; w = a.queue.head {
+	for w := a.queue.first(); w != nil; w = a.queue.first() {
 		a.queue.remove(w)
 		if err := fate(w); err != nil {
 			w.grant(err)

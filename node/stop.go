@@ -117,7 +117,7 @@ func (n *Node) refuseWaiters() {
 	for i := range n.shards {
 		for _, a := range n.shards[i].snapshot() {
 			a.lock()
-			for w := a.queue.head; w != nil; w = a.queue.head {
+			for w := a.queue.first(); w != nil; w = a.queue.first() {
 				a.queue.remove(w)
 				w.grant(object.Refuse(object.CodeUnavailable, "", "", "", "", stopMessage))
 			}
