@@ -44,6 +44,12 @@ func (n *Node) invokeOnce(t *turn, key string) error {
 		if first {
 			return n.invokeFirst(t, key, o)
 		}
+		if o.digest != digest {
+			return t.refuse(object.CodeFailedPrecondition, object.KeyReused, "the idempotency key was used for another request")
+		}
+		if f := t.chainHasKey(key); f != nil {
+			return t.deadlock(f)
+		}
 		select {
 		case <-o.done:
 		case <-t.Done():
@@ -52,14 +58,22 @@ func (n *Node) invokeOnce(t *turn, key string) error {
 		if !o.kept {
 			continue
 		}
-		if o.digest != digest {
-			return t.refuse(object.CodeFailedPrecondition, object.KeyReused, "the idempotency key was used for another request")
-		}
 		if o.err != nil {
 			return o.err
 		}
 		return n.answer(t, o.reply)
 	}
+}
+
+// chainHasKey returns the turn of t's own chain that is the first with its key on this
+// object: t must not wait for its outcome.
+func (t *turn) chainHasKey(key string) *turn {
+	for f := t.up; f != nil && !f.ended.Load(); f = f.up {
+		if f.act == t.act && f.IdempotencyKey() == key {
+			return f
+		}
+	}
+	return nil
 }
 
 // invokeRemembered leaves the record to the object.
