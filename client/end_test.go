@@ -171,6 +171,37 @@ func TestKickedClientReadsWhatWasPushedBefore(t *testing.T) {
 	expect(t, f.svc.Kick(t.Context(), "Tester-nobody"), object.ErrNotFound, object.ExecutedNo)
 }
 
+// The secret is stale as soon as the end has begun, however long the rest takes.
+func TestNoCallsWhileLastWordsAreSent(t *testing.T) {
+	t.Parallel()
+	f := start(t, withLimits(client.Limits{Flush: time.Hour, QueueBytes: 1 << 30}))
+	p := f.connect()
+	const n = 100
+	for range n { // more than fits between them
+		if err := f.svc.Push(t.Context(), p.object, wrapperspb.String(string(make([]byte, 64<<10)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.svc.Kick(t.Context(), p.object); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "calls are refused", func() bool {
+		_, err := p.call(t.Context(), "Who", nil)
+		if err != nil {
+			expect(t, err, object.ErrUnauthenticated, object.ExecutedNo)
+		}
+		return err != nil
+	})
+	if f.node.count() != 1 {
+		t.Error("the object went before the last words")
+	}
+	got, err := p.drain()
+	expect(t, err, object.ErrAborted, object.ExecutedUnknown)
+	if len(got) != n {
+		t.Errorf("read %d of %d messages", len(got), n)
+	}
+}
+
 // A client's own method may end it: the call must not wait for itself.
 func TestKickFromTheClientsOwnCall(t *testing.T) {
 	t.Parallel()
@@ -231,6 +262,42 @@ func TestBadHooks(t *testing.T) {
 	expect(t, f.svc.Push(t.Context(), slow.object, wrapperspb.String("late")), object.ErrNotFound, object.ExecutedNo)
 	close(free)
 	f.node.awaitLeft(slow.object)
+}
+
+// A call that ignores its context keeps the object, and nothing else: pushes to the
+// client are refused from the moment it is gone.
+func TestPushesEndWithTheStreamNotWithTheCalls(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	running, free := make(chan struct{}), make(chan struct{})
+	f.node.methods["Stubborn"] = func(context.Context, string, string) (string, error) {
+		close(running)
+		<-free
+		return "", nil
+	}
+	p := f.connect()
+	called := make(chan struct{})
+	go func() {
+		defer close(called)
+		_, _ = p.call(t.Context(), "Stubborn", nil)
+	}()
+	<-running
+	p.hangUp()
+	until(t, "pushes are refused", func() bool {
+		err := f.svc.Push(t.Context(), p.object, wrapperspb.String("x"))
+		if err != nil {
+			expect(t, err, object.ErrNotFound, object.ExecutedNo)
+		}
+		return err != nil
+	})
+	if f.node.count() != 1 {
+		t.Error("the object went before its call had returned")
+	}
+	close(free)
+	<-called
+	if got := f.node.awaitLeft(p.object); got != object.DisconnectClosed {
+		t.Errorf("left as %v", got)
+	}
 }
 
 func TestPanickingNode(t *testing.T) {

@@ -79,8 +79,8 @@ func start(t *testing.T, opts ...fixtureOption) *fixture {
 		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)
 		}
-		if n := f.svc.Clients(); n != 0 {
-			t.Errorf("%d clients are left", n)
+		if n, m := f.svc.Clients(), f.svc.Secrets(); n != 0 || m != 0 {
+			t.Errorf("%d clients and %d secrets are left", n, m)
 		}
 		f.node.checkEmpty()
 	})

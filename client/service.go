@@ -226,7 +226,6 @@ func (s *Service) shutOut(sess *session, hash secretHash) {
 
 // forget is the end of a session: nobody finds it any more.
 func (s *Service) forget(sess *session) {
-	sess.queue.abandon()
 	s.mu.Lock()
 	delete(s.byID, sess.id)
 	s.mu.Unlock()

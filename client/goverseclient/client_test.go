@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -89,8 +88,8 @@ func TestPushes(t *testing.T) {
 func unknownType(t *testing.T) protoreflect.MessageDescriptor {
 	t.Helper()
 	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
-		Name: proto.String("far.proto"), Package: proto.String("far"), Syntax: proto.String("proto3"),
-		MessageType: []*descriptorpb.DescriptorProto{{Name: proto.String("Away")}},
+		Name: new("far.proto"), Package: new("far"), Syntax: new("proto3"),
+		MessageType: []*descriptorpb.DescriptorProto{{Name: new("Away")}},
 	}, nil)
 	if err != nil {
 		t.Fatal(err)

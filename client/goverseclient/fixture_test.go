@@ -120,7 +120,7 @@ func (f *fixture) dial(opts ...goverseclient.Option) (c *goverseclient.Client, i
 // expect checks an error's code or reason, and whether the call ran.
 func expect(t *testing.T, err error, want *object.Error, executed object.Execution) {
 	t.Helper()
-	e, ok := err.(*object.Error)
+	e, ok := err.(*object.Error) //nolint:errorlint // it must be one, not wrap one
 	if !ok || !e.Is(want) {
 		t.Errorf("error is %T %v, want %v", err, err, want)
 	}

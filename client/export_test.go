@@ -1,0 +1,8 @@
+package client
+
+// Secrets returns how many client_ids the service takes.
+func (s *Service) Secrets() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.byHash)
+}

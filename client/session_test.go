@@ -1,0 +1,135 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// A call that found its session just before the server began to stop does not begin
+// after: Stop has counted the calls already.
+func TestNoCallSlipsThroughAStop(t *testing.T) {
+	t.Parallel()
+	s := NewService(Config{ClientType: "Tester"})
+	sess, err := s.admit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	clientID, hash := s.open(sess)
+	found, stopping := s.findCaller(clientID)
+	if found != sess || stopping {
+		t.Fatalf("found %v, stopping %v", found, stopping)
+	}
+	ctx, release, ok := found.beginCall(t.Context())
+	if !ok || ctx.Err() != nil {
+		t.Fatal("a call cannot begin")
+	}
+	release()
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Stop(t.Context()) }()
+	<-sess.ended
+	if _, _, ok := found.beginCall(t.Context()); ok {
+		t.Error("a call begins although the stop has counted the calls")
+	}
+	s.shutOut(sess, hash)
+	s.forget(sess)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSessionEndsOnce(t *testing.T) {
+	t.Parallel()
+	sess := newSession("Tester-x", Limits{}.withDefaults())
+	first, second := errors.New("first"), errors.New("second")
+	sess.end(ending{err: first})
+	sess.end(ending{err: second})
+	<-sess.ended
+	if sess.ending.err != first { //nolint:errorlint // identity
+		t.Errorf("ended with %v", sess.ending.err)
+	}
+}
+
+// What begins after the abort is cancelled from its beginning, like what ran.
+func TestAbortIsForAllWork(t *testing.T) {
+	t.Parallel()
+	sess := newSession("Tester-x", Limits{}.withDefaults())
+	cause := errors.New("out of patience")
+	before, releaseBefore := sess.begin(t.Context())
+	sess.abortWork(cause)
+	after, releaseAfter := sess.begin(t.Context())
+	for _, ctx := range []context.Context{before, after} {
+		if context.Cause(ctx) != cause { //nolint:errorlint // identity
+			t.Errorf("the context's cause is %v", context.Cause(ctx))
+		}
+	}
+	releaseBefore()
+	releaseAfter()
+	if len(sess.work) != 0 {
+		t.Errorf("%d works are left", len(sess.work))
+	}
+}
+
+// idleNode is a node without a life of its own.
+type idleNode struct{}
+
+func (idleNode) AttachClient(context.Context, string) error { return nil }
+
+func (idleNode) DetachClient(context.Context, string, object.DisconnectReason) error { return nil }
+
+func (idleNode) Serve(context.Context, object.Request) (object.Reply, error) {
+	return object.Reply{}, nil
+}
+
+// stuckStream is a stream whose client does not read: Send returns when the handler's
+// return has made gRPC end the stream.
+type stuckStream struct {
+	grpc.ServerStream
+
+	ctx     context.Context
+	sending chan struct{}
+	over    chan struct{}
+}
+
+func (s *stuckStream) Context() context.Context { return s.ctx }
+
+func (s *stuckStream) Send(*anypb.Any) error {
+	close(s.sending)
+	<-s.over
+	return io.ErrClosedPipe
+}
+
+// The handler of a slow client returns without waiting for its sender, and Stop waits
+// for the sender.
+func TestStopWaitsForSenders(t *testing.T) {
+	t.Parallel()
+	s := NewService(Config{Node: idleNode{}, ClientType: "Tester", Limits: Limits{QueueMessages: 1}})
+	str := &stuckStream{ctx: t.Context(), sending: make(chan struct{}), over: make(chan struct{})}
+	returned := make(chan error, 1)
+	go func() { returned <- s.register(str) }()
+	<-str.sending
+	id := s.snapshot()[0].id
+	var err error
+	for err == nil {
+		err = s.Push(t.Context(), id, &anypb.Any{})
+	}
+	if err := <-returned; !errors.Is(err, object.ErrResourceExhausted) {
+		t.Errorf("the handler returned %v", err)
+	}
+	cause := errors.New("out of patience")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	if err := s.Stop(ctx); !errors.Is(err, cause) {
+		t.Errorf("stop beside a sender: %v", err)
+	}
+	close(str.over)
+	if err := s.Stop(t.Context()); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
