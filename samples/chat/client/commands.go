@@ -22,7 +22,7 @@ const (
 var (
 	errNotInRoom    = errors.New("you are not in a room: /join one first")
 	errNoRoomGiven  = errors.New("/join needs the name of a room: /join <room>")
-	errNotConnected = errors.New("the connection is lost, and the server is not back yet: try again when it is")
+	errNotConnected = errors.New("the connection is lost; try again when it is back")
 )
 
 const help = `/list         list the rooms there are

@@ -31,7 +31,7 @@ func TestReconnect(t *testing.T) {
 		s.sees("* connection lost, reconnecting…\n")
 	}
 	ann.types("meanwhile", "/list", "/join Three", "/help", "")
-	ann.sees("! your message was not sent: the connection is lost, and the server is not back yet")
+	ann.sees("! your message was not sent: the connection is lost; try again when it is back\n")
 	ann.sees("! the connection is lost")
 	ann.sees("! cannot join Three: the connection is lost")
 	ann.sees("/quit")

@@ -1,0 +1,318 @@
+#!/usr/bin/env python3
+"""The end-to-end test of the chat sample: a real server, real clients in pipes.
+
+    python3 script/test_chat.py
+
+It builds the two programs, runs them on free ports of the loopback, uses every
+function of the chat as users do, and prints one line for each check. It ends all its
+processes in any case and exits with 0 if every check passed, else with 1. It runs from
+any directory, needs Go and the standard library of Python 3.11, and gives up after 55
+seconds, building aside.
+"""
+
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True  # leave the tree as it is
+
+from procs import Failed, Fleet  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD_LIMIT, RUN_LIMIT = 300.0, 55.0  # seconds
+TIME = r"^\[\d\d:\d\d:\d\d\]"  # how a message begins
+LOST = r"^\* connection lost, reconnecting"
+
+
+class Chat:
+    """The chat server under test, and the clients that use it."""
+
+    def __init__(self, fleet, binaries):
+        self.fleet = fleet
+        self.binaries = binaries
+        self.server = None
+        self.addr = self.client_addr = "localhost:0"
+
+    def start_server(self):
+        """Start the server, on the ports it had before if there were any."""
+        self.server = self.fleet.start(
+            "server", self.binaries / "server", "-listen", self.addr, "-client-listen", self.client_addr)
+        ready = self.server.err.expect(r'msg="server ready" addr=(\S+) client_addr=(\S+)')
+        self.addr, self.client_addr = ready.groups()
+
+    def stop_server(self):
+        """Stop the server as a service manager does."""
+        self.server.send(signal.SIGTERM)
+        self.server.exits(0, within=5)
+        wrong = [line for line in self.server.err.lines if "level=INFO" not in line]
+        want(not wrong, f"the server complained: {wrong}")
+
+    def user(self, name, room=None):
+        """Start a client, and let it join a room."""
+        client = self.fleet.start(name, self.binaries / "client", f"-server={self.client_addr}", f"-user={name}")
+        client.out.expect(r"^\* connected to ")
+        if room:
+            client.types(f"/join {room}")
+            client.out.expect(rf"^\* joined {re.escape(room)} as ")
+        return client
+
+    def run(self, program, *args):
+        """Start one of the programs with other arguments."""
+        return self.fleet.start(f"{program} {' '.join(args)}", self.binaries / program, *args)
+
+
+def want(condition, otherwise):
+    """Fail unless a condition holds."""
+    if not condition:
+        raise Failed(otherwise)
+
+
+def leave(*clients):
+    """End clients by the end of their input: they exit with 0 and have not complained."""
+    for client in clients:
+        client.hang_up()
+    for client in clients:
+        client.exits(0)
+        want(not client.err.lines, f"{client.name} wrote to standard error")
+
+
+def check_wrong_flags(chat):
+    """wrong flags: exit code 2"""
+    for process in (chat.run("server", "-port", "1"), chat.run("server", "stray"),
+                    chat.run("client", "-x"), chat.run("client", "-server=nowhere"), chat.run("client", "-user=")):
+        process.exits(2)
+        want(process.err.lines, f"{process.name} says nothing")
+
+
+def check_failures(chat):
+    """a taken port, and no server to connect to: exit code 1 and one clear line"""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"localhost:{taken.getsockname()[1]}"
+        for flags in (("-listen", address, "-client-listen", "localhost:0"), ("-listen", "localhost:0", "-client-listen", address)):
+            process = chat.run("server", *flags)
+            process.exits(1)
+            want(len(process.err.lines) == 1 and "address already in use" in process.err.lines[0] and address in process.err.lines[0],
+                 "the error is not one clear line")
+    process = chat.run("client", f"-server={address}", "-user=ann")
+    process.exits(1)
+    want(len(process.err.lines) == 1 and "connection refused" in process.err.lines[0] and "rpc" not in process.err.lines[0],
+         "the error is not one clear line")
+
+
+def check_server_starts(chat):
+    """the server starts on free ports and logs them"""
+    chat.start_server()
+    want(not chat.addr.endswith(":0") and not chat.client_addr.endswith(":0"), "the ports are not the bound ones")
+
+
+def check_errors_in_words(chat):
+    """errors are told in words"""
+    ann = chat.user("ann")
+    ann.types("hello?", "/messages", "/wave", "/join", "/join a/b", "/join " + "x" * 248, "x" * 4097, "/list", "/help")
+    for pattern in (r"^! you are not in a room", r"^! you are not in a room", r"^! unknown command /wave: /help", r"^! /join needs",
+                    r"^! cannot join a/b: the room name", r"^! cannot join x+: the room name", r"^! the line is longer",
+                    r"^\* there are no rooms yet", r"^  /quit"):
+        ann.out.expect(pattern)
+    leave(ann)
+    want(ann.out.count("rpc|code =|desc =") == 0, "a raw gRPC error was shown")
+
+
+def check_join_and_list(chat):
+    """a room is listed as soon as its first join has returned"""
+    ann, bob = chat.user("ann", "General"), chat.user("bob")
+    bob.types("/list")
+    bob.out.expect(r"^\* 1 room:$")
+    bob.out.expect(r"^  General$")
+    ann.types("/join Another room", "/list")
+    for pattern in (r"^\* joined Another room as ann: no recent messages", r"^\* 2 rooms:", r"^  Another room \(current\)", r"^  General \(joined\)"):
+        ann.out.expect(pattern)
+    leave(ann, bob)
+
+
+def check_pushes(chat):
+    """messages reach the other members as they come, and not their sender"""
+    users = [chat.user(name, "Pushes") for name in ("ann", "bob", "eve")]
+    for speaker in users:
+        speaker.types(f"hello from {speaker.name}")
+        for other in users:
+            if other is not speaker:
+                other.out.expect(rf"{TIME} {speaker.name}: hello from {speaker.name}$")
+    leave(*users)
+    for user in users:
+        want(user.out.count("hello from") == 2, f"{user.name} has not seen each message of the others once")
+        want(user.out.count(f"hello from {user.name}") == 0, f"{user.name} has seen an own message")
+
+
+def check_messages(chat):
+    """/messages shows the room's history, own messages too, and join the recent ones"""
+    ann = chat.user("ann", "History")
+    ann.types("one", "  two  ", "/messages")
+    ann.out.expect(r"^\* 2 messages in History:$")
+    for text in ("one", "  two  "):
+        ann.out.expect(rf"{TIME} ann: {text}$")
+    bob = chat.user("bob", "History")
+    bob.out.expect(rf"{TIME} ann: one$")
+    bob.types("three", "/messages")
+    bob.out.expect(r"^\* 3 messages in History:$")
+    bob.out.expect(rf"{TIME} bob: three$")
+    leave(ann, bob)
+
+
+def check_escapes(chat):
+    """what others write cannot command the terminal"""
+    eve, ann = chat.user("eve\x1b]0;owned\x07", "Escapes"), chat.user("ann", "Escapes")
+    eve.types("\x1b[2J \u202e \u009b31m höllö 👋")
+    ann.out.expect(re.escape(r"eve\x1b]0;owned\a: \x1b[2J \u202e \u009b31m höllö 👋") + "$")
+    leave(eve, ann)
+
+
+def check_two_rooms(chat):
+    """a client in two rooms speaks in the current one and hears both"""
+    ann, bob, eve = chat.user("ann", "One"), chat.user("bob", "One"), chat.user("eve", "Two")
+    ann.types("/join Two")
+    ann.out.expect(r"^\* joined Two")
+    ann.types("in Two")
+    eve.out.expect(rf"{TIME} ann: in Two$")
+    bob.types("in One")
+    ann.out.expect(rf"{TIME} #One bob: in One$")
+    ann.types("/join One")
+    ann.out.expect(r"^\* joined One")
+    ann.types("back in One")
+    bob.out.expect(rf"{TIME} ann: back in One$")
+    leave(ann, bob, eve)
+    want(bob.out.count("in Two") == 0 and eve.out.count("in One") == 0, "a message has reached the wrong room")
+
+
+def check_many_messages(chat):
+    """a pipe of 1030 messages is worked off in order, and /messages shows the newest 50"""
+    ann, bob = chat.user("ann", "Many"), chat.user("bob", "Many")
+    ann.types(*(f"line {i}" for i in range(1030)), "/messages")
+    ann.hang_up()
+    ann.exits(0)
+    for i in range(1030):
+        bob.out.expect(rf"{TIME} ann: line {i}$")
+    lines = ann.out.lines[-51:]
+    want(lines[0] == "* 50 messages in Many:", "/messages has no header where it should be")
+    for i, line in enumerate(lines[1:]):
+        want(re.search(rf"{TIME} ann: line {980 + i}$", line), f"/messages shows {line!r}, want line {980 + i}")
+    leave(bob)
+
+
+def check_end_of_input(chat):
+    """at the end of the input all commands have been answered; /quit ends at once"""
+    client = chat.run("client", f"-server={chat.client_addr}", "-user=ann")
+    client.types("/join Pipe", "hello")
+    client.popen.stdin.write("/messages")  # a last line without an end
+    client.hang_up()
+    client.exits(0)
+    want(re.search(rf"{TIME} ann: hello$", client.out.lines[-1]), "the last command was not answered")
+    client = chat.user("ann", "Pipe")
+    client.types("/quit", "not sent")
+    client.exits(0)
+    ann = chat.user("ann", "Pipe")
+    ann.types("/messages")
+    ann.out.expect(r"^\* 1 message in Pipe:$")
+    leave(ann)
+
+
+def check_killed_client(chat):
+    """a client that is killed is a member no more"""
+    ann, bob = chat.user("ann", "Killed"), chat.user("bob", "Killed")
+    member = chat.server.err.expect(r'msg="member joined" object=ChatRoom-Killed client=(\S+) members=2').group(1)
+    bob.send(signal.SIGKILL)
+    bob.exits(-signal.SIGKILL)
+    chat.server.err.expect(rf'msg="member left" object=ChatRoom-Killed client={member} members=1 why=left')
+    eve = chat.user("eve", "Killed")
+    ann.types("still here")
+    eve.out.expect(rf"{TIME} ann: still here$")
+    leave(ann, eve)
+
+
+def check_restart(chat):
+    """clients reconnect after a restart of the server, which stops within 5 s"""
+    ann, bob = chat.user("ann", "Restart"), chat.user("bob", "Side")
+    bob.types("/join Restart", "before")
+    ann.out.expect(rf"{TIME} bob: before$")
+    chat.stop_server()
+    for user in (ann, bob):
+        user.out.expect(LOST)
+    ann.types("lost?", "/list")
+    ann.out.expect(r"^! your message was not sent: the connection is lost")
+    ann.out.expect(r"^! the connection is lost")
+    chat.start_server()
+    ann.out.expect(r"^\* connected again, in Restart$")
+    bob.out.expect(r"^\* connected again, in Side, Restart$")
+    ann.types("after")
+    bob.out.expect(rf"{TIME} ann: after$")
+    bob.types("welcome back")
+    ann.out.expect(rf"{TIME} bob: welcome back$")
+    leave(ann, bob)
+    want(bob.out.count("lost\\?") == 0, "a line that was refused has been sent all the same")
+
+
+def check_interrupted_client(chat):
+    """Ctrl-C ends a client with exit code 130"""
+    ann = chat.user("ann")
+    ann.send(signal.SIGINT)
+    ann.exits(130)
+
+
+def check_server_stops(chat):
+    """the server stops within 5 s with clients connected, exit code 0"""
+    ann = chat.user("ann", "General")
+    chat.stop_server()
+    ann.out.expect(LOST)
+    ann.types("/quit")
+    ann.exits(0)
+
+
+CHECKS = (
+    check_wrong_flags, check_failures, check_server_starts, check_errors_in_words, check_join_and_list, check_pushes,
+    check_messages, check_escapes, check_two_rooms, check_many_messages, check_end_of_input, check_killed_client,
+    check_restart, check_interrupted_client, check_server_stops,
+)
+
+
+def build(directory):
+    """Build the two programs."""
+    for program in ("server", "client"):
+        subprocess.run(["go", "build", "-o", str(directory / program), f"./samples/chat/{program}"],
+                       cwd=ROOT, check=True, timeout=BUILD_LIMIT, stdin=subprocess.DEVNULL)
+
+
+def main():
+    """Run all checks; return the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with tempfile.TemporaryDirectory(prefix="goverse-chat-") as directory:
+        binaries = pathlib.Path(directory)
+        try:
+            build(binaries)
+        except (OSError, subprocess.SubprocessError) as error:
+            print(f"FAIL build: {error}")
+            return 1
+        began = time.monotonic()
+        with Fleet(RUN_LIMIT) as fleet:
+            chat = Chat(fleet, binaries)
+            for check in CHECKS:
+                try:
+                    check(chat)
+                except Failed as failure:
+                    print(f"FAIL {check.__doc__}\n     {failure}\n{fleet.transcripts()}")
+                    return 1
+                print(f"ok   {check.__doc__}", flush=True)
+                fleet.tidy()
+        print(f"all {len(CHECKS)} checks passed in {time.monotonic() - began:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted")
+        sys.exit(1)
