@@ -27,6 +27,8 @@ const alone = object.Concurrent + 1
 // admitted turns.
 type activation struct {
 	id    string
+	hash  uint32                     // of id, for the table
+	next  atomic.Pointer[activation] // in the table
 	typ   *object.Type
 	shard *shardState
 	obj   object.Object

@@ -14,16 +14,19 @@ type shardState struct {
 	word atomic.Uint64
 
 	mu   sync.Mutex
-	live map[string]*activation // guarded by mu; nil until the first activation
-	due  int64                  // guarded by mu: nothing here is idle before this time, in ns
+	live table // changed under mu
+	due  int64 // guarded by mu: nothing here is idle before this time, in ns
 }
 
 // find returns the activation of id; nil without one.
 func (s *shardState) find(id string) *activation {
+	hash := hashOf(s.node.seed, id)
+	if a := s.live.find(hash, id); a != nil {
+		return a
+	}
 	s.mu.Lock()
-	a := s.live[id]
-	s.mu.Unlock()
-	return a
+	defer s.mu.Unlock()
+	return s.live.find(hash, id)
 }
 
 // add puts a into the shard and returns it, or returns the activation that is there
@@ -34,14 +37,12 @@ func (s *shardState) add(a *activation, idleAt int64) (there *activation, added 
 	if s.word.Load() == 0 {
 		return nil, false
 	}
-	if there = s.live[a.id]; there != nil {
+	a.hash = hashOf(s.node.seed, a.id)
+	if there = s.live.find(a.hash, a.id); there != nil {
 		return there, false
 	}
-	if s.live == nil {
-		s.live = make(map[string]*activation)
-	}
-	s.live[a.id] = a
-	if len(s.live) == 1 || idleAt < s.due {
+	s.live.put(a)
+	if s.live.count == 1 || idleAt < s.due {
 		s.due = idleAt
 	}
 	return a, true
@@ -51,10 +52,8 @@ func (s *shardState) add(a *activation, idleAt int64) (there *activation, added 
 func (s *shardState) snapshot() []*activation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]*activation, 0, len(s.live))
-	for _, a := range s.live {
-		out = append(out, a)
-	}
+	out := make([]*activation, 0, s.live.count)
+	s.live.each(func(a *activation) { out = append(out, a) })
 	return out
 }
 
@@ -76,7 +75,7 @@ func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras, gone
 			continue
 		}
 		if heir == nil {
-			heir = &activation{id: a.id, typ: a.typ, shard: s}
+			heir = &activation{id: a.id, hash: a.hash, typ: a.typ, shard: s}
 			heir.use(a.used.Load())
 			heir.lock()
 			defer heir.unlock()
@@ -84,13 +83,9 @@ func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras, gone
 		n.enqueue(heir, w, false)
 		w.at.Store(heir)
 	}
-	if heir == nil {
-		delete(s.live, a.id)
-		if len(s.live) == 0 {
-			s.live = nil // a map does not shrink
-		}
-	} else {
-		s.live[a.id] = heir
+	s.live.remove(a)
+	if heir != nil {
+		s.live.put(heir)
 		heir.admitNext()
 	}
 	x, a.extras = a.extras, nil

@@ -102,7 +102,7 @@ func (n *Node) closeShards() bool {
 	for i := range n.shards {
 		s := &n.shards[i]
 		s.mu.Lock()
-		if len(s.live) == 0 {
+		if s.live.count == 0 {
 			s.word.Store(0)
 		} else {
 			empty = false
