@@ -39,6 +39,10 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 		}
 		n.startRunner(next)
 	}()
+	if t.bound && !t.extra().timer.begins() {
+		returned = true // stopped while it waited
+		return
+	}
 	if key := t.IdempotencyKey(); key == "" {
 		r.err = n.invoke(t)
 	} else {
@@ -61,7 +65,7 @@ func (n *Node) answer(t *turn, out proto.Message) error {
 	if r := t.rare.Load(); r != nil && r.encode {
 		body, err := proto.Marshal(out)
 		if err != nil {
-			return &object.Error{Code: object.CodeInternal, Op: "call", ID: t.id, Method: t.method.Name, Message: "encode the reply: " + err.Error()}
+			return t.refuse(object.CodeInternal, "", "encode the reply: "+err.Error()).WithExecuted(object.ExecutedYes)
 		}
 		r.body = body
 		return nil

@@ -79,7 +79,7 @@ func (h *host) Every(d time.Duration, method string, req proto.Message) func() b
 }
 
 // timer calls a method of its activation. Its fields are written once, before it
-// starts, but for stopped, which the activation's mutex guards.
+// starts, but for stopped and done, which the activation's lock guards.
 type timer struct {
 	host    *host
 	method  *object.MethodInfo
@@ -87,6 +87,7 @@ type timer struct {
 	period  time.Duration // zero: once
 	t       *time.Timer
 	stopped bool
+	done    bool // its last call has begun
 }
 
 func (h *host) schedule(d, period time.Duration, method string, req proto.Message) func() bool {
@@ -117,19 +118,33 @@ func (h *host) schedule(d, period time.Duration, method string, req proto.Messag
 	return tm.stop
 }
 
-// stop reports whether it prevented a call.
+// stop reports whether it prevented a call, be it one that waits for its turn.
 func (tm *timer) stop() bool {
+	_, a := tm.host.parts()
+	a.lock()
+	defer a.unlock()
+	if tm.stopped || tm.done || a.phase == dead {
+		return false
+	}
+	tm.stopped = true
+	tm.t.Stop()
+	delete(a.extras.timers, tm)
+	return true
+}
+
+// begins reports whether the timer's call may begin, now that its turn has come.
+func (tm *timer) begins() bool {
 	_, a := tm.host.parts()
 	a.lock()
 	defer a.unlock()
 	if tm.stopped {
 		return false
 	}
-	tm.stopped = true
-	if a.extras != nil {
+	if tm.period == 0 {
+		tm.done = true
 		delete(a.extras.timers, tm)
 	}
-	return tm.t.Stop() || tm.period > 0
+	return true
 }
 
 // fire runs the timer's call on its activation, unless that has ended.
@@ -139,10 +154,6 @@ func (tm *timer) fire() {
 	over := tm.stopped || a.phase == dead
 	if !over {
 		n.tasks.begin()
-		if tm.period == 0 {
-			tm.stopped = true
-			delete(a.extras.timers, tm)
-		}
 	}
 	a.unlock()
 	if over {
@@ -162,6 +173,7 @@ func (tm *timer) fire() {
 
 func (n *Node) runTimer(tm *timer, a *activation) {
 	t := &turn{parent: n.killed, node: n, id: a.id, method: tm.method, mode: tm.method.Mode, req: tm.req, flags: flags{bound: true}}
+	t.extra().timer = tm
 	t.limit(tm.method.CallTimeout)
 	err := n.prepare(t, a.typ)
 	if err == nil {
