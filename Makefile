@@ -1,8 +1,8 @@
 # Every command a contributor or CI needs. `make` lists them; `make test` is the
 # whole proof of a change and what .ci/run calls.
 #
-# A fresh clone needs Go, a C compiler (for the race detector), Python 3 and
-# Node; everything else is installed into .bin/ by the target that needs it.
+# A fresh clone needs Go, a C compiler (for the race detector) and Python 3;
+# everything else is installed into .bin/ by the target that needs it.
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
@@ -11,10 +11,9 @@ GO      ?= go
 PYTHON  ?= python3
 # Per test binary: a hung test prints its goroutines and fails.
 TIMEOUT ?= 8m
-# `make fuzz FUZZTIME=5m`, `make bench BENCH=Call COUNT=10`.
+# `make fuzz FUZZTIME=5m`, `make bench ARGS="-reps 7"`.
 FUZZTIME ?= 10s
-BENCH    ?= .
-COUNT    ?= 1
+ARGS     ?=
 
 BIN           := $(CURDIR)/.bin
 GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -72,15 +71,21 @@ clean: ## Remove what the other targets have left: .bin and test binaries
 .PHONY: test
 test: check-prereqs check-fmt lint check-generate check-tidy test-e2e test-bench test-go ## The whole proof of a change
 
+# On Debian and Ubuntu, as root or with sudo, what is missing is installed.
 .PHONY: check-prereqs
 check-prereqs:
 	$(call step,prerequisites)
 	@missing=""; \
-	for program in $(GO) gcc git node $(PYTHON); do \
+	for program in gcc git $(PYTHON); do \
 		command -v "$$program" >/dev/null || missing="$$missing $$program"; \
 	done; \
+	if [ -n "$$missing" ] && command -v apt-get >/dev/null; then \
+		sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q $$missing && missing=""; \
+	fi; \
+	command -v $(GO) >/dev/null || missing="$$missing go"; \
 	if [ -n "$$missing" ]; then \
-		echo "missing:$$missing (Debian: apt-get install gcc git nodejs npm python3; Go: https://go.dev/dl)" >&2; \
+		echo "missing:$$missing (Debian: apt-get install gcc git python3; Go: https://go.dev/dl)" >&2; \
 		exit 1; \
 	fi
 	@$(GO) version
@@ -114,9 +119,9 @@ fuzz: ## Run each fuzz target for FUZZTIME (default 10s)
 	done <<< "$$targets"
 
 .PHONY: bench
-bench: ## Run the benchmarks (BENCH=regexp COUNT=n)
+bench: ## Measure GoVerse beside its peers (about 15 minutes; ARGS="-reps 7")
 	$(call step,benchmarks)
-	cd bench && $(GO) test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT) -timeout=0 ./...
+	cd bench && $(GO) run ./cmd/gvbench local $(ARGS)
 
 ##@ Check
 
