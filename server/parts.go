@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -27,9 +26,6 @@ const (
 	nodeService   = "node listener"
 	clientService = "client listener"
 )
-
-// lastWords is how long connections may stay open for what was answered on them.
-const lastWords = time.Second
 
 // parts is what a running server consists of.
 type parts struct {
@@ -171,10 +167,11 @@ func (s *Server) serveClients(ctx context.Context, svc *client.Service, ready fu
 
 // serve runs a gRPC server until ctx ends; drain comes before its connections close.
 func (s *Server) serve(ctx context.Context, name, address string, g *grpc.Server, ready func(), drain func(context.Context) error) error {
-	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	bound, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", address, err)
 	}
+	lis := newListener(bound)
 	s.setAddr(name, lis.Addr())
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(lis) }()
@@ -187,27 +184,9 @@ func (s *Server) serve(ctx context.Context, name, address string, g *grpc.Server
 	until, release := s.untilDeadline(ctx)
 	defer release()
 	err = drain(until)
-	hangUp(until, g)
+	stopServing(until, g, lis)
 	if e := <-served; !errors.Is(e, grpc.ErrServerStopped) { // that: stopped before it began
 		err = errors.Join(err, e)
 	}
 	return err
-}
-
-// hangUp ends a gRPC server whose rpcs have ended. Their last words may still be on
-// their way to the clients: it waits for them, but not long, for a client need not read
-// and may watch the health service for ever.
-func hangUp(until context.Context, g *grpc.Server) {
-	until, cancel := context.WithTimeout(until, lastWords)
-	defer cancel()
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		g.GracefulStop()
-	}()
-	select {
-	case <-gone:
-	case <-until.Done():
-		g.Stop()
-	}
 }

@@ -1,0 +1,146 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/server"
+)
+
+// mistakes are the settings that no server starts with, and what the error says of them.
+var mistakes = []struct {
+	set  setting
+	says string
+}{
+	{func(c *server.Config) { c.ListenAddress = "localhost" }, `ListenAddress: "localhost" is not host:port`},
+	{func(c *server.Config) { c.AdvertiseAddress = "host:port" }, `AdvertiseAddress: port "port" is not a number from 0 to 65535`},
+	{func(c *server.Config) { c.ClientListenAddress = "localhost:65536" }, `ClientListenAddress: port "65536" is not`},
+	{func(c *server.Config) { c.Cluster = "a/b" }, `Cluster: "a/b" is not a name`},
+	{func(c *server.Config) { c.InspectorAddress = "localhost:8080" }, "InspectorAddress: the inspector is not part of this version"},
+	{func(c *server.Config) { c.Etcd = []string{"localhost:2379"} }, `Etcd: clusters of several servers are not part of this version, only "memory:" is`},
+	{func(c *server.Config) { c.DataDir = "/var/lib/goverse" }, "DataDir: durable state is not part of this version"},
+	{func(c *server.Config) { c.Store = "sqlite:x.db" }, `Store: durable state is not part of this version, only "memory:" is`},
+	{func(c *server.Config) { c.LeaseTTL = time.Second }, "LeaseTTL: 1s is less than 2s"},
+	{func(c *server.Config) { c.DrainTimeout = -1 }, "DrainTimeout: -1ns is less than 1ms"},
+	{func(c *server.Config) { c.Shards = -1 }, "Shards: -1 is not between 1 and 65536"},
+}
+
+func TestEveryMistakeInTheConfigurationIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, m := range mistakes {
+		f := create(t, m.set)
+		wantError(t, m.says, f.Start(t.Context()), object.ErrInvalidArgument, object.ExecutedNo)
+	}
+	f := create(t, func(c *server.Config) {
+		for _, m := range mistakes {
+			m.set(c)
+		}
+	})
+	err := f.Start(t.Context())
+	wantError(t, "all at once", err, object.ErrInvalidArgument, object.ExecutedNo)
+	for _, m := range mistakes {
+		if !strings.Contains(err.Error(), m.says) {
+			t.Errorf("%v\ndoes not say %s", err, m.says)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q has several lines", err)
+	}
+}
+
+func TestMoreMistakesInTheConfiguration(t *testing.T) {
+	t.Parallel()
+	for says, set := range map[string]setting{
+		"ListenAddress: port":              func(c *server.Config) { c.ListenAddress = "localhost:-1" },
+		"ListenAddress: port \"http\"":     func(c *server.Config) { c.ListenAddress = "localhost:http" },
+		"AdvertiseAddress: \"1:2:3\"":      func(c *server.Config) { c.AdvertiseAddress = "1:2:3" },
+		"Cluster: \"with space\"":          func(c *server.Config) { c.Cluster = "with space" },
+		"Cluster: \"\\x00\"":               func(c *server.Config) { c.Cluster = "\x00" },
+		"Etcd: clusters of several":        func(c *server.Config) { c.Etcd = []string{server.Memory, server.Memory} },
+		"Etcd: clusters of several server": func(c *server.Config) { c.Etcd = []string{""} },
+		"LeaseTTL: -1s is less":            func(c *server.Config) { c.LeaseTTL = -time.Second },
+		"Shards: 65537 is not":             func(c *server.Config) { c.Shards = 1<<16 + 1 },
+		"Registry: none given":             func(c *server.Config) { c.Registry = nil },
+		"ClientListenAddress: no client type is registered": func(c *server.Config) {
+			c.Registry = object.NewRegistry()
+		},
+	} {
+		err := create(t, set).Start(t.Context())
+		if object.CodeOf(err) != object.CodeInvalidArgument || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want invalid_argument and %s", err, says)
+		}
+	}
+}
+
+func TestNewWithoutConfiguration(t *testing.T) {
+	t.Parallel()
+	s := server.New(nil)
+	err := s.Start(t.Context())
+	if object.CodeOf(err) != object.CodeInvalidArgument || !strings.Contains(err.Error(), "Registry") {
+		t.Errorf("start: %v, want the registry missed", err)
+	}
+	if err := server.New(nil).Run(); object.CodeOf(err) != object.CodeInvalidArgument {
+		t.Errorf("run: %v, want invalid_argument", err)
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+func TestSupportedSettings(t *testing.T) {
+	t.Parallel()
+	f := start(t, func(c *server.Config) {
+		c.Etcd, c.Store, c.Cluster = []string{server.Memory}, server.Memory, "a.cluster-1"
+		c.IdleTimeout, c.CallTimeout = -1, -1
+		c.AdvertiseAddress = "somewhere.example:47000"
+		c.LeaseTTL = 2 * time.Second
+		c.Shards = 1
+	})
+	for i := range 10 {
+		if got := f.add(t, boxNo(i), 5); got != 5 {
+			t.Errorf("%s is %d", boxNo(i), got)
+		}
+	}
+}
+
+func TestConfigurationIsCopied(t *testing.T) {
+	t.Parallel()
+	cfg := &server.Config{ListenAddress: "127.0.0.1:0", Shards: 1, Registry: newRegistry(t), Logger: create(t).logger()}
+	s := server.New(cfg)
+	cfg.ListenAddress, cfg.Shards, cfg.Registry = "nonsense", -1, nil
+	if err := s.Start(t.Context()); err != nil {
+		t.Errorf("start: %v", err)
+	}
+	if err := s.Stop(context.Background()); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+func TestFailedConfigurationEndsTheServer(t *testing.T) {
+	t.Parallel()
+	registry := newRegistry(t)
+	f := create(t, func(c *server.Config) { c.Shards, c.Registry = -1, registry })
+	if err := f.Start(t.Context()); err == nil {
+		t.Fatal("started")
+	}
+	receive(t, f.Done(), "Done")
+	if !f.Stopped() {
+		t.Error("not stopped")
+	}
+	wantError(t, "start again", f.Start(t.Context()), object.ErrFailedPrecondition, object.ExecutedNo)
+	if err := f.Stop(t.Context()); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	_, err := f.CallObject(t.Context(), "Box-1", "Add", nil)
+	wantError(t, "call", err, object.ErrUnavailable, object.ExecutedNo)
+	if err := registry.RegisterObjectType((*Other)(nil)); err != nil {
+		t.Errorf("the registry is not free: %v", err)
+	}
+	if errors.Is(err, context.Canceled) {
+		t.Error("an unavailable server is no cancelled call")
+	}
+}
