@@ -54,7 +54,6 @@ func (s *Service) detach(ctx context.Context, sess *session, reason object.Disco
 // when its calls have.
 func (s *Service) serve(str stream, sess *session) ending {
 	clientID, hash := s.open(sess)
-	defer s.shutOut(sess, hash)
 	s.streams.begin()
 	go s.send(str, sess, clientID)
 

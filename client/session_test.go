@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/xiaonanln/goverse/object"
@@ -131,5 +132,14 @@ func TestStopWaitsForSenders(t *testing.T) {
 	close(str.over)
 	if err := s.Stop(t.Context()); err != nil {
 		t.Errorf("stop: %v", err)
+	}
+}
+
+// gRPC's own client refuses to send such values; others may not.
+func TestMetadataMustBeText(t *testing.T) {
+	t.Parallel()
+	ctx := metadata.NewIncomingContext(t.Context(), metadata.MD{MetadataPrefix + "user": {"ann", "\xff"}})
+	if md, err := callMetadata(ctx, object.Request{}); !errors.Is(err, object.ErrInvalidArgument) {
+		t.Errorf("got %q, %v", md, err)
 	}
 }
