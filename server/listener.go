@@ -70,19 +70,21 @@ func (l *listener) hangUp() {
 
 // stopServing ends a gRPC server whose rpcs have ended. Their last words may still be on
 // their way to the clients: it waits for them, but not long, for a client need not read,
-// may watch the health service for ever, or may never have spoken.
-func stopServing(until context.Context, g *grpc.Server, l *listener) {
+// may watch the health service for ever, or may never have spoken. gone is closed when
+// no handler runs any more.
+func stopServing(until context.Context, g *grpc.Server, l *listener) (gone <-chan struct{}) {
 	until, cancel := context.WithTimeout(until, lastWords)
 	defer cancel()
-	gone := make(chan struct{})
+	graceful := make(chan struct{})
 	go func() {
-		defer close(gone)
+		defer close(graceful)
 		g.GracefulStop()
 	}()
 	select {
-	case <-gone:
+	case <-graceful:
 	case <-until.Done():
 		l.hangUp()
 		g.Stop()
 	}
+	return graceful
 }

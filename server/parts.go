@@ -184,7 +184,10 @@ func (s *Server) serve(ctx context.Context, name, address string, g *grpc.Server
 	until, release := s.untilDeadline(ctx)
 	defer release()
 	err = drain(until)
-	stopServing(until, g, lis)
+	gone := stopServing(until, g, lis)
+	if err == nil {
+		<-gone // no handler ignores its end
+	}
 	if e := <-served; !errors.Is(e, grpc.ErrServerStopped) { // that: stopped before it began
 		err = errors.Join(err, e)
 	}
