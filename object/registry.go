@@ -25,7 +25,7 @@ type Type struct {
 
 	goType   reflect.Type // pointer to the struct
 	methods  map[string]*MethodInfo
-	byPC     map[uintptr]*MethodInfo
+	list     []*MethodInfo // the same
 	settings typeSettings
 }
 
@@ -50,8 +50,11 @@ func (t *Type) MethodOf(e Expr) *MethodInfo {
 	if e.owner != t.goType {
 		return nil
 	}
-	if m := t.byPC[reflect.ValueOf(e.fn).Pointer()]; m != nil {
-		return m
+	pc := reflect.ValueOf(e.fn).Pointer()
+	for _, m := range t.list { // types have few methods: quicker than a map
+		if m.pc == pc {
+			return m
+		}
 	}
 	return t.methods[e.Name()]
 }
@@ -188,7 +191,7 @@ func newType(goType reflect.Type, client bool, opts []RegisterOption) (*Type, er
 			Disconnect:  goType.Implements(reflect.TypeFor[Disconnector]()),
 			Deduplicate: goType.Implements(reflect.TypeFor[Deduplicator]()),
 		},
-		goType: goType, methods: methods, byPC: byPC(methods), settings: s,
+		goType: goType, methods: methods, list: slices.Collect(maps.Values(methods)), settings: s,
 	}, nil
 }
 
@@ -202,14 +205,6 @@ func bindable(goType reflect.Type) (ok bool) {
 	}()
 	obj, _ := reflect.TypeAssert[Object](reflect.New(goType.Elem()))
 	return obj.base() != nil
-}
-
-func byPC(methods map[string]*MethodInfo) map[uintptr]*MethodInfo {
-	out := make(map[uintptr]*MethodInfo, len(methods))
-	for _, m := range methods {
-		out[m.pc] = m
-	}
-	return out
 }
 
 // apply sets the methods' own options and reports options for methods that the

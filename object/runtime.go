@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"maps"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -44,17 +45,23 @@ type CallInfo interface {
 // NewContext returns a copy of ctx that points the package functions of
 // goverseapi at rt.
 func NewContext(ctx context.Context, rt Runtime) context.Context {
-	return &scope{Context: ctx, runtime: rt, call: ctx.Value(CallKey)}
+	s := &scope{Context: ctx, runtime: rt, call: ctx.Value(CallKey)}
+	s.deadline, s.limited = ctx.Deadline()
+	return s
 }
 
-// scope is a context with a runtime. The call that its parent belongs to is looked up
-// once, as every call made with the context asks for both.
+// scope is a context with a runtime. What every call made with the context asks for
+// is looked up once: the call that the parent belongs to, and its deadline.
 type scope struct {
 	context.Context //nolint:containedctx // a context implementation
 
-	runtime Runtime
-	call    any
+	runtime  Runtime
+	call     any
+	deadline time.Time
+	limited  bool
 }
+
+func (s *scope) Deadline() (time.Time, bool) { return s.deadline, s.limited }
 
 func (s *scope) Value(key any) any {
 	switch key {
