@@ -33,7 +33,7 @@ func TestScript(t *testing.T) {
 ! unknown command /wave: /help lists the commands
 ! unknown command /: /help lists the commands
 * joined my room as alice: no recent messages
-* no messages in my room:
+* no messages in my room yet
 * joined General as alice: no recent messages
 * 2 rooms:
   General (current)
@@ -67,7 +67,7 @@ func TestScript(t *testing.T) {
 func TestEndOfInputWaitsForReplies(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, "localhost:0")
-	const n = 120
+	const n = 450 // more than two polls answer
 	alice := startSession(t, testOptions(server.addr, "alice"))
 	alice.types("/join General")
 	for i := range n {

@@ -182,6 +182,10 @@ func (c *chat) messages(ctx context.Context) error {
 		newest = newest[max(0, len(newest)-shownMessages):]
 		after = page[len(page)-1].GetTimestamp()
 	}
+	if len(newest) == 0 {
+		c.screen.notice("no messages in %s yet", c.current)
+		return nil
+	}
 	c.screen.notice("%s in %s:", count(len(newest), "message"), c.current)
 	for _, msg := range newest {
 		c.show(c.current, msg)

@@ -81,7 +81,7 @@ func (c *chat) redialed() <-chan *goverseclient.Client {
 }
 
 // reconnected goes on with a new connection. To the server this is a new client: it
-// joins its rooms again, the current one last.
+// joins its rooms again and shows what was said there meanwhile.
 func (c *chat) reconnected(ctx context.Context, conn *goverseclient.Client) {
 	c.redial.cancel()
 	c.redial, c.conn = nil, conn

@@ -75,7 +75,10 @@ func TestFullListRefusesTheRoomAndLeavesNothing(t *testing.T) {
 	_, err := ann.tryJoin("one too many", "ann")
 	wantCode(t, "join", err, goverseapi.CodeResourceExhausted)
 	wantCode(t, "send", ann.trySend("", "", "hi"), goverseapi.CodeFailedPrecondition)
-	ann.join("7", "ann")
+	if err := w.DeleteObject(t.Context(), "ChatRoom-7"); err != nil {
+		t.Fatal(err)
+	}
+	ann.join("7", "ann") // one that is on the list may come back
 	if n := len(ann.rooms()); n != maxRooms {
 		t.Errorf("%d rooms are listed", n)
 	}
@@ -145,6 +148,9 @@ func TestSlowMemberIsDropped(t *testing.T) {
 		bob.pushed()
 		sent++
 	}
+	if left := w.wait(1, "member left", "ChatRoom-General")[0]; left.attrs["why"] != "resource_exhausted" {
+		t.Errorf("logged %v", left.attrs)
+	}
 	ann.send("", "after")
 	if p := bob.pushed(); p.GetMessage().GetMessage() != "after" {
 		t.Errorf("bob was pushed %q", p.GetMessage().GetMessage())
@@ -188,8 +194,17 @@ func TestServerCodeMaySpeak(t *testing.T) {
 	}
 	_, err := goverseapi.CallObject(ctx, "ChatRoom-General", "SendMessage", &chat_pb.ChatRoom_SendChatMessageRequest{Message: "welcome"})
 	wantCode(t, "without a name", err, goverseapi.CodeInvalidArgument)
+	_, err = goverseapi.CallObject(ctx, "ChatRoom-General", "SendMessage", &chat_pb.ChatRoom_SendChatMessageRequest{UserName: "server"})
+	wantCode(t, "without a text", err, goverseapi.CodeInvalidArgument)
+	asAnn := goverseapi.WithMetadata(clientKey, w.wait(1, "member joined", "ChatRoom-General")[0].attrs["client"])
+	if _, err := goverseapi.CallObject(ctx, "ChatRoom-General", "SendMessage", say, asAnn); err != nil {
+		t.Error(err)
+	}
 	got, err := goverseapi.Call[*chat_pb.ChatRoom_GetRecentMessagesResponse](ctx, "ChatRoom-General", "GetRecentMessages", nil)
-	if err != nil || len(got.GetMessages()) != 1 {
-		t.Errorf("polled %v, %v", got, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"server: welcome", "ann: welcome"}, texts(got.GetMessages())); diff != "" {
+		t.Error(diff)
 	}
 }

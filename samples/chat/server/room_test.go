@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -286,5 +287,24 @@ func TestNamesAndTextsAtTheirLimits(t *testing.T) {
 	slices.Sort(rooms)
 	if diff := cmp.Diff(rooms, ann.rooms()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestRoomsStayAndPollsRunTogether looks at how the types are registered.
+func TestRoomsStayAndPollsRunTogether(t *testing.T) {
+	t.Parallel()
+	types := goverseapi.NewRegistry()
+	err := errors.Join(types.RegisterObjectType((*ChatRoom)(nil), roomOptions()...), types.RegisterObjectType((*ChatRoomMgr)(nil), mgrOptions()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	room, mgr := types.Lookup("ChatRoom"), types.Lookup("ChatRoomMgr")
+	if room.IdleTimeout >= 0 || mgr.IdleTimeout >= 0 {
+		t.Errorf("idle timeouts are %v and %v: what is kept in memory only would be forgotten", room.IdleTimeout, mgr.IdleTimeout)
+	}
+	for name, want := range map[string]goverseapi.Mode{"GetRecentMessages": goverseapi.ReadOnly, "SendMessage": goverseapi.Sequential, "Join": goverseapi.Sequential} {
+		if got := room.Method(name).Mode; got != want {
+			t.Errorf("mode of %s is %v, want %v", name, got, want)
+		}
 	}
 }
