@@ -22,13 +22,13 @@ func CallObject(ctx context.Context, id, method string, req proto.Message, opts 
 
 // Call is [CallObject] with a typed reply. A method that answers with another type
 // than Resp ran, and is [ErrInternal].
-func Call[Resp object.Message](ctx context.Context, id, method string, req proto.Message, opts ...CallOption) (Resp, error) {
+func Call[Resp Message](ctx context.Context, id, method string, req proto.Message, opts ...CallOption) (Resp, error) {
 	out, err := CallObject(ctx, id, method, req, opts...)
 	return typed[Resp](id, method, out, err)
 }
 
 // typed is the outcome of a call with its reply's type.
-func typed[Resp object.Message](id, method string, out proto.Message, err error) (Resp, error) {
+func typed[Resp Message](id, method string, out proto.Message, err error) (Resp, error) {
 	var none Resp
 	if err != nil || out == nil { // nil without an error: a one-way call
 		return none, err
@@ -44,7 +44,7 @@ func typed[Resp object.Message](id, method string, out proto.Message, err error)
 // Invoke is [Call] with the method expression, (*ChatRoom).Join, so that a renamed
 // method or a wrong message does not compile. An ID of another type than the
 // method's is [ErrInvalidArgument] where this server knows the type.
-func Invoke[O Object, Req, Resp object.Message](ctx context.Context, id string, method func(O, context.Context, Req) (Resp, error), req Req, opts ...CallOption) (Resp, error) {
+func Invoke[O Object, Req, Resp Message](ctx context.Context, id string, method func(O, context.Context, Req) (Resp, error), req Req, opts ...CallOption) (Resp, error) {
 	var none Req
 	var in proto.Message
 	if req != none {

@@ -60,7 +60,7 @@ func TypeName(name string) RegisterOption { return object.TypeName(name) }
 func Methods(thunks ...MethodThunk) RegisterOption { return object.Methods(thunks...) }
 
 // Method turns a method expression, (*ChatRoom).Join, into a typed thunk.
-func Method[O Object, Req, Resp object.Message](method func(O, context.Context, Req) (Resp, error)) MethodThunk {
+func Method[O Object, Req, Resp Message](method func(O, context.Context, Req) (Resp, error)) MethodThunk {
 	return object.Method(method)
 }
 

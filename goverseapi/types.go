@@ -43,6 +43,9 @@ type (
 	CallOption = object.CallOption
 	// MethodThunk is a method bound by the compiler; see [Method].
 	MethodThunk = object.MethodThunk
+	// Message is the constraint of typed requests and replies: pointers to generated
+	// protobuf messages.
+	Message = object.Message
 	// Mode says which turns of an object may run beside each other.
 	Mode = object.Mode
 	// DeactivateReason says why an activation ends.

@@ -18,18 +18,19 @@ func (n *Node) activate(t *turn) error {
 	if err := n.bringUp(a, func() *object.Error { return n.runOnActivate(a, t.up) }); err != nil {
 		return at(err, t)
 	}
-	t.activates = false
+	t.flags.activates = false
 	if err := t.Err(); err != nil { // it has waited, and is not run after its end
-		a.becomeLive(nil)
+		n.becomeLive(a, nil)
 		return n.refuseExpired(t, err, "while its object was activated")
 	}
-	a.becomeLive(&t.mode)
+	n.becomeLive(a, &t.mode)
 	return nil
 }
 
 // becomeLive opens a new activation: for a turn of the given mode first, if there
 // is one, then for the waiters.
-func (a *activation) becomeLive(mode *object.Mode) {
+func (n *Node) becomeLive(a *activation, mode *object.Mode) {
+	a.use(n.coarse.Load()) // its hooks may have taken longer than its idle time
 	a.lock()
 	defer a.unlock()
 	a.phase, a.writer = live, false
@@ -200,7 +201,7 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 			return "", err
 		}
 	}
-	if !t.activates {
+	if !t.flags.activates {
 		_ = n.giveBack(t)
 		return "", t.exists()
 	}
@@ -213,7 +214,7 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 	}); err != nil {
 		return "", err.At("create", id, "")
 	}
-	a.becomeLive(nil)
+	n.becomeLive(a, nil)
 	return id, nil
 }
 

@@ -138,7 +138,7 @@ func (a *activation) release(mode object.Mode) {
 // not, and beyond it the concurrent ones, up to the end of the activation.
 func (a *activation) admitNext() {
 	blocked := false
-	for w := a.queue.first(); w != nil && !(blocked && a.queue.free == 0); {
+	for w := a.queue.first(); w != nil && (!blocked || a.queue.free > 0); {
 		next := w.next
 		switch {
 		case a.phase == live && w.mode != object.Concurrent && blocked:

@@ -21,7 +21,7 @@ func (n *Node) enqueue(a *activation, w *waiter, privileged bool) {
 	if a.queue == nil {
 		a.queue = new(queue)
 	}
-	if privileged {
+	if w.privileged = privileged; privileged {
 		a.queue.pushPrivileged(w)
 	} else {
 		a.queue.push(w)

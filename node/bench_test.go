@@ -15,6 +15,7 @@ import (
 
 type Counter struct {
 	object.BaseObject
+
 	n int64
 }
 

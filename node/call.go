@@ -80,7 +80,7 @@ func (n *Node) serve(t *turn, method wanted) error {
 	if err != nil {
 		return err
 	}
-	if t.method.Detached && !t.nested { // inside another turn it would run beside it
+	if t.method.Detached && !t.flags.nested { // inside another turn it would run beside it
 		return n.serveDetached(t, w)
 	}
 	return n.carryOut(t, w)
@@ -107,7 +107,7 @@ func (n *Node) carryOut(t *turn, w *waiter) error {
 
 // perform runs an admitted turn on this goroutine.
 func (n *Node) perform(t *turn) error {
-	if t.activates {
+	if t.flags.activates {
 		if err := n.activate(t); err != nil {
 			return err
 		}
@@ -140,6 +140,7 @@ func (n *Node) arrive(t *turn, method wanted) (*waiter, error) {
 // target is what an ID leads to: a type, and an activation if there is one.
 type target struct {
 	*activation
+
 	typ *object.Type
 }
 
@@ -228,7 +229,7 @@ func (n *Node) prepare(t *turn, typ *object.Type) error {
 		return t.refuse(object.CodeInvalidArgument, "", fmt.Sprintf("the request is a %T, the method takes %s", t.req, m.RequestName()))
 	case reflect.ValueOf(t.req).IsNil(): // a pointer, or the method had not accepted it
 		t.req = m.NewRequest()
-	case t.owned || typ.Share: // nobody else has it, or nobody changes it
+	case t.flags.owned || typ.Share: // nobody else has it, or nobody changes it
 	default:
 		t.req = proto.Clone(t.req)
 	}

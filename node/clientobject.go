@@ -34,7 +34,7 @@ func (n *Node) AttachClient(ctx context.Context, id string) error {
 	if failure := n.bringUp(a, func() *object.Error { return n.runOnConnect(a) }); failure != nil {
 		return failure.At("connect", id, "")
 	}
-	a.becomeLive(nil)
+	n.becomeLive(a, nil)
 	return nil
 }
 

@@ -88,7 +88,7 @@ func (n *Node) enter(t *turn, a *activation) (w *waiter, ok bool, err error) {
 		t.act = a
 		return nil, true, nil
 	case activator:
-		t.act, t.activates = a, true
+		t.act, t.flags.activates = a, true
 		return nil, true, nil
 	case gone:
 		return nil, false, nil
@@ -98,10 +98,14 @@ func (n *Node) enter(t *turn, a *activation) (w *waiter, ok bool, err error) {
 	return w, err == nil, err
 }
 
+// endingMessage refuses a call that would hold up the end of its object's activation
+// and wait for it.
+const endingMessage = "the object is ending and waits for a turn of this call chain"
+
 // queue lets the turn wait. The activation's lock is held.
 func (n *Node) queue(t *turn, a *activation, privileged bool) (*waiter, error) {
 	if privileged && a.phase == closing {
-		return nil, t.refuse(object.CodeUnavailable, "", "the object is ending and waits for a turn of this call chain")
+		return nil, t.refuse(object.CodeUnavailable, "", endingMessage)
 	}
 	if limit := a.typ.MailboxLimit; limit > 0 && a.queue.callCount() >= limit && t.mode != alone {
 		return nil, t.refuse(object.CodeResourceExhausted, object.Overloaded,
@@ -113,6 +117,19 @@ func (n *Node) queue(t *turn, a *activation, privileged bool) (*waiter, error) {
 	w := n.newWaiter(t, a)
 	n.enqueue(a, w, privileged)
 	return w, nil
+}
+
+// refusePrivileged refuses the waiters whose own chain holds up the end that the
+// activation is about to come to.
+func (a *activation) refusePrivileged() {
+	for w := a.queue.first(); w != nil; {
+		next := w.next
+		if w.privileged {
+			a.queue.remove(w)
+			w.grant(&object.Error{Code: object.CodeUnavailable, Message: endingMessage})
+		}
+		w = next
+	}
 }
 
 // enterWithin admits a re-entrant turn: it runs inside the holder's, one at a time.
@@ -128,7 +145,7 @@ func (n *Node) enterWithin(t, holder *turn) (ok bool, err error) {
 		<-inside
 		return false, nil
 	}
-	t.act, t.nested = holder.act, true
+	t.act, t.flags.nested = holder.act, true
 	t.extra().within = holder
 	return true, nil
 }

@@ -29,7 +29,7 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 		}
 		t.finish()
 		t.waitInside()
-		if t.nested {
+		if t.flags.nested {
 			t.leaveWithin()
 		}
 		next := n.leave(t, !returned, isRunner)
@@ -39,7 +39,7 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 		}
 		n.startRunner(next)
 	}()
-	if t.bound && !t.extra().timer.begins() {
+	if t.flags.bound && !t.extra().timer.begins() {
 		returned = true // stopped while it waited
 		return
 	}
@@ -104,18 +104,19 @@ func (n *Node) crashed(t *turn, reason any) *object.Error {
 // activation ends as soon as no turn runs on it.
 func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter) {
 	a := t.act
-	if !t.bound {
+	if !t.flags.bound {
 		a.use(n.coarse.Load())
 	}
-	if !failed && !t.nested && t.mode == object.Sequential && a.leaveFast() {
+	if !failed && !t.flags.nested && t.mode == object.Sequential && a.leaveFast() {
 		return nil
 	}
 	a.lock()
-	if !t.nested {
+	if !t.flags.nested {
 		a.release(t.mode)
 	}
 	if failed && a.phase == live {
 		a.phase, a.failing = closing, true
+		a.refusePrivileged()
 	}
 	last := a.failing && a.quiet()
 	switch {

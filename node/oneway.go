@@ -34,7 +34,7 @@ func (n *Node) enlist(t, up *turn, method wanted, s object.CallSettings) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if up.ended.Load() { // nobody would send what is added now
-		t.parent, t.owned = n.killed, true
+		t.parent, t.flags.owned = n.killed, true
 		return n.dispatch(t, method)
 	}
 	x.effects = append(x.effects, effect{id: t.id, method: m.Name, req: t.req, key: s.Key, meta: object.MergeMetadata(up.Metadata(), s.Metadata)})

@@ -15,16 +15,17 @@ type waiter struct {
 	at         atomic.Pointer[activation] // moves when its activation ends; reread under the lock
 	ready      chan struct{}              // capacity 1; one send per wait
 
-	mode      object.Mode
-	chained   bool          // its chain runs on this node: let it finish while the node drains
-	bound     bool          // a timer's call: ends with the activation
-	persists  bool          // create and delete: not concerned by another's failed activation
-	turn      *turn         // one that a runner may run; nil: only its own goroutine
-	due       time.Duration // when it expires, since the node was made; 0: never by itself
-	granted   bool
-	activator bool  // granted: run the activation first
-	delegated bool  // granted: a runner has run the turn
-	err       error // granted: refused with this error instead, or the outcome of the turn
+	mode       object.Mode
+	chained    bool          // its chain runs on this node: let it finish while the node drains
+	bound      bool          // a timer's call: ends with the activation
+	privileged bool          // a concurrent turn of its chain runs here and holds up the activation's end
+	persists   bool          // create and delete: not concerned by another's failed activation
+	turn       *turn         // one that a runner may run; nil: only its own goroutine
+	due        time.Duration // when it expires, since the node was made; 0: never by itself
+	granted    bool
+	activator  bool  // granted: run the activation first
+	delegated  bool  // granted: a runner has run the turn
+	err        error // granted: refused with this error instead, or the outcome of the turn
 }
 
 // newWaiterPool returns a pool of waiters; a pooled one is clean but for its

@@ -32,7 +32,7 @@ type turn struct {
 	depth uint8
 	mode  object.Mode
 	hook  hook // which one, where method is nil
-	flags
+	flags flags
 }
 
 // flags are the yes-or-no properties of a turn.
@@ -81,7 +81,7 @@ func (t *turn) extra() *rare {
 // chained reports whether the turn is part of work that this node has accepted: it
 // is made by a turn that still runs here, or follows from one.
 func (t *turn) chained() bool {
-	if t.inner {
+	if t.flags.inner {
 		return true
 	}
 	for f := t.up; f != nil; f = f.up {

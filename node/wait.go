@@ -17,8 +17,8 @@ var errExpired = errors.New("expired")
 // newWaiter takes a waiter for t from the pool.
 func (n *Node) newWaiter(t *turn, a *activation) *waiter {
 	w, _ := n.waiters.Get().(*waiter)
-	w.mode, w.bound, w.persists = t.mode, t.bound, t.method == nil
-	w.chained = t.up != nil && t.chained() || t.inner
+	w.mode, w.bound, w.persists = t.mode, t.flags.bound, t.method == nil
+	w.chained = t.up != nil && t.chained() || t.flags.inner
 	w.due = t.due()
 	if t.method != nil && !t.method.Detached {
 		w.turn = t
@@ -56,7 +56,7 @@ func (n *Node) wait(t *turn, w *waiter) (ran bool, err error) {
 		n.recycle(w)
 		return false, err
 	}
-	t.act, t.activates = w.at.Load(), w.activator
+	t.act, t.flags.activates = w.at.Load(), w.activator
 	n.recycle(w)
 	if expired := t.overdue(); expired != nil {
 		_ = n.giveBack(t)
@@ -101,7 +101,7 @@ func (n *Node) giveUp(t *turn, w *waiter) (ran bool, err error) {
 		return true, err
 	}
 	if granted && w.err == nil {
-		t.act, t.activates = w.at.Load(), w.activator
+		t.act, t.flags.activates = w.at.Load(), w.activator
 		_ = n.giveBack(t)
 	}
 	n.recycle(w)
@@ -132,7 +132,7 @@ func (w *waiter) leaveQueue() (ahead int, granted bool) {
 
 // giveBack returns an admission that is not used.
 func (n *Node) giveBack(t *turn) error {
-	if t.activates {
+	if t.flags.activates {
 		n.retire(t.act, n.carryOn)
 	} else {
 		n.startRunner(n.leave(t, false, false))

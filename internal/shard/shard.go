@@ -13,7 +13,7 @@ const DefaultCount = 8192
 func Of(id string, count int) uint32 {
 	hash, n := xxhash.Sum64String(id), uint64(count) //nolint:gosec // G115: positive
 	if n&(n-1) == 0 {
-		return uint32(hash & (n - 1)) // the same without a division
+		return uint32(hash & (n - 1)) //nolint:gosec // G115: less than count; the same without a division
 	}
-	return uint32(hash % n)
+	return uint32(hash % n) //nolint:gosec // G115: less than count
 }
