@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -74,31 +75,38 @@ func worldOf(ctx context.Context) *world {
 // overlap watches which turns of one activation run beside each other. Turns of one
 // chain, told by the metadata "chain", may.
 type overlap struct {
-	writers, readers, free atomic.Int32
-	most                   atomic.Int32 // readers seen together
+	mu     sync.Mutex
+	active []running // guarded by mu
 }
 
+type running struct {
+	mode  object.Mode
+	chain string
+}
+
+// hookMode is that of hooks: nothing runs beside them.
+const hookMode = object.Concurrent + 1
+
 func (o *overlap) enter(ctx context.Context, id string, mode object.Mode) (leave func()) {
-	w := worldOf(ctx)
-	within := object.MetadataFrom(ctx)["chain"] != ""
-	switch mode {
-	case object.Sequential:
-		if o.writers.Add(1) > 1 && !within || o.readers.Load() > 0 {
-			w.t.Errorf("%s: a sequential turn runs beside another", id)
+	r := running{mode, object.MetadataFrom(ctx)["chain"]}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, other := range o.active {
+		alone := mode == hookMode || other.mode == hookMode
+		free := mode == object.Concurrent || other.mode == object.Concurrent
+		readers := mode == object.ReadOnly && other.mode == object.ReadOnly
+		kin := r.chain != "" && r.chain == other.chain
+		if alone || !free && !readers && !kin {
+			worldOf(ctx).t.Errorf("%s: a turn (mode %d) runs beside another (mode %d)", id, mode, other.mode)
 		}
-		return func() { o.writers.Add(-1) }
-	case object.ReadOnly:
-		r := o.readers.Add(1)
-		if o.writers.Load() > 0 && !within {
-			w.t.Errorf("%s: a reader runs beside a writer", id)
-		}
-		for m := o.most.Load(); r > m && !o.most.CompareAndSwap(m, r); m = o.most.Load() {
-		}
-		return func() { o.readers.Add(-1) }
-	case object.Concurrent:
 	}
-	o.free.Add(1)
-	return func() { o.free.Add(-1) }
+	o.active = append(o.active, r)
+	return func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		i := slices.Index(o.active, r)
+		o.active = slices.Delete(o.active, i, i+1)
+	}
 }
 
 // hooked is an actor with hooks, which are the actions of their names.
@@ -115,12 +123,9 @@ func (h *hooked) OnDeactivate(ctx context.Context, reason object.DeactivateReaso
 	return h.hook(ctx, "OnDeactivate", reason.String())
 }
 
-// hook runs alone: that is watched as a writer's turn is.
+// hook is watched to run alone.
 func (a *actor) hook(ctx context.Context, name, arg string) error {
-	defer a.watched.enter(ctx, a.ID(), object.Sequential)()
-	if a.watched.free.Load() > 0 {
-		worldOf(ctx).t.Errorf("%s: %s runs beside a concurrent turn", a.ID(), name)
-	}
+	defer a.watched.enter(ctx, a.ID(), hookMode)()
 	a.n++
 	if do := worldOf(ctx).action(name); do != nil {
 		_, err := do(ctx, a, arg)

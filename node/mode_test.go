@@ -90,7 +90,7 @@ func TestModePerType(t *testing.T) {
 // beginRaw begins a call that says that it is part of a chain, which keeps the
 // overlap watch quiet.
 func (w *world) beginRaw(id, method string) *pending {
-	return w.begin(id, method, "slow slow", object.WithMetadata("chain", "1"))
+	return w.begin(id, method, "slow slow", object.WithMetadata("chain", "raw"))
 }
 
 func TestFirstInFirstOut(t *testing.T) {

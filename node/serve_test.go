@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -147,12 +148,17 @@ func (*nest) Nothing(context.Context, *structpb.Value) (*wrapperspb.Int64Value, 
 func TestServeDeepNesting(t *testing.T) {
 	t.Parallel()
 	nested := func(depth int) []byte { // Value{list_value: ListValue{values: [ … ]}}
-		body := []byte{0x08, 0}
-		for range depth {
-			list := append([]byte{0x0a}, lengthPrefixed(body)...)
-			body = append([]byte{0x32}, lengthPrefixed(list)...)
+		sizes := []int{2}
+		for range 2 * depth {
+			n := sizes[len(sizes)-1]
+			sizes = append(sizes, 1+protowire.SizeBytes(n))
 		}
-		return body
+		var body []byte
+		for i := 2*depth - 1; i >= 0; i -= 2 {
+			body = protowire.AppendVarint(append(body, 0x32), uint64(sizes[i]))
+			body = protowire.AppendVarint(append(body, 0x0a), uint64(sizes[i-1]))
+		}
+		return append(body, 0x08, 0)
 	}
 	inBubble(t, func(w *world) {
 		const name = "google.protobuf.Value"
@@ -168,15 +174,6 @@ func TestServeDeepNesting(t *testing.T) {
 			w.t.Errorf("a nil reply: %v, %v", reply, err)
 		}
 	}, func(r *object.Registry) error { return r.RegisterObjectType((*nest)(nil)) })
-}
-
-func lengthPrefixed(body []byte) []byte {
-	var out []byte
-	n := len(body)
-	for ; n >= 0x80; n >>= 7 {
-		out = append(out, byte(n)|0x80)
-	}
-	return append(append(out, byte(n)), body...)
 }
 
 // A reply that cannot be encoded fails its call, which has run; the object goes on.
