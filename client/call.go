@@ -68,22 +68,22 @@ func request(ctx context.Context, id string, in *client_pb.CallRequest) (object.
 }
 
 // callMetadata picks what of the rpc's metadata is meant for the method. Of several
-// values of a key the last counts; binary values (-bin) stay behind.
+// values of a key the last counts; binary values (-bin) stay behind. The prefix stays
+// on the keys, so that no method takes what a client says for what its caller says.
 func callMetadata(ctx context.Context, req object.Request) (map[string]string, error) {
 	incoming, _ := metadata.FromIncomingContext(ctx)
 	var picked map[string]string
 	size := 0
 	for key, values := range incoming {
-		name, ours := strings.CutPrefix(key, MetadataPrefix)
-		if !ours || name == "" || len(values) == 0 || strings.HasSuffix(name, "-bin") {
+		if !strings.HasPrefix(key, MetadataPrefix) || len(values) == 0 || strings.HasSuffix(key, "-bin") {
 			continue
 		}
 		value := values[len(values)-1]
 		if picked == nil {
 			picked = make(map[string]string)
 		}
-		picked[name] = value
-		size += len(name) + len(value)
+		picked[key] = value
+		size += len(key) + len(value)
 		switch {
 		case !utf8.ValidString(value):
 			return nil, refuseCall(req, fmt.Sprintf("metadata %q is not valid UTF-8", key))

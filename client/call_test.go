@@ -226,18 +226,18 @@ func TestMetadata(t *testing.T) {
 	with := func(pairs ...string) context.Context {
 		return metadata.AppendToOutgoingContext(t.Context(), pairs...)
 	}
-	got, err := p.call(with("goverse-user", "ann", "Goverse-Lang", "en", "goverse-lang", "de", "authorization", "secret",
-		"goverse-raw-bin", "\x00", "goverse-", "nameless"), "Metadata", nil)
-	if err != nil || got != "lang=de user=ann" {
+	got, err := p.call(with("client-user", "ann", "Client-Lang", "en", "client-lang", "de", "authorization", "secret",
+		"client-raw-bin", "\x00", "user", "root"), "Metadata", nil)
+	if err != nil || got != "client-lang=de client-user=ann" {
 		t.Errorf("metadata %q, %v", got, err)
 	}
 	var many []string
 	for i := range client.MaxMetadataEntries + 1 {
-		many = append(many, "goverse-k"+strings.Repeat("x", i), "v")
+		many = append(many, "client-k"+strings.Repeat("x", i), "v")
 	}
 	_, err = p.call(with(many...), "Metadata", nil)
 	expect(t, err, object.ErrInvalidArgument, object.ExecutedNo)
-	_, err = p.call(with("goverse-k", strings.Repeat("v", client.MaxMetadataBytes)), "Metadata", nil)
+	_, err = p.call(with("client-k", strings.Repeat("v", client.MaxMetadataBytes)), "Metadata", nil)
 	expect(t, err, object.ErrInvalidArgument, object.ExecutedNo)
 	got, err = p.call(with(many[2:]...), "Metadata", nil)
 	if err != nil || strings.Count(got, "=v") != client.MaxMetadataEntries {

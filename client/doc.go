@@ -18,8 +18,8 @@
 //     read is bounded by [Limits]; beyond that its stream ends.
 //   - A connection that breaks or goes silent is noticed within Ping + PingTimeout.
 //     An rpc that panics fails alone.
-//   - Metadata of the rpc whose key begins with "goverse-" reaches the method as
-//     GoVerse metadata without that prefix; everything else stops here. It is what
+//   - Metadata of the rpc whose key begins with "client-" reaches the method as
+//     GoVerse metadata under the same key; everything else stops here. It is what
 //     the client says, and no more to be trusted than its requests.
 //
 // # Who owns what

@@ -24,9 +24,9 @@ const (
 // What the metadata of one rpc may add to a call; more is refused as
 // InvalidArgument.
 const (
-	MetadataPrefix     = "goverse-"
+	MetadataPrefix     = "client-"
 	MaxMetadataEntries = 16
-	MaxMetadataBytes   = 4 << 10 // keys without the prefix, and values
+	MaxMetadataBytes   = 4 << 10 // keys and values
 )
 
 // Limits bounds what clients may take of the server. A field that is zero or less

@@ -14,7 +14,7 @@ import (
 
 // Call runs a method of the client's object and returns its reply, which must be of
 // type Resp. A nil request is the method's empty message. Outgoing gRPC metadata in
-// ctx whose key begins with "goverse-" reaches the method.
+// ctx whose key begins with "client-" reaches the method.
 //
 // The error is an [object.Error]; [object.Executed] tells whether the method ran. A
 // call is sent once: whether it may be repeated is for the caller to say.

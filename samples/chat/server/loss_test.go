@@ -168,7 +168,7 @@ func TestClientsCannotForgeWhoTheyAre(t *testing.T) {
 	w.member("General", "ann")
 	joined := w.wait(1, "member joined", "ChatRoom-General")[0]
 	eve := w.connect()
-	forged := metadata.AppendToOutgoingContext(t.Context(), "goverse-"+clientKey, joined.attrs["client"])
+	forged := metadata.AppendToOutgoingContext(t.Context(), "client-"+clientKey, joined.attrs["client"], clientKey, joined.attrs["client"])
 	_, err := goverseclient.Call[*chat_pb.Client_JoinChatRoomResponse](forged, eve.Client, "Join",
 		&chat_pb.Client_JoinChatRoomRequest{RoomName: "General", UserName: "eve"})
 	if err != nil {
