@@ -75,21 +75,31 @@ func (m *Member) shardKey(shard int) string {
 // Run joins, claims the shards and is a member until ctx ends; then it gives its
 // lease back. It fails when the lease is lost: what the node did since is nobody's.
 func (m *Member) Run(ctx context.Context, ready func()) error {
+	before := m.cfg.Clock.Boot()
 	lease, err := m.cfg.Store.Grant(ctx, m.cfg.LeaseTTL)
 	if err != nil {
 		return fmt.Errorf("grant lease: %w", err)
 	}
-	defer m.leave(ctx, lease.ID)
-	joined, err := m.join(ctx, lease.ID)
-	if err != nil {
-		return err
-	}
-	if err := m.claimAll(ctx, joined); err != nil {
+	if err := m.enter(ctx, lease.ID); err != nil {
+		m.leave(ctx, lease.ID)
 		return err
 	}
 	m.cfg.Logger.DebugContext(ctx, "joined the cluster", "cluster", m.cfg.Name, "incarnation", m.incarnation, "shards", m.cfg.Shards)
 	ready()
-	return m.keepAlive(ctx, lease)
+	if err := m.keepAlive(ctx, lease, before); err != nil {
+		return err // at once: the lease is gone, or will be
+	}
+	m.leave(ctx, lease.ID)
+	return nil
+}
+
+// enter joins and claims.
+func (m *Member) enter(ctx context.Context, lease coord.LeaseID) error {
+	joined, err := m.join(ctx, lease)
+	if err != nil {
+		return err
+	}
+	return m.claimAll(ctx, joined)
 }
 
 // join makes the member known and returns the revision at which it was.
@@ -120,7 +130,8 @@ func (m *Member) claimAll(ctx context.Context, joined int64) error {
 }
 
 func (m *Member) claim(ctx context.Context, joined int64, first, end int) error {
-	txn := coord.Txn{If: []coord.Compare{coord.CreateRev(m.nodeKey(m.incarnation), joined)}}
+	self := m.nodeKey(m.incarnation)
+	txn := coord.Txn{If: []coord.Compare{coord.CreateRev(self, joined)}, Else: []coord.Op{coord.Get(self)}}
 	epochs := make([]uint64, 0, end-first)
 	for s := first; s < end; s++ {
 		kv, rev, err := m.cfg.Store.Get(ctx, m.shardKey(s))
@@ -143,6 +154,8 @@ func (m *Member) claim(ctx context.Context, joined int64, first, end int) error 
 	switch {
 	case err != nil:
 		return err
+	case !res.Succeeded && !res.Results[0].KV.Exists():
+		return fmt.Errorf("no longer a member: %w", coord.ErrLeaseNotFound)
 	case !res.Succeeded:
 		return errors.New("another member claims shards at the same time: more than one server in a cluster is not supported yet")
 	}
@@ -178,10 +191,11 @@ func (m *Member) succeed(ctx context.Context, kv coord.KV, rev int64) (uint64, e
 
 // keepAlive renews the lease four times per TTL. A store that does not answer is
 // asked again until the lease must be taken for lost: the TTL, counted from before
-// the last renewal that succeeded, on a clock that counts suspend.
-func (m *Member) keepAlive(ctx context.Context, lease coord.Lease) error {
-	ttl, renewed := lease.TTL, m.cfg.Clock.Boot()
-	tick := m.cfg.Clock.NewTimer(ttl / 4)
+// the last renewal that succeeded (renewed, at first), on a clock that counts suspend.
+func (m *Member) keepAlive(ctx context.Context, lease coord.Lease, renewed time.Duration) error {
+	ttl := lease.TTL
+	next := func() time.Duration { return min(ttl/4, renewed+ttl-m.cfg.Clock.Boot()) }
+	tick := m.cfg.Clock.NewTimer(next())
 	defer tick.Stop()
 	for {
 		select {
@@ -190,7 +204,7 @@ func (m *Member) keepAlive(ctx context.Context, lease coord.Lease) error {
 		case <-tick.C:
 		}
 		before := m.cfg.Clock.Boot()
-		try, cancel := context.WithTimeout(ctx, ttl/4)
+		try, cancel := context.WithTimeout(ctx, next())
 		granted, err := m.cfg.Store.KeepAliveOnce(try, lease.ID)
 		cancel()
 		switch {
@@ -201,7 +215,7 @@ func (m *Member) keepAlive(ctx context.Context, lease coord.Lease) error {
 		case errors.Is(err, coord.ErrLeaseNotFound) || m.cfg.Clock.Boot()-renewed >= ttl:
 			return fmt.Errorf("keep lease alive: %w", err)
 		}
-		tick.Reset(ttl / 4)
+		tick.Reset(next())
 	}
 }
 
