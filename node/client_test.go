@@ -11,7 +11,7 @@ import (
 
 func (w *world) hear(hooks ...string) {
 	for _, hook := range hooks {
-		w.on(hook, func(_ context.Context, o *actor, arg string) (string, error) {
+		w.on(hook, func(_ context.Context, _ *actor, arg string) (string, error) {
 			w.note("%s %s", hook, arg)
 			return "", nil
 		})

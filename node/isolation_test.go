@@ -33,6 +33,8 @@ func (k *keeper) Same(context.Context, *wrapperspb.StringValue) (*structpb.ListV
 	return k.request, nil
 }
 
+func text(l *structpb.ListValue) string { return l.GetValues()[0].GetStringValue() }
+
 func list(s string) *structpb.ListValue {
 	return &structpb.ListValue{Values: []*structpb.Value{structpb.NewStringValue(s)}}
 }
@@ -62,20 +64,20 @@ func TestMessagesAreNotShared(t *testing.T) {
 		reply := call("Keep", first)
 		first.Values[0] = structpb.NewStringValue("spoilt by the caller")
 		reply.Values[0] = structpb.NewStringValue("spoilt by the caller")
-		if got := call("Same", nil); got.Values[0].GetStringValue() != "first" {
+		if got := call("Same", nil); text(got) != "first" {
 			t.Errorf("the object sees %v", got)
 		}
 		second := list("second")
 		again := call("Keep", second) // changes the first messages
 		third := call("Keep", list("third"))
-		if first.Values[0].GetStringValue() != "spoilt by the caller" || reply.Values[0].GetStringValue() != "spoilt by the caller" {
+		if text(first) != "spoilt by the caller" || text(reply) != "spoilt by the caller" {
 			t.Errorf("the caller sees %v, %v", first, reply)
 		}
-		if second.Values[0].GetStringValue() != "second" || again.Values[0].GetStringValue() != "reply" || third.Values[0].GetStringValue() != "reply" {
+		if text(second) != "second" || text(again) != "reply" || text(third) != "reply" {
 			t.Errorf("the caller sees %v, %v, %v", second, again, third)
 		}
 		one, two := call("Same", nil), call("Same", nil)
-		if one == two || one.Values[0] == two.Values[0] {
+		if one == two || one.GetValues()[0] == two.GetValues()[0] {
 			t.Error("two callers share a reply")
 		}
 	}, keepers()...)

@@ -23,7 +23,7 @@ func (w *world) keyed(id, method, key, req string) (string, error) {
 func (w *world) countRuns() {
 	runs := 0
 	var mu sync.Mutex
-	w.on("run", func(ctx context.Context, _ *actor, arg string) (string, error) {
+	w.on("run", func(_ context.Context, _ *actor, arg string) (string, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		runs++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -344,21 +345,12 @@ func (s *scenario) judgeAnswer(out *outcome) {
 			s.problem("%v ran %d times, answered %v, executed=%v", o, out.ran, out.err, executed)
 		}
 	}
-	if want := s.expected(out); out.err != nil && !errorIsOneOf(out.err, want) {
+	if want := s.expected(out); out.err != nil && !slices.ContainsFunc(want, func(e error) bool { return errors.Is(out.err, e) }) {
 		s.problem("%v: %v, executed=%v, want one of %v", o, out.err, executed, want)
 	}
 	if refused := s.mustBeRefused(out); refused != errors.Is(out.err, object.ErrDeadlock) && !errors.Is(out.err, object.ErrCanceled) {
 		s.problem("%v: %v, deadlock should be %v", o, out.err, refused)
 	}
-}
-
-func errorIsOneOf(err error, targets []error) bool {
-	for _, target := range targets {
-		if errors.Is(err, target) {
-			return true
-		}
-	}
-	return false
 }
 
 // expected returns the errors that an operation may end with.
@@ -386,8 +378,8 @@ func (s *scenario) expected(out *outcome) (errs []error) {
 // mustBeRefused is the rule of call chains, in the simplest words: the innermost turn
 // of the chain on this object decides, past concurrent ones.
 func (s *scenario) mustBeRefused(out *outcome) bool {
-	for i := len(out.chain) - 1; i >= 0; i-- {
-		holder := out.chain[i].op
+	for _, c := range slices.Backward(out.chain) {
+		holder := c.op
 		if holder.ID != out.op.ID || holder.Method == "Free" {
 			continue
 		}
