@@ -1,0 +1,65 @@
+package mem_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/internal/transport/mem"
+	"github.com/xiaonanln/goverse/internal/transport/transporttest"
+	"github.com/xiaonanln/goverse/util/clock"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(n *mem.Network) transporttest.Net {
+	return transporttest.Net{
+		New:     func(*testing.T) transport.Transport { return n },
+		Address: func() string { return "node:0" },
+	}
+}
+
+func TestConformanceOnVirtualTime(t *testing.T) {
+	t.Parallel()
+	for _, c := range transporttest.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c.Run(t, open(mem.New(clock.Virtual(), mem.Options{})))
+			})
+		})
+	}
+}
+
+// On real time, and all tests on one network, as the suite will meet gRPC.
+func TestConformanceOnRealTime(t *testing.T) {
+	t.Parallel()
+	n := mem.New(clock.System(), mem.Options{})
+	transporttest.Exercise(t, func(*testing.T) transporttest.Net { return open(n) })
+}
+
+// A slow network that mixes up what it may mix up keeps every promise.
+func TestConformanceOnASlowNetwork(t *testing.T) {
+	t.Parallel()
+	for _, c := range transporttest.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				n := mem.New(clock.Virtual(), mem.Options{Seed: 7})
+				const addresses = 16
+				for i := range addresses {
+					for j := range addresses {
+						n.SetFaults(fmt.Sprintf("node:%d", i), fmt.Sprintf("node:%d", j), mem.Faults{
+							Delay: time.Millisecond, Jitter: 2 * time.Millisecond, Reorder: 5 * time.Millisecond,
+						})
+					}
+				}
+				c.Run(t, open(n))
+			})
+		})
+	}
+}

@@ -1,0 +1,354 @@
+package transporttest
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"math"
+	mathrand "math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// odd is text that is not UTF-8 and has every byte.
+func odd() string {
+	b := make([]byte, 256)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return string(b)
+}
+
+// fullCall has every field set, to something that is easily lost.
+func fullCall() *transport.Call {
+	return &transport.Call{
+		Request: object.Request{
+			ID: "Room-" + odd(), Method: "M" + odd(), Message: "test.M" + odd(), Body: []byte(odd()), Key: "key" + odd(),
+			Metadata: map[string]string{"a": "b", "empty": "", "odd" + odd(): odd()},
+		},
+		CallID: number(1), Op: 200, From: "somebody else", OneWay: true, AtMostOnce: true, Timeout: time.Hour,
+		Shard: math.MaxUint32, Epoch: math.MaxUint64, Revision: math.MinInt64, Hops: math.MaxUint8,
+		Chain: []transport.Step{
+			{ID: "A-1", Method: "X", Turn: number(2)},
+			{ID: odd(), Method: odd(), Turn: transport.CallID{0xff}},
+			{},
+		},
+		TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", TraceState: "vendor=" + odd(),
+	}
+}
+
+// catch is a handler that hands over the calls and answers with a reply.
+func catch(reply *transport.Reply) (handler, chan *transport.Call) {
+	got := make(chan *transport.Call, 1)
+	return handler{run: func(_ context.Context, c *transport.Call) *transport.Reply {
+		got <- c
+		return reply
+	}}, got
+}
+
+// filled checks that a message has all its fields set, so that a new field is not forgotten here.
+func (k *kit) filled(message any, except ...string) {
+	k.t.Helper()
+	v := reflect.ValueOf(message)
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		if v.FieldByIndex(f.Index).IsZero() && !slices.Contains(except, f.Name) {
+			k.t.Errorf("%T.%s is not tested", message, f.Name)
+		}
+	}
+}
+
+// same compares what arrived.
+func (k *kit) same(what string, got, want any) {
+	k.t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		k.t.Errorf("%s:\n got %+v\nwant %+v", what, got, want)
+	}
+}
+
+func testRoundTrip(k *kit) {
+	answer := &transport.Reply{
+		Reply: object.Reply{Message: "test.R" + odd(), Body: []byte(odd())},
+		Epoch: math.MaxUint64, Revision: math.MaxInt64,
+		Owner: &transport.Peer{Cluster: "c", Address: "elsewhere:1", Incarnation: odd()},
+	}
+	h, got := catch(answer)
+	caller, link, _ := k.pair(h)
+	sent := fullCall()
+	k.filled(*sent)
+	k.filled(*answer, "Err")
+	reply, err := link.Call(k.ctx, sent)
+	k.must(err)
+	k.same("the caller's call, afterwards", sent, fullCall())
+	k.same("the reply", reply, answer)
+
+	want := fullCall()
+	want.From, want.OneWay = caller.Peer().Incarnation, false
+	arrived := comes(k, "the call", got)
+	if left := arrived.Timeout; left <= 0 || left > patience {
+		k.t.Errorf("Timeout = %v, want that of the context", left)
+	}
+	want.Timeout = arrived.Timeout
+	k.same("the call", arrived, want)
+
+	_, err = link.Call(context.WithoutCancel(k.ctx), sent)
+	k.must(err)
+	if left := comes(k, "the call", got).Timeout; left != 0 {
+		k.t.Errorf("Timeout = %v of a context without a deadline, want 0", left)
+	}
+}
+
+func testRoundTripOfNothing(k *kit) {
+	h, got := catch(&transport.Reply{})
+	caller, link, _ := k.pair(h)
+	for _, sent := range []*transport.Call{
+		{},
+		{Request: object.Request{Body: []byte{}, Metadata: map[string]string{}}, Chain: []transport.Step{}},
+	} {
+		reply, err := link.Call(context.WithoutCancel(k.ctx), sent)
+		k.must(err)
+		if len(reply.Body) > 0 {
+			k.t.Errorf("the reply's body is %q", reply.Body)
+		}
+		reply.Body = nil
+		k.same("the reply", reply, &transport.Reply{})
+		c := comes(k, "the call", got)
+		if len(c.Body)+len(c.Metadata)+len(c.Chain) > 0 {
+			k.t.Errorf("an empty call arrived as %+v", c)
+		}
+		c.Body, c.Metadata, c.Chain = nil, nil, nil
+		k.same("the call", c, &transport.Call{From: caller.Peer().Incarnation})
+	}
+}
+
+func testSend(k *kit) {
+	h, got := catch(&transport.Reply{Err: object.ErrInternal}) // nobody hears of it
+	caller, link, _ := k.pair(h)
+	sent := fullCall()
+	sent.OneWay = false
+	k.must(link.Send(k.ctx, sent))
+	want := fullCall()
+	want.From, want.OneWay = caller.Peer().Incarnation, true
+	arrived := comes(k, "the call", got)
+	if left := arrived.Timeout; left <= time.Hour-patience || left > time.Hour {
+		k.t.Errorf("Timeout = %v, want what is left of an hour", left)
+	}
+	want.Timeout = arrived.Timeout
+	k.same("the call", arrived, want)
+
+	sent.Timeout = 0
+	k.must(link.Send(k.ctx, sent))
+	if left := comes(k, "the call", got).Timeout; left != 0 {
+		k.t.Errorf("Timeout = %v, want 0: the context bounds only Send", left)
+	}
+}
+
+func testErrorsCross(k *kit) {
+	sent := make(chan *transport.Reply, 1)
+	_, link, _ := k.pair(handler{run: func(context.Context, *transport.Call) *transport.Reply { return <-sent }})
+	check := func(e *object.Error) {
+		k.t.Helper()
+		want := &transport.Reply{Err: e, Epoch: 7, Revision: 8, Owner: &transport.Peer{Address: "o"}}
+		sent <- want
+		got, err := link.Call(k.ctx, call("Room-1", "Fail"))
+		k.must(err) // there is a reply
+		if got.Err == nil {
+			k.t.Fatalf("%v: no error has arrived", e)
+		}
+		if object.Executed(got.Err) != object.Executed(e) {
+			k.t.Errorf("%v: executed=%v, want %v", e, object.Executed(got.Err), object.Executed(e))
+		}
+		got.Body = nil
+		k.same("the reply", got, want)
+	}
+	for code := object.CodeCanceled; code <= object.CodeUnauthenticated+1; code++ {
+		for _, x := range []object.Execution{object.ExecutedUnknown, object.ExecutedNo, object.ExecutedYes} {
+			check((&object.Error{
+				Code: code, Reason: "Reason" + object.Reason(code.String()), Message: "why " + odd(),
+				Op: "op", ID: "Other-" + odd(), Method: "M" + odd(),
+			}).WithExecuted(x))
+		}
+	}
+	check(&object.Error{Code: object.CodeUnknown}) // nothing but the code
+	check(object.NewError(object.CodeAborted, strings.Repeat("a long story ", 1<<17)).WithExecuted(object.ExecutedYes))
+	for _, sentinel := range []*object.Error{object.ErrDeadlock, object.ErrFenced, object.ErrNotRegistered} {
+		sent <- &transport.Reply{Err: object.Refuse(sentinel.Code, sentinel.Reason, "call", "Room-1", "Fail", "text")}
+		got, err := link.Call(k.ctx, call("Room-1", "Fail"))
+		k.must(err)
+		k.failed("a sentinel", got.Err, sentinel.Code, object.ExecutedNo, sentinel)
+	}
+}
+
+func testConcurrentCalls(k *kit) {
+	_, link, _ := k.pair(handler{run: echo})
+	var callers sync.WaitGroup
+	for i := range 32 {
+		callers.Go(func() {
+			dice := mathrand.New(mathrand.NewPCG(uint64(i), 1))
+			for range 50 {
+				body := noise(dice, dice.IntN(2000))
+				reply, err := link.Call(k.ctx, call("Room-1", "Echo", body...))
+				if err != nil || !bytes.Equal(reply.Body, body) {
+					k.t.Errorf("caller %d got another reply, or %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	callers.Wait()
+}
+
+func noise(dice *mathrand.Rand, size int) []byte {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(dice.Uint32())
+	}
+	return b
+}
+
+// What either side does with its message afterwards is its own business.
+func testIsolation(k *kit) {
+	kept := &transport.Reply{Reply: object.Reply{Body: []byte("reply")}, Owner: &transport.Peer{Address: "o"}}
+	failure := &transport.Reply{Err: object.NewError(object.CodeAborted, "why")}
+	_, link, _ := k.pair(handler{run: func(_ context.Context, c *transport.Call) *transport.Reply {
+		copy(c.Body, "XXXXXXX")
+		c.Metadata["a"], c.Metadata["new"] = "X", "X"
+		c.Chain[0].ID = "X"
+		if c.Method == "Fail" {
+			return failure
+		}
+		return kept
+	}})
+	for range 3 {
+		sent := call("Room-1", "Keep", []byte("request")...)
+		sent.Metadata = map[string]string{"a": "b"}
+		sent.Chain = []transport.Step{{ID: "A-1"}}
+		reply, err := link.Call(k.ctx, sent)
+		k.must(err)
+		if string(sent.Body) != "request" || sent.Metadata["a"] != "b" || len(sent.Metadata) != 1 || sent.Chain[0].ID != "A-1" {
+			k.t.Errorf("the callee has changed the caller's call: %+v", sent)
+		}
+		if string(reply.Body) != "reply" || reply.Owner.Address != "o" {
+			k.t.Errorf("a caller has changed the callee's reply: %+v", reply)
+		}
+		copy(reply.Body, "XXXXX")
+		reply.Owner.Address = "X"
+
+		sent.Method = "Fail"
+		reply, err = link.Call(k.ctx, sent)
+		k.must(err)
+		if reply.Err.Message != "why" {
+			k.t.Errorf("a caller has changed the callee's error: %v", reply.Err)
+		}
+		reply.Err.Message = "X"
+	}
+	if string(kept.Body) != "reply" || kept.Owner.Address != "o" || failure.Err.Message != "why" {
+		k.t.Errorf("the replies that the callee kept have changed: %+v, %v", kept, failure.Err)
+	}
+}
+
+// A call that returns early, or was only sent, is not looked at any more.
+func testAbandonedBytes(k *kit) {
+	_, link, _ := k.pair(handler{run: func(ctx context.Context, c *transport.Call) *transport.Reply {
+		if bytes.Count(c.Body, []byte{1}) != len(c.Body) || c.Metadata["a"] != "1" || c.Chain[0].ID != "1" {
+			k.t.Error("a call arrived with what was written after its return")
+		}
+		return echo(ctx, c)
+	}})
+	for i := range 300 {
+		body := bytes.Repeat([]byte{1}, 1+i*100)
+		c := call("Room-1", "Echo", body...)
+		c.Metadata = map[string]string{"a": "1"}
+		c.Chain = []transport.Step{{ID: "1"}}
+		ctx, cancel := context.WithCancel(k.ctx)
+		if i%2 == 0 {
+			var cancelled sync.WaitGroup
+			cancelled.Go(cancel)
+			_, _ = link.Call(ctx, c) // in time or not
+			cancelled.Wait()
+		} else {
+			k.must(link.Send(ctx, c))
+		}
+		cancel()
+		for j := range c.Body {
+			c.Body[j] = 0xff
+		}
+		c.Metadata["a"] = "X"
+		c.Chain[0].ID = "X"
+	}
+	_, err := link.Call(k.ctx, &transport.Call{Request: object.Request{ID: "Room-1", Metadata: map[string]string{"a": "1"}}, Chain: []transport.Step{{ID: "1"}}})
+	k.must(err)
+}
+
+func testLargeMessages(k *kit) {
+	_, link, _ := k.pair(handler{run: echo})
+	dice := mathrand.New(mathrand.NewPCG(1, 2))
+	largest := transport.MaxBytes - call("Room-1", "Echo").Size()
+	sizes := []int{1<<14 - 1, 1 << 14, 1<<16 - 1, 1 << 16, 1<<20 + 1, 4 << 20, largest}
+	var small sync.WaitGroup
+	stop := make(chan struct{})
+	small.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				k.works("beside a large message", link)
+			}
+		}
+	})
+	for _, size := range sizes {
+		body := noise(dice, size)
+		reply, err := link.Call(k.ctx, call("Room-1", "Echo", body...))
+		switch {
+		case err != nil:
+			k.t.Errorf("%d bytes: %v", size, err)
+		case reply.Err != nil:
+			k.t.Errorf("%d bytes: %v", size, reply.Err)
+		case !bytes.Equal(reply.Body, body):
+			k.t.Errorf("%d bytes came back as %d, or others", size, len(reply.Body))
+		}
+	}
+	close(stop)
+	small.Wait()
+}
+
+func testTooLarge(k *kit) {
+	large := make([]byte, transport.MaxBytes)
+	_, link, _ := k.pair(handler{run: func(ctx context.Context, c *transport.Call) *transport.Reply {
+		switch c.Method {
+		case "Large":
+			return &transport.Reply{Reply: object.Reply{Message: "M", Body: large}, Epoch: 7, Revision: 8}
+		case "LargeError":
+			return &transport.Reply{Err: object.Refuse(object.CodeNotFound, "", "", "", "", string(large)+"!")}
+		case "Echo":
+			return echo(ctx, c)
+		}
+		k.t.Errorf("a call of %d bytes has arrived", c.Size())
+		return &transport.Reply{}
+	}})
+	for what, c := range map[string]*transport.Call{
+		"body":     call("Room-1", "M", large...),
+		"metadata": {Request: object.Request{Metadata: map[string]string{"a": string(large)}}},
+		"chain":    {Chain: slices.Repeat([]transport.Step{{ID: string(large[:1<<20]), Method: "M"}}, 16)},
+	} {
+		_, err := link.Call(k.ctx, c)
+		k.failed("Call with a large "+what, err, object.CodeResourceExhausted, object.ExecutedNo, transport.ErrTooLarge)
+		err = link.Send(k.ctx, c)
+		k.failed("Send with a large "+what, err, object.CodeResourceExhausted, object.ExecutedNo, transport.ErrTooLarge)
+	}
+	for method, executed := range maps.All(map[string]object.Execution{"Large": object.ExecutedYes, "LargeError": object.ExecutedNo}) {
+		reply, err := link.Call(k.ctx, call("Room-1", method))
+		k.must(err)
+		k.failed(method, reply.Err, object.CodeResourceExhausted, executed, nil)
+		if method == "Large" && (reply.Epoch != 7 || reply.Revision != 8) {
+			k.t.Errorf("the reply has lost the epoch or revision: %+v", reply)
+		}
+	}
+	k.works("after messages that were too large", link)
+}
