@@ -11,6 +11,7 @@ import (
 	"time"
 
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/xiaonanln/goverse/client/goverseclient"
 	"github.com/xiaonanln/goverse/object"
@@ -54,7 +55,10 @@ func TestRepliesOfRunningClientCallsArrive(t *testing.T) {
 func TestCallsOfClientsWhileStopping(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	busy, idle := f.dial(t), f.dial(t)
+	busy, idle, status := f.dial(t), f.dial(t), health(t, f.ClientAddr())
+	if _, err := status.Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil {
+		t.Fatal(err)
+	}
 	running := started(func() error {
 		_, err := goverseclient.Call[*text](context.Background(), busy, "Block", nil)
 		return err
@@ -69,6 +73,10 @@ func TestCallsOfClientsWhileStopping(t *testing.T) {
 	_, err = goverseclient.Dial(t.Context(), f.ClientAddr())
 	if object.CodeOf(err) != object.CodeUnavailable {
 		t.Errorf("a new client: %v, want unavailable", err)
+	}
+	res, err := status.Check(t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil || res.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("health: %v, %v", res, err)
 	}
 	close(f.probe.release)
 	if err := receive(t, running, "the running call"); err != nil {
@@ -139,4 +147,41 @@ func TestStopBesideADeafClientCall(t *testing.T) {
 	receive(t, c.Done(), "the end of the stream")
 	receive(t, idle.Done(), "the end of the stream")
 	close(f.probe.release)
+}
+
+// What a running call still does has its effect: calls of other objects, pushes. And so
+// has what a client's object does at its end.
+func TestWorkThatGoesOnWhileStopping(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	c := f.dial(t)
+	if _, err := goverseclient.Call[*empty](t.Context(), c, "Farewell", wrapperspb.String("Box-1")); err != nil {
+		t.Fatal(err)
+	}
+	running := started(func() error {
+		_, err := goverseclient.Call[*empty](context.Background(), c, "BlockAndPush", wrapperspb.String("Box-1"))
+		return err
+	})
+	f.probe.awaitEntered(t)
+	stopped := f.stopLater()
+	for err := error(nil); err == nil; { // until the stop has begun
+		_, err = goverseclient.Call[*text](t.Context(), c, "Nothing", nil)
+		if errors.Is(err, object.ErrUnknownMethod) {
+			err = nil
+		}
+	}
+	close(f.probe.release)
+	if err := receive(t, running, "the running call"); err != nil {
+		t.Errorf("the running call: %v", err)
+	}
+	if got := receive(t, c.Pushes(), "the push").(*text).GetValue(); got != "last words" {
+		t.Errorf("pushed %q", got)
+	}
+	wantEnd(t, c, object.ErrUnavailable, "the server is stopping")
+	if err := receive(t, stopped, "Stop"); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if got, want := f.probe.noted(), []string{"connect", "farewell 2 ok", "disconnect stopping", "deactivate Box-1 stopping"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
 }

@@ -144,3 +144,12 @@ func TestFailedConfigurationEndsTheServer(t *testing.T) {
 		t.Error("an unavailable server is no cancelled call")
 	}
 }
+
+func TestTimeoutsReachTheObjects(t *testing.T) {
+	t.Parallel()
+	f := start(t, func(c *server.Config) { c.IdleTimeout, c.CallTimeout = 20*time.Millisecond, 20*time.Millisecond })
+	f.add(t, "Box-1", 1)
+	f.probe.await(t, "deactivate Box-1 idle")
+	_, err := f.CallObject(context.Background(), "Box-2", "Block", nil)
+	wantError(t, "a call without a deadline", err, object.ErrDeadlineExceeded, object.ExecutedUnknown)
+}

@@ -88,7 +88,8 @@ func (b *Box) Tell(ctx context.Context, clientObjectID *text) (*empty, error) {
 type User struct {
 	object.BaseClient
 
-	calls []string
+	calls    []string
+	farewell string
 }
 
 func (u *User) OnConnect(ctx context.Context) error {
@@ -98,7 +99,30 @@ func (u *User) OnConnect(ctx context.Context) error {
 }
 
 func (u *User) OnDisconnect(ctx context.Context, reason object.DisconnectReason) {
+	if u.farewell != "" {
+		rt, _ := object.FromContext(ctx)
+		out, err := rt.Call(ctx, u.farewell, "Add", wrapperspb.Int64(1))
+		n, _ := out.(*number)
+		probeOf(ctx).note("farewell", strconv.FormatInt(n.GetValue(), 10), object.CodeOf(err).String())
+	}
 	probeOf(ctx).note("disconnect", reason.String())
+}
+
+// Farewell names a Box to call when the client is gone.
+func (u *User) Farewell(_ context.Context, id *text) (*empty, error) {
+	u.farewell = id.GetValue()
+	return nil, nil
+}
+
+// BlockAndPush waits until it is released, calls a Box, and pushes.
+func (u *User) BlockAndPush(ctx context.Context, id *text) (*empty, error) {
+	p := probeOf(ctx)
+	p.entered <- u.ID()
+	<-p.release
+	if _, err := u.AddTo(ctx, id); err != nil {
+		return nil, err
+	}
+	return nil, u.Push(ctx, wrapperspb.String("last words"))
 }
 
 func (u *User) Whoami(context.Context, *empty) (*text, error) { return wrapperspb.String(u.ID()), nil }

@@ -8,7 +8,8 @@ import (
 )
 
 // New returns a logger that writes events of at least the given level to w as text,
-// "time=… level=INFO msg=… key=value". It is safe for concurrent use as far as w is.
+// "time=… level=INFO msg=… key=value". It is safe for concurrent use, and never writes
+// to w from two goroutines at a time.
 func New(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
