@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -63,9 +64,24 @@ func (b *bare) Through(ctx context.Context, req *str) (*wrapperspb.Int64Value, e
 	return wrapperspb.Int64(b.n), err
 }
 
+// Leave is read-only and leaves a reader behind that is not waited for.
+func (b *bare) Leave(ctx context.Context, _ *str) (*wrapperspb.Int64Value, error) {
+	w, id, outlives := worldOf(ctx), b.ID(), context.WithoutCancel(ctx)
+	left := w.left.Load()
+	for range 3 {
+		left.Go(func() {
+			if _, err := w.Call(outlives, id, "Get", nil); err != nil {
+				w.t.Error(err)
+			}
+		})
+	}
+	runtime.Gosched()
+	return nil, nil
+}
+
 func bareType(name string, opts ...object.RegisterOption) registration {
 	return func(r *object.Registry) error {
-		opts := append([]object.RegisterOption{object.TypeName(name), object.Concurrency(object.ReadOnly, "Get")}, opts...)
+		opts := append([]object.RegisterOption{object.TypeName(name), object.Concurrency(object.ReadOnly, "Get", "Leave")}, opts...)
 		return r.RegisterObjectType((*bare)(nil), opts...)
 	}
 }
@@ -114,6 +130,30 @@ func TestTurnsFollowEachOther(t *testing.T) {
 	if sum != added.Load() {
 		t.Errorf("%d turns left their mark, %d were answered so", sum, added.Load())
 	}
+	if err := w.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a turn leaves behind is no part of it once it has ended: it does not get past
+// the writers then.
+func TestLeftBehindCallsTakeTheirTurn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, clock.System(), bareType("Bare"))
+	var left sync.WaitGroup
+	w.left.Store(&left)
+	var wg sync.WaitGroup
+	for g := range 12 {
+		wg.Go(func() {
+			for range 700 {
+				if _, err := w.Call(t.Context(), "Bare-0", []string{"Add", "Leave"}[g%2], nil); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	left.Wait()
 	if err := w.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +42,8 @@ type world struct {
 	pushed  []string
 	born    int
 	logged  strings.Builder
+
+	left atomic.Pointer[sync.WaitGroup] // goroutines that turns left behind
 }
 
 // newWorld returns a world whose node owns all its shards. It needs [world.close].
