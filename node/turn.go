@@ -15,6 +15,8 @@ import (
 // chain, so a call costs one allocation of the runtime. What few turns need is in
 // rare: the size of this struct is what a call costs.
 type turn struct {
+	deadline int64 // of its own, see due; 0: the parent's, if any. Atomic once the turn is shared
+
 	parent context.Context // the caller's
 	node   *Node
 	up     *turn // the turn that makes this call; nil from outside
@@ -25,8 +27,7 @@ type turn struct {
 	req    proto.Message
 	out    proto.Message // the reply, isolated
 
-	deadline atomic.Int64 // of its own, see due; 0: the parent's, if any
-	rare     atomic.Pointer[rare]
+	rare atomic.Pointer[rare]
 
 	ended atomic.Bool
 	depth uint8

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/xiaonanln/goverse/object"
@@ -27,13 +28,13 @@ func (t *turn) limit(timeout time.Duration) {
 		timeout = t.node.cfg.CallTimeout
 	}
 	if timeout > 0 && !t.parentHasDeadline() {
-		t.deadline.Store(-int64(timeout))
+		t.deadline = -int64(timeout) // nobody else has the turn yet
 	}
 }
 
 func (t *turn) parentHasDeadline() bool {
 	if p, ok := t.parent.(*turn); ok {
-		return p.deadline.Load() != 0 || p.parentHasDeadline()
+		return atomic.LoadInt64(&p.deadline) != 0 || p.parentHasDeadline()
 	}
 	_, has := t.parent.Deadline()
 	return has
@@ -43,12 +44,12 @@ func (t *turn) parentHasDeadline() bool {
 // clock going if nobody looked before; zero for none. It is negative inside: the
 // timeout, while the clock does not run.
 func (t *turn) due() time.Duration {
-	d := t.deadline.Load()
+	d := atomic.LoadInt64(&t.deadline)
 	if d >= 0 {
 		return time.Duration(d)
 	}
-	t.deadline.CompareAndSwap(d, int64(t.node.elapsed())-d)
-	return time.Duration(t.deadline.Load())
+	atomic.CompareAndSwapInt64(&t.deadline, d, int64(t.node.elapsed())-d)
+	return time.Duration(atomic.LoadInt64(&t.deadline))
 }
 
 // Deadline implements [context.Context].
@@ -82,7 +83,7 @@ func (t *turn) Err() error {
 // parentErr is the parent's Err, without setting its clock going.
 func (t *turn) parentErr() error {
 	p, ok := t.parent.(*turn)
-	if !ok || p.begun() != nil || p.deadline.Load() > 0 {
+	if !ok || p.begun() != nil || atomic.LoadInt64(&p.deadline) > 0 {
 		return t.parent.Err()
 	}
 	if p.ended.Load() || p.node.killed.Err() != nil {
@@ -170,7 +171,7 @@ func (w withoutValues) AfterFunc(f func()) func() bool { return context.AfterFun
 func (n *Node) callerTurn(ctx context.Context) *turn {
 	t, ok := ctx.(*turn)
 	if !ok {
-		t, _ = ctx.Value(object.CallKey).(*turn)
+		t, _ = object.CallFrom(ctx).(*turn)
 	}
 	if t == nil || t.node != n {
 		return nil

@@ -76,8 +76,19 @@ func (s *scope) Value(key any) any {
 // FromContext returns the runtime that hosts the object whose method received ctx,
 // or the one set by [NewContext].
 func FromContext(ctx context.Context) (Runtime, bool) {
+	if s, ok := ctx.(*scope); ok { // the commonest, without a walk
+		return s.runtime, s.runtime != nil
+	}
 	rt, ok := ctx.Value(RuntimeKey).(Runtime)
 	return rt, ok
+}
+
+// CallFrom returns the [CallInfo] of the call that ctx belongs to; nil without one.
+func CallFrom(ctx context.Context) any {
+	if s, ok := ctx.(*scope); ok {
+		return s.call
+	}
+	return ctx.Value(CallKey)
 }
 
 // IdempotencyKey returns the key that the caller gave its call with
