@@ -192,7 +192,7 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 	if err := n.inherit(t, ty.CallTimeout); err != nil {
 		return "", err
 	}
-	w, err := n.place(t, n.shardOf(id).find(id), ty)
+	w, err := n.place(t, n.objects.find(id), ty)
 	if err != nil {
 		return "", err
 	}
@@ -241,7 +241,7 @@ func (n *Node) Delete(ctx context.Context, id string) error {
 // endInTurn waits until the object's turn to end has come, and ends it.
 func (n *Node) endInTurn(t *turn, why ending) error {
 	for {
-		a := n.shardOf(t.id).find(t.id)
+		a := n.objects.find(t.id)
 		if a == nil {
 			return nil
 		}

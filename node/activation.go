@@ -26,14 +26,17 @@ const alone = object.Concurrent + 1
 // unlock, which wrap it; obj is written before the phase becomes live and read only by
 // admitted turns.
 type activation struct {
-	id    string
-	hash  uint32                     // of id, for the table
-	next  atomic.Pointer[activation] // in the table
-	typ   *object.Type
-	shard *shardState
-	obj   object.Object
-	used  atomic.Int64  // coarse time of the last turn, in ns since the node was made
-	bias  atomic.Uint32 // the lock's short cut
+	// What the commonest call touches comes first: one cache line.
+	id   string
+	next atomic.Pointer[activation] // in the directory
+	hash uint32                     // of id, in the directory
+	bias atomic.Uint32              // the lock's short cut
+	typ  *object.Type
+	obj  object.Object
+	used atomic.Int64 // coarse time of the last turn, in ns since the node was made
+
+	shard                *shardState
+	preceding, following *activation // in the shard; guarded by its mutex
 
 	mu         sync.Mutex
 	phase      phase

@@ -152,7 +152,7 @@ type wanted struct {
 
 // resolve finds the object and the method of a call. It creates nothing.
 func (n *Node) resolve(t *turn, method wanted) (target, *object.MethodInfo, error) {
-	if a := n.shardOf(t.id).find(t.id); a != nil {
+	if a := n.objects.find(t.id); a != nil {
 		m, err := method.of(a.typ, t.id)
 		return target{a, a.typ}, m, err
 	}
@@ -250,7 +250,7 @@ func (n *Node) place(t *turn, a *activation, typ *object.Type) (*waiter, error) 
 		if ok || err != nil {
 			return w, err
 		}
-		a = n.shardOf(t.id).find(t.id)
+		a = n.objects.find(t.id)
 	}
 }
 
@@ -261,10 +261,9 @@ func (n *Node) put(id string, typ *object.Type) (*activation, error) {
 		return nil, clientGone("call", id, "")
 	}
 	now := n.coarse.Load()
-	s := n.shardOf(id)
-	made := &activation{id: strings.Clone(id), typ: typ, shard: s}
+	made := &activation{id: strings.Clone(id), typ: typ, shard: n.shardOf(id)}
 	made.use(now)
-	a, added := s.add(made, now+int64(n.idleTimeout(typ)))
+	a, added := n.add(made, now+int64(n.idleTimeout(typ)))
 	if a == nil {
 		if n.draining.Load() {
 			return nil, stopping("call", id, "")

@@ -22,8 +22,7 @@ func (n *Node) AttachClient(ctx context.Context, id string) error {
 	case ctx.Err() != nil:
 		return object.Refuse(object.CodeOf(ctx.Err()), "", "connect", id, "", "the client is gone already")
 	}
-	s := n.shardOf(id)
-	a, added := s.add(&activation{id: id, typ: typ, shard: s, pinned: true, phase: activating, writer: true}, int64(never))
+	a, added := n.add(&activation{id: id, typ: typ, shard: n.shardOf(id), pinned: true, phase: activating, writer: true}, int64(never))
 	switch {
 	case a == nil:
 		return stopping("connect", id, "")

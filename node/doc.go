@@ -4,7 +4,7 @@
 //
 // # A call
 //
-// An ID is hashed to one of the node's shards; the shard's map finds the
+// The node's directory finds the
 // activation, or a fresh one is put there. The activation admits the call at once
 // where its mode allows, else the call waits in a queue that keeps arrival order.
 // The caller's own goroutine runs the turn. Whoever finishes a turn admits the next

@@ -51,7 +51,7 @@ type Node struct {
 	base     time.Time     // the wall clock at the start
 	baseMono time.Duration // the monotonic clock at the same moment
 	shards   []shardState
-	seed     maphash.Seed // of the tables of activations
+	objects  *directory // the activations by ID
 	waiters  *sync.Pool
 	quantum  time.Duration // how often the sweep looks
 	coarse   atomic.Int64  // elapsed time at the last sweep, in ns
@@ -84,7 +84,7 @@ func New(cfg Config) *Node {
 	}
 	n := &Node{
 		cfg: cfg, base: cfg.Clock.Now(), baseMono: cfg.Clock.Monotonic(),
-		shards: make([]shardState, cfg.Shards), seed: maphash.MakeSeed(), waiters: newWaiterPool(),
+		shards: make([]shardState, cfg.Shards), objects: &directory{seed: maphash.MakeSeed()}, waiters: newWaiterPool(),
 		hooks: make(chan struct{}, 64),
 	}
 	for i := range n.shards {

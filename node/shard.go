@@ -13,54 +13,73 @@ type shardState struct {
 	// epoch under which it does.
 	word atomic.Uint64
 
-	mu   sync.Mutex
-	live table // changed under mu
-	due  int64 // guarded by mu: nothing here is idle before this time, in ns
+	mu    sync.Mutex
+	first *activation // guarded by mu: the activations of this shard, linked
+	due   int64       // guarded by mu: nothing here is idle before this time, in ns
 }
 
-// find returns the activation of id; nil without one.
-func (s *shardState) find(id string) *activation {
-	hash := hashOf(s.node.seed, id)
-	if a := s.live.find(hash, id); a != nil {
-		return a
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.live.find(hash, id)
-}
-
-// add puts a into the shard and returns it, or returns the activation that is there
-// already; nil where the node no longer owns the shard. a is idle at idleAt.
-func (s *shardState) add(a *activation, idleAt int64) (there *activation, added bool) {
+// add puts a into memory and returns it, or returns the activation of the same ID that
+// is there already; nil where the node does not own the shard. a is idle at idleAt.
+func (n *Node) add(a *activation, idleAt int64) (there *activation, added bool) {
+	seg, hash := n.objects.of(a.id)
+	seg.mu.Lock()
+	defer seg.mu.Unlock()
+	s := a.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.word.Load() == 0 {
 		return nil, false
 	}
-	a.hash = hashOf(s.node.seed, a.id)
-	if there = s.live.find(a.hash, a.id); there != nil {
+	if there = seg.find(hash, a.id); there != nil {
 		return there, false
 	}
-	s.live.put(a)
-	if s.live.count == 1 || idleAt < s.due {
+	if s.first == nil || idleAt < s.due {
 		s.due = idleAt
 	}
+	a.hash = hash
+	seg.put(a)
+	s.link(a)
 	return a, true
 }
 
+// link and unlink keep the list of the shard's activations.
+func (s *shardState) link(a *activation) {
+	a.following = s.first
+	if s.first != nil {
+		s.first.preceding = a
+	}
+	s.first = a
+}
+
+func (s *shardState) unlink(a *activation) {
+	if a.preceding == nil {
+		s.first = a.following
+	} else {
+		a.preceding.following = a.following
+	}
+	if a.following != nil {
+		a.following.preceding = a.preceding
+	}
+	a.preceding, a.following = nil, nil
+}
+
 // snapshot returns the activations of this moment.
-func (s *shardState) snapshot() []*activation {
+func (s *shardState) snapshot() (all []*activation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]*activation, 0, s.live.count)
-	s.live.each(func(a *activation) { out = append(out, a) })
-	return out
+	for a := s.first; a != nil; a = a.following {
+		all = append(all, a)
+	}
+	return all
 }
 
 // replace ends a: its waiters are refused with what fate says, or go on, in order,
 // to a fresh activation in its place where fate says nil. It returns the extras
 // that must end with a, and whether nothing came in its place.
 func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras, gone bool) {
+	seg, _ := n.objects.of(a.id)
+	seg.mu.Lock()
+	defer seg.mu.Unlock()
 	s := a.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,9 +102,11 @@ func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras, gone
 		n.enqueue(heir, w, false)
 		w.at.Store(heir)
 	}
-	s.live.remove(a)
+	seg.remove(a)
+	s.unlink(a)
 	if heir != nil {
-		s.live.put(heir)
+		seg.put(heir)
+		s.link(heir)
 		heir.admitNext()
 	}
 	x, a.extras = a.extras, nil

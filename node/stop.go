@@ -102,7 +102,7 @@ func (n *Node) closeShards() bool {
 	for i := range n.shards {
 		s := &n.shards[i]
 		s.mu.Lock()
-		if s.live.count == 0 {
+		if s.first == nil {
 			s.word.Store(0)
 		} else {
 			empty = false

@@ -129,13 +129,13 @@ func (a *activation) closeIdle(now, patience int64) bool {
 func (n *Node) idleIn(s *shardState, now int64) (idle []*activation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.live.count == 0 || s.due > now {
+	if s.first == nil || s.due > now {
 		return nil
 	}
 	s.due = int64(never)
-	s.live.each(func(a *activation) {
+	for a := s.first; a != nil; a = a.following {
 		if a.pinned {
-			return
+			continue
 		}
 		timeout := n.patience(a, n.quantum)
 		a.lock()
@@ -149,6 +149,6 @@ func (n *Node) idleIn(s *shardState, now int64) (idle []*activation) {
 		}
 		s.due = min(s.due, used+timeout)
 		a.unlock()
-	})
+	}
 	return idle
 }

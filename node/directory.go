@@ -2,28 +2,57 @@ package node
 
 import (
 	"hash/maphash"
+	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
-// table finds the activations of a shard by ID. It is a hash table with chained
-// entries that are links of the activations themselves: finding one takes no lock and
-// touches little memory, which is most of what a call to an idle object costs. Who
-// changes it holds the shard's mutex; who finds nothing without the lock may have
-// looked while it grew, and looks again with it. The hash is seeded anew in every
-// process, so that nobody can choose IDs that collide.
+// directory finds the activations of a node by ID. It is a hash table in segments,
+// with chained entries that are links of the activations themselves: finding one takes
+// no lock and touches little memory, which is most of what a call to an idle object
+// costs. The hash is seeded anew in every process, so that nobody can choose IDs that
+// collide; it has nothing to do with the hash that places objects on shards.
+type directory struct {
+	seed     maphash.Seed
+	segments [256]segment
+}
+
+type segment struct {
+	mu sync.Mutex // taken before a shard's
+	table
+
+	_ [64 - unsafe.Sizeof(sync.Mutex{}) - unsafe.Sizeof(table{})]byte // a cache line each
+}
+
+// of returns the segment of an ID and the ID's hash within it.
+func (d *directory) of(id string) (s *segment, hash uint32) {
+	h := maphash.String(d.seed, id)
+	return &d.segments[h>>56], uint32(h) //nolint:gosec // G115: the lower half
+}
+
+// find returns the activation of id; nil without one.
+func (d *directory) find(id string) *activation {
+	s, hash := d.of(id)
+	if a := s.find(hash, id); a != nil {
+		return a
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.find(hash, id)
+}
+
+// table is one segment's hash table. Who changes it holds the segment's mutex; who
+// finds nothing without the lock may have looked while it grew, and looks again with
+// it.
 type table struct {
 	slots atomic.Pointer[[]slot] // a power of two, at least as many as entries
-	count int                    // guarded by the shard's mutex
+	count int                    // guarded by the segment's mutex
 }
 
 type slot = atomic.Pointer[activation]
 
 // minSlots is the size of the smallest table.
 const minSlots = 4
-
-func hashOf(seed maphash.Seed, id string) uint32 {
-	return uint32(maphash.String(seed, id)) //nolint:gosec // G115: half of the hash is enough
-}
 
 func at32(slots []slot, hash uint32) *slot { return &slots[hash&uint32(len(slots)-1)] } //nolint:gosec // G115: fewer than 2^32 slots
 
@@ -87,18 +116,5 @@ func (t *table) remove(a *activation) {
 	link.Store(a.next.Load())
 	if t.count--; t.count == 0 {
 		t.slots.Store(nil) // give the memory back
-	}
-}
-
-// each calls f for every activation.
-func (t *table) each(f func(*activation)) {
-	slots := t.slots.Load()
-	if slots == nil {
-		return
-	}
-	for i := range *slots {
-		for a := (*slots)[i].Load(); a != nil; a = a.next.Load() {
-			f(a)
-		}
 	}
 }
