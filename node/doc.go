@@ -4,11 +4,11 @@
 //
 // # A call
 //
-// The node's directory finds the
-// activation, or a fresh one is put there. The activation admits the call at once
-// where its mode allows, else the call waits in a queue that keeps arrival order.
-// The caller's own goroutine runs the turn. Whoever finishes a turn admits the next
-// waiters and wakes them. An idle object owns no goroutine, timer or channel.
+// The directory finds the activation by its ID, or a fresh one is put on the ID's
+// shard. The activation admits the call at once where its mode allows, else the call
+// waits in a queue that keeps arrival order. The caller's own goroutine runs the turn;
+// where several calls wait, a runner runs their turns one after the other and wakes
+// the callers. An idle object owns no goroutine, timer or channel.
 //
 // # What an activation promises
 //
@@ -25,7 +25,7 @@
 //
 // A shard's mutex guards its map; an activation's mutex guards its admission state
 // and queue. A shard's is taken before an activation's, and neither is held while
-// user code runs. Goroutines are started only for detached and one-way calls, fired
+// user code runs. Goroutines are started only for detached and one-way calls, runners, fired
 // timers and hooks at the end of activations; the node counts them and [Node.Stop]
 // waits for them. [Node.Run] is the sweep for idle objects.
 package node
