@@ -353,3 +353,33 @@ func TestPreCancelledContextSendsNothing(t *testing.T) {
 		}
 	})
 }
+
+// A call that is cancelled before its turn comes is never run, also where both come
+// at nearly the same time: the turn before it cancels it and ends.
+func TestCancelledByTheTurnBefore(t *testing.T) {
+	t.Parallel()
+	for _, waiting := range []int{1, 4} { // they wake one by one, or are run one after the other
+		inBubble(t, func(w *world) {
+			for i := range 300 {
+				ctx, cancel := context.WithCancel(w.t.Context())
+				gate := fmt.Sprint("all wait ", i)
+				w.on("cancel", func(context.Context, *actor, string) (string, error) {
+					<-w.gate(gate)
+					cancel()
+					return "", nil
+				})
+				head := w.begin("Plain-a", "Write", "cancel")
+				var calls []*pending
+				for range waiting {
+					calls = append(calls, w.start(ctx, "Plain-a", "Write", "note ran"))
+				}
+				w.open(gate)
+				head.ok("")
+				for _, p := range calls {
+					p.fails(object.ErrCanceled, object.ExecutedNo)
+				}
+			}
+			w.wantNotes()
+		})
+	}
+}

@@ -187,7 +187,48 @@ func TestHooksOfIdleObjectsThatCallEachOther(t *testing.T) {
 	})
 }
 
-// The same at the node's stop.
+// An object that is idle, but waits for its hook to begin, is alive: a call that it
+// gets then keeps it.
+func TestCallWhileTheHookWaits(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		down := make(map[string]bool)
+		w.on("OnDeactivate", func(ctx context.Context, o *actor, _ string) (string, error) {
+			down[o.ID()] = true
+			<-w.gate("down")
+			return "", nil
+		})
+		alive := func() (ids []string) {
+			for i := range 80 {
+				if id := fmt.Sprintf("Hook-%d", i); !down[id] {
+					ids = append(ids, id)
+				}
+			}
+			return ids
+		}
+		for _, id := range alive() {
+			w.must(id, "Write", "who")
+		}
+		sleep(idle + sweeps)
+		waiting := alive()
+		if len(waiting) == 0 {
+			t.Fatal("all hooks run at once")
+		}
+		want := make(map[string]string)
+		for _, id := range waiting {
+			want[id] = w.must(id, "Read", "who")
+		}
+		w.open("down")
+		sleep(idle / 2)
+		for id, serial := range want {
+			if down[id] || w.must(id, "Read", "who") != serial {
+				t.Errorf("%s was let go though it was used", id)
+			}
+		}
+	})
+}
+
+// Many objects whose hooks call each other end at the node's stop as well.
 func TestHooksOfStoppingObjectsThatCallEachOther(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {

@@ -147,6 +147,26 @@ func TestConcurrentTurnBesideAPanicCallsBack(t *testing.T) {
 	})
 }
 
+// The same where that call waits already when the panic comes.
+func TestConcurrentTurnWaitsWhenAnotherPanics(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.on("burst", func(context.Context, *actor, string) (string, error) { <-w.gate("burst"); panic("burst") })
+		bad := w.begin("Plain-a", "Write", "burst")
+		chained := w.begin("Plain-a", "Free", "call Plain-a.Write ! echo back")
+		waiting := w.begin("Plain-a", "Write", "echo next")
+		chained.running()
+		began := time.Now()
+		w.open("burst")
+		bad.fails(object.ErrInternal, object.ExecutedYes)
+		chained.fails(object.ErrUnavailable, object.ExecutedYes, "ending")
+		waiting.ok("next")
+		if d := time.Since(began); d != 0 {
+			w.t.Errorf("took %v", d)
+		}
+	})
+}
+
 func TestPanicInsideAReentrantTurn(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
