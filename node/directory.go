@@ -18,10 +18,10 @@ type directory struct {
 }
 
 type segment struct {
-	mu sync.Mutex // taken before a shard's
 	table
 
-	_ [64 - unsafe.Sizeof(sync.Mutex{}) - unsafe.Sizeof(table{})]byte // a cache line each
+	mu sync.Mutex // taken before a shard's
+	_  [64 - unsafe.Sizeof(sync.Mutex{}) - unsafe.Sizeof(table{})]byte // a cache line each
 }
 
 // of returns the segment of an ID and the ID's hash within it.

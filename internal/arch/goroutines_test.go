@@ -46,7 +46,7 @@ func parseGoroutineList(text string) (listed, violations []string) {
 func checkGoroutines(sources []source, listed []string) []string {
 	starts := map[string]string{} // file to its first start
 	for _, s := range sources {
-		if s.isTest() || s.isMain() || s.isGenerated() {
+		if s.isTest() || s.isTestKit() || s.isMain() || s.isGenerated() {
 			continue
 		}
 		ast.Inspect(s.file, func(node ast.Node) bool {

@@ -30,6 +30,10 @@ func (s source) dir() string { return path.Dir(s.path) }
 
 func (s source) isTest() bool { return strings.HasSuffix(s.path, "_test.go") }
 
+// isTestKit reports whether the file belongs to a conformance suite: tests that other
+// packages run, which wait for what they start.
+func (s source) isTestKit() bool { return strings.HasSuffix(s.dir(), "test") }
+
 func (s source) isMain() bool { return s.file.Name.Name == "main" }
 
 func (s source) isGenerated() bool { return ast.IsGenerated(s.file) }
