@@ -67,7 +67,7 @@ func (r *Room) Detour(ctx context.Context, id *text) (*number, error) {
 	var sum *number
 	for _, own := range []context.Context{timed, context.WithValue(timed, key{}, 1), context.WithoutCancel(ctx), r.Context()} {
 		var err error
-		if sum, err = goverseapi.Call[*number](own, id.GetValue(), "Add", wrapperspb.Int64(1)); err != nil { //nolint:contextcheck // contexts other than the turn's are what it tests
+		if sum, err = goverseapi.Call[*number](own, id.GetValue(), "Add", wrapperspb.Int64(1)); err != nil {
 			return nil, err
 		}
 	}

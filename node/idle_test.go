@@ -193,7 +193,7 @@ func TestCallWhileTheHookWaits(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
 		down := make(map[string]bool)
-		w.on("OnDeactivate", func(ctx context.Context, o *actor, _ string) (string, error) {
+		w.on("OnDeactivate", func(_ context.Context, o *actor, _ string) (string, error) {
 			down[o.ID()] = true
 			<-w.gate("down")
 			return "", nil
