@@ -20,7 +20,7 @@ type directory struct {
 type segment struct {
 	table
 
-	mu sync.Mutex // taken before a shard's
+	mu sync.Mutex                                                      // taken before a shard's
 	_  [64 - unsafe.Sizeof(sync.Mutex{}) - unsafe.Sizeof(table{})]byte // a cache line each
 }
 
