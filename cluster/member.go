@@ -212,8 +212,10 @@ func (m *Member) keepAlive(ctx context.Context, lease coord.Lease, renewed time.
 			return nil
 		case err == nil:
 			ttl, renewed = granted, before
-		case errors.Is(err, coord.ErrLeaseNotFound) || m.cfg.Clock.Boot()-renewed >= ttl:
+		case errors.Is(err, coord.ErrLeaseNotFound):
 			return fmt.Errorf("keep lease alive: %w", err)
+		case m.cfg.Clock.Boot()-renewed >= ttl:
+			return fmt.Errorf("keep lease alive: not renewed within its %v: %w", ttl, err)
 		}
 		tick.Reset(next())
 	}

@@ -38,7 +38,7 @@ func TestLostLeaseStopsTheServer(t *testing.T) {
 	clock.ahead.Store(int64(time.Minute))
 
 	err := receive(t, ran, "Run to return")
-	if err == nil || !strings.Contains(err.Error(), "membership") || !strings.Contains(err.Error(), "lease not found") {
+	if err == nil || !strings.Contains(err.Error(), "membership") || !strings.Contains(err.Error(), "not renewed within its 2s") {
 		t.Errorf("run: %v, want the lost lease", err)
 	}
 	receive(t, f.Done(), "Done")
@@ -47,7 +47,7 @@ func TestLostLeaseStopsTheServer(t *testing.T) {
 	f.probe.await(t, "disconnect stopping")
 	_, err = f.CallObject(t.Context(), "Box-1", "Add", nil)
 	wantError(t, "call", err, object.ErrUnavailable, object.ExecutedNo)
-	if err := f.Stop(t.Context()); err == nil || !strings.Contains(err.Error(), "lease not found") {
+	if err := f.Stop(t.Context()); err == nil || !strings.Contains(err.Error(), "not renewed within its 2s") {
 		t.Errorf("stop: %v, want the lost lease", err)
 	}
 	if err := registry.RegisterObjectType((*Other)(nil)); err != nil {
@@ -69,7 +69,7 @@ func TestLostLeaseIsDone(t *testing.T) {
 	if !f.Stopped() {
 		t.Error("not stopped")
 	}
-	if err := f.Stop(t.Context()); err == nil || !strings.Contains(err.Error(), "lease not found") {
+	if err := f.Stop(t.Context()); err == nil || !strings.Contains(err.Error(), "not renewed within its 2s") {
 		t.Errorf("stop: %v, want the lost lease", err)
 	}
 }
