@@ -211,6 +211,34 @@ func TestStopWithAHangingHook(t *testing.T) {
 	})
 }
 
+// However many objects are busy, the idle ones end at once.
+func TestStopDoesNotWaitForTheBusyFirst(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.hear("OnDeactivate")
+		var busy []*pending
+		for i := range 100 {
+			busy = append(busy, w.begin(fmt.Sprintf("Hook-busy-%d", i), "Write", "hold x"))
+			w.must(fmt.Sprintf("Hook-idle-%d", i), "Write", "nothing")
+		}
+		w.notes()
+		stopped := w.stopping(w.t.Context())
+		if n := len(w.notes()); n != 100 {
+			w.t.Errorf("%d of 100 idle objects have ended", n)
+		}
+		w.open("x")
+		for _, p := range busy {
+			p.ok("x")
+		}
+		if err := <-stopped; err != nil {
+			w.t.Error(err)
+		}
+		if n := len(w.notes()); n != 100 {
+			w.t.Errorf("%d of 100 busy objects have ended", n)
+		}
+	})
+}
+
 func TestStopWhileActivating(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
