@@ -50,9 +50,10 @@ type Endpoint interface {
 	// Close of the endpoint does it too.
 	Dial(to Peer) Link
 
-	// Drain refuses new connections and calls (unavailable, executed=no) and waits until the accepted ones have ended
-	// and their replies reached the callers or cannot any more. Links from here go on working. It returns ctx's cause if ctx
-	// ends first; what runs goes on then, and Drain may be called again. There is no way back from it but Close.
+	// Drain refuses new calls with [ErrDraining], and tells the peers, so that their links refuse them as well, sends
+	// included. It waits until the calls that were accepted have ended and their replies have reached the callers or
+	// cannot any more. Links from here go on working. It returns ctx's cause if ctx ends first; what runs goes on then,
+	// and Drain may be called again. There is no way back from it but Close.
 	Drain(ctx context.Context) error
 
 	// Close ends all at once, as the end of the process would: the address is free, links in both directions break,

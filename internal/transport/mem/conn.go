@@ -3,6 +3,7 @@ package mem
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/object"
@@ -15,6 +16,9 @@ type conn struct {
 	to          *endpoint
 	there, back *pipe
 	broken      chan struct{} // closed when the connection has broken
+
+	silent bool          // guarded by net.mu: the two sides do not hear of each other
+	since  time.Duration // guarded by net.mu: when that began, on the clock's monotonic scale
 
 	mu      sync.Mutex // guards the fields below
 	why     error      // it broke; nil while it holds
@@ -189,37 +193,30 @@ func (c *conn) fail(why, served error) {
 // watch breaks the connection when the two sides have not heard of each other for too long.
 func (c *conn) watch() {
 	for {
-		silent, changed := c.net.silent(c.there.way)
-		if silent {
-			if !c.suffer() {
-				return
-			}
-			continue
+		left, silent, changed := c.net.patience(c)
+		if silent && left <= 0 {
+			c.fail(transport.ErrBroken, transport.ErrBroken)
+			return
 		}
-		select {
-		case <-changed:
-		case <-c.broken:
+		if !c.endures(left, silent, changed) {
 			return
 		}
 	}
 }
 
-// suffer waits for the silence to end; false if that was too long, or the connection broke.
-func (c *conn) suffer() bool {
-	timer := c.net.clock.NewTimer(c.net.keepalive)
-	defer timer.Stop()
-	for {
-		silent, changed := c.net.silent(c.there.way)
-		if !silent {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-c.broken:
-			return false
-		case <-timer.C:
-			c.fail(transport.ErrBroken, transport.ErrBroken)
-			return false
-		}
+// endures waits until there may be something to do; false if the connection has broken.
+func (c *conn) endures(left time.Duration, silent bool, changed <-chan struct{}) bool {
+	var over <-chan time.Time
+	if silent {
+		timer := c.net.clock.NewTimer(left)
+		defer timer.Stop()
+		over = timer.C
 	}
+	select {
+	case <-over:
+	case <-changed:
+	case <-c.broken:
+		return false
+	}
+	return true
 }

@@ -80,7 +80,16 @@ func (n *Network) setPaused(address string, paused bool) {
 	n.announceLocked()
 }
 
+// announceLocked wakes all who wait for a change, and notes where a silence has begun or ended.
 func (n *Network) announceLocked() {
+	now := n.clock.Monotonic()
+	for c := range n.conns {
+		silent := n.silentLocked(c.there.way)
+		if silent && !c.silent {
+			c.since = now
+		}
+		c.silent = silent
+	}
 	close(n.changed)
 	n.changed = make(chan struct{})
 }
@@ -92,13 +101,15 @@ func (n *Network) held(w way) (bool, <-chan struct{}) {
 	return n.paused[w.from] || n.paused[w.to], n.changed
 }
 
-// silent says whether the one end of a way hears nothing of the other, and what closes when that may have changed.
-func (n *Network) silent(w way) (bool, <-chan struct{}) {
+// patience says whether the two sides of a connection do not hear of each other, for how long that may go on, and what
+// closes when it may have changed.
+func (n *Network) patience(c *conn) (left time.Duration, silent bool, changed <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.silentLocked(w), n.changed
+	return c.since + n.keepalive - n.clock.Monotonic(), c.silent, n.changed
 }
 
+// silentLocked says whether the one end of a way hears nothing of the other.
 func (n *Network) silentLocked(w way) bool {
 	return n.paused[w.from] || n.paused[w.to] || n.faultsLocked(w).HalfOpen || n.faultsLocked(w.back()).HalfOpen
 }

@@ -22,6 +22,10 @@ func TestCutConcernsOneCallerAlone(t *testing.T) {
 		back := w.b.Dial(w.a.Peer())
 		w.works("before", w.link)
 		done := w.begin("Block")
+		undisturbed := make(chan outcome, 1)
+		ctx, leave := context.WithCancel(t.Context())
+		go func() { undisturbed <- w.call(ctx, back, "Block") }()
+		synctest.Wait()
 		w.SetFaults("a", "b", mem.Faults{Cut: true})
 		w.want("a call under way", <-done, transport.ErrBroken, object.ExecutedUnknown, 0)
 		w.want("a new call", w.call(t.Context(), w.link, "Echo"), transport.ErrUnreachable, object.ExecutedNo, 0)
@@ -29,6 +33,11 @@ func TestCutConcernsOneCallerAlone(t *testing.T) {
 		if synctest.Wait(); len(w.ended) != 1 {
 			t.Errorf("%d contexts have ended, want that of the call under way", len(w.ended))
 		}
+		if len(undisturbed) > 0 {
+			t.Error("the other direction's call has ended")
+		}
+		leave()
+		w.want("the other direction's call", <-undisturbed, context.Canceled, object.ExecutedUnknown, 0)
 		w.SetFaults("a", "b", mem.Faults{})
 		w.works("after the cut", w.link)
 	})
@@ -163,8 +172,12 @@ func TestDuplicatesRunTwiceAndAnswerOnce(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		w.want("a call that blocks", w.call(ctx, w.link, "Block"), context.DeadlineExceeded, object.ExecutedUnknown, time.Minute)
-		sleep(time.Minute)
+		blocked := make(chan outcome, 1)
+		go func() { blocked <- w.call(ctx, w.link, "Block") }()
+		synctest.Wait()
+		w.SetFaults("a", "b", mem.Faults{}) // the cancellation comes once
+		w.want("a call that blocks", <-blocked, context.DeadlineExceeded, object.ExecutedUnknown, time.Minute)
+		synctest.Wait()
 		if w.mu.Lock(); len(w.ended) != 2 {
 			t.Errorf("%d calls have ended, want both", len(w.ended))
 		}
@@ -206,6 +219,26 @@ func TestDrainWaitsForRepliesOnTheirWay(t *testing.T) {
 	}
 }
 
+// A call that arrives when its callee drains already is refused, and known not to have run.
+func TestDrainRefusesWhatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	inBubble(t, mem.Options{}, func(w *world) {
+		t := w.t
+		w.SetFaults("a", "b", mem.Faults{Delay: time.Second})
+		done := w.begin("Echo")
+		if err := w.link.Send(t.Context(), call("X-1", "Echo", "")); err != nil {
+			t.Error(err)
+		}
+		if err := w.b.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.want("a call on its way", <-done, transport.ErrDraining, object.ExecutedNo, time.Second)
+		if got := w.arrived(); len(got) != 0 {
+			t.Errorf("%d calls have been accepted", len(got))
+		}
+	})
+}
+
 // exiting is a handler that ends the goroutine that receives.
 type exiting struct{ transport.Handler }
 
@@ -228,6 +261,54 @@ func TestReceiverThatExitsBreaksTheLink(t *testing.T) {
 		w.works("after", w.link)
 		if err := c.Drain(t.Context()); err != nil {
 			t.Errorf("Drain: %v", err)
+		}
+	})
+}
+
+// slow is a handler that breaks the rule not to block.
+type slow struct {
+	transport.Handler
+
+	let chan struct{}
+}
+
+// AcceptCall implements transport.Handler.
+func (s slow) AcceptCall(ctx context.Context, c *transport.Call) func() *transport.Reply {
+	<-s.let
+	return s.Handler.AcceptCall(ctx, c)
+}
+
+func TestCloseWaitsForTheGoroutinesOfALink(t *testing.T) {
+	t.Parallel()
+	inBubble(t, mem.Options{}, func(w *world) {
+		t := w.t
+		s := slow{w, make(chan struct{})}
+		w.link = w.a.Dial(w.listen("c", s).Peer())
+		w.begin("Echo")
+		closed := make(chan struct{}, 2)
+		go func() { w.link.Close(); closed <- struct{}{} }()
+		go func() { _ = w.a.Close(context.WithoutCancel(t.Context())); closed <- struct{}{} }()
+		if synctest.Wait(); len(closed) > 0 {
+			t.Error("Close has returned while a goroutine of the link runs")
+		}
+		close(s.let)
+		<-closed
+		<-closed
+	})
+}
+
+// What was left is forgotten, even if it is never answered.
+func TestAbandonedCallsAreForgotten(t *testing.T) {
+	t.Parallel()
+	inBubble(t, mem.Options{}, func(w *world) {
+		t := w.t
+		w.works("before", w.link)
+		w.SetFaults("a", "b", mem.Faults{Drop: 1})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		w.want("a dropped call", w.call(ctx, w.link, "Echo"), context.DeadlineExceeded, object.ExecutedUnknown, time.Second)
+		if n := mem.Pending(w.link); n != 0 {
+			t.Errorf("the link remembers %d calls", n)
 		}
 	})
 }

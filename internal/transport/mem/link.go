@@ -134,8 +134,8 @@ func (l *link) connect() (*conn, <-chan struct{}, error) {
 // Close implements transport.Link.
 func (l *link) Close() {
 	l.shut()
-	l.from.drop(l)
 	l.wg.Wait()
+	l.from.drop(l) // not before: its endpoint waits for the goroutines of all it has
 }
 
 // shut is Close without the waiting.

@@ -1,6 +1,8 @@
 package mem_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -61,5 +63,28 @@ func TestConformanceOnASlowNetwork(t *testing.T) {
 				c.Run(t, open(n))
 			})
 		})
+	}
+}
+
+func BenchmarkCall(b *testing.B) {
+	n := mem.New(clock.System(), mem.Options{})
+	listen := func(address string) transport.Endpoint {
+		e, err := n.Listen(b.Context(), transport.Peer{Cluster: "c", Address: address, Incarnation: "1"},
+			transport.HandlerFunc(func(context.Context, *transport.Call) *transport.Reply { return &transport.Reply{} }))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return e
+	}
+	here, there := listen("a"), listen("b")
+	link := here.Dial(there.Peer())
+	c := call("X-1", "Echo", "0123456789")
+	for b.Loop() {
+		if _, err := link.Call(b.Context(), c); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := errors.Join(here.Close(b.Context()), there.Close(b.Context())); err != nil {
+		b.Error(err)
 	}
 }

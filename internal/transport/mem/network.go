@@ -114,9 +114,6 @@ func (n *Network) connect(l *link) (*conn, <-chan struct{}, error) {
 	if err := transport.Admit(to.self, l.from.self, l.to); err != nil {
 		return nil, nil, err
 	}
-	if err := to.calls.refusal(); err != nil {
-		return nil, nil, err
-	}
 	c := newConn(n, l.from.self, to)
 	n.conns[c] = struct{}{}
 	return c, nil, nil

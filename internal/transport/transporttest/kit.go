@@ -193,14 +193,14 @@ func begin(ctx context.Context, link transport.Link, c *transport.Call) <-chan r
 // when their context ends. Calls of "Echo" are echoes.
 type blocker struct {
 	stubborn bool
-	running  chan struct{}
+	running  chan context.Context // the contexts of calls that run
 	let      chan struct{}
 	ended    chan context.Context // the contexts of calls that ended
 	live     atomic.Int32
 }
 
 func newBlocker() *blocker {
-	return &blocker{running: make(chan struct{}, 100), let: make(chan struct{}), ended: make(chan context.Context, 100)}
+	return &blocker{running: make(chan context.Context, 100), let: make(chan struct{}), ended: make(chan context.Context, 100)}
 }
 
 // AcceptCall implements transport.Handler.
@@ -211,7 +211,7 @@ func (b *blocker) AcceptCall(ctx context.Context, c *transport.Call) func() *tra
 		if c.Method == "Echo" {
 			return echo(ctx, c)
 		}
-		b.running <- struct{}{}
+		b.running <- ctx
 		over := ctx.Done()
 		if b.stubborn {
 			over = nil

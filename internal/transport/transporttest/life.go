@@ -252,6 +252,7 @@ func testDrain(k *kit) {
 	drained := make(chan error, 1)
 	go func() { drained <- callee.Drain(k.ctx) }()
 	k.refused("a call to one that drains", k.eventually(link), transport.ErrDraining)
+	k.refused("a send, when the link knows", link.Send(k.ctx, call("Room-1", "Echo")), transport.ErrDraining)
 	_, err := caller.Dial(callee.Peer()).Call(k.ctx, call("Room-1", "Echo"))
 	k.failed("a new link to one that drains", err, object.CodeUnavailable, object.ExecutedNo, nil)
 	k.works("a link from one that drains", out)
