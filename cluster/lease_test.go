@@ -136,7 +136,7 @@ func TestLongOutageEndsTheMember(t *testing.T) {
 			outage(r, m, true)
 			begun := time.Now()
 			err := <-m.ended
-			if !strings.Contains(err.Error(), "keep lease alive: not renewed within its 6s") {
+			if !strings.Contains(err.Error(), "lease lost: not renewed within its 6s") {
 				t.Errorf("%s: %v", name, err)
 			}
 			if took := time.Since(begun) + 123*time.Millisecond; took != ttl {
@@ -164,7 +164,7 @@ func TestSuspend(t *testing.T) {
 			}
 			if survives {
 				r.leave(m)
-			} else if err := <-m.ended; !strings.Contains(err.Error(), "keep lease alive: not renewed within its 6s") {
+			} else if err := <-m.ended; !strings.Contains(err.Error(), "lease lost: not renewed within its 6s") {
 				t.Errorf("run: %v", err)
 			}
 		})

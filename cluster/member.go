@@ -26,6 +26,10 @@ import (
 // claimBatch is how many shards one transaction claims; stores take 128 operations.
 const claimBatch = 100
 
+// ErrLeaseLost is the error of a member whose lease has ended, or must be taken for
+// ended: it is none any more.
+var ErrLeaseLost = errors.New("lease lost")
+
 // Owner is told which shards it owns; package node implements it.
 type Owner interface {
 	OpenShard(ctx context.Context, shard uint32, epoch uint64) error
@@ -213,9 +217,9 @@ func (m *Member) keepAlive(ctx context.Context, lease coord.Lease, renewed time.
 		case err == nil:
 			ttl, renewed = granted, before
 		case errors.Is(err, coord.ErrLeaseNotFound):
-			return fmt.Errorf("keep lease alive: %w", err)
+			return fmt.Errorf("%w: %w", ErrLeaseLost, err)
 		case m.cfg.Clock.Boot()-renewed >= ttl:
-			return fmt.Errorf("keep lease alive: not renewed within its %v: %w", ttl, err)
+			return fmt.Errorf("%w: not renewed within its %v: %w", ErrLeaseLost, ttl, err)
 		}
 		tick.Reset(next())
 	}

@@ -1,12 +1,12 @@
 package server_test
 
 import (
-	"strings"
+	"context"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/server"
 	"github.com/xiaonanln/goverse/util/clock"
 )
@@ -24,52 +24,49 @@ func (c *skewed) Monotonic() time.Duration {
 
 func (c *skewed) Boot() time.Duration { return c.Clock.Boot() + time.Duration(c.ahead.Load()) }
 
-// A server that has lost its lease stops by itself, all of it, and says why.
-func TestLostLeaseStopsTheServer(t *testing.T) {
-	t.Parallel()
-	clock := &skewed{Clock: clock.System()}
-	registry := newRegistry(t)
-	f := create(t, func(c *server.Config) { c.LeaseTTL, c.Registry = 2*time.Second, registry })
-	f.SetClock(clock)
-	ran := started(f.Run)
-	c := f.whenReady(t)
-	f.add(t, "Box-1", 1)
+// joins is a log that tells how often the server has joined its cluster.
+type joins struct {
+	slog.Handler
 
-	clock.ahead.Store(int64(time.Minute))
-
-	err := receive(t, ran, "Run to return")
-	if err == nil || !strings.Contains(err.Error(), "membership") || !strings.Contains(err.Error(), "not renewed within its 2s") {
-		t.Errorf("run: %v, want the lost lease", err)
-	}
-	receive(t, f.Done(), "Done")
-	wantEnd(t, c, object.ErrUnavailable, "")
-	f.probe.await(t, "deactivate Box-1 stopping")
-	f.probe.await(t, "disconnect stopping")
-	_, err = f.CallObject(t.Context(), "Box-1", "Add", nil)
-	wantError(t, "call", err, object.ErrUnavailable, object.ExecutedNo)
-	if err := f.Stop(t.Context()); err == nil || !strings.Contains(err.Error(), "not renewed within its 2s") {
-		t.Errorf("stop: %v, want the lost lease", err)
-	}
-	if err := registry.RegisterObjectType((*Other)(nil)); err != nil {
-		t.Errorf("the registry is not free: %v", err)
-	}
+	joined chan struct{}
 }
 
-// Who embeds a server learns of its end by Done, without having called Stop.
-func TestLostLeaseIsDone(t *testing.T) {
+func (j *joins) Enabled(context.Context, slog.Level) bool { return true }
+
+func (j *joins) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "joined the cluster" {
+		j.joined <- struct{}{}
+	}
+	return nil
+}
+
+// A server that stood still for longer than its lease (Ctrl-Z, a debugger, a closed
+// laptop) goes on: with its objects, its clients and a newer epoch.
+func TestServerGoesOnAfterItStoodStill(t *testing.T) {
 	t.Parallel()
-	clock := &skewed{Clock: clock.System()}
-	f := create(t, withoutClients, func(c *server.Config) { c.LeaseTTL = 2 * time.Second })
-	f.SetClock(clock)
+	slept := &skewed{Clock: clock.System()}
+	log := &joins{Handler: slog.DiscardHandler, joined: make(chan struct{}, 10)}
+	f := create(t, func(c *server.Config) { c.LeaseTTL, c.Logger = 2*time.Second, slog.New(log) })
+	f.SetClock(slept)
 	if err := f.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	clock.ahead.Store(int64(time.Minute))
-	receive(t, f.Done(), "Done")
-	if !f.Stopped() {
-		t.Error("not stopped")
+	receive(t, log.joined, "the first join")
+	c := f.dial(t)
+	f.add(t, "Box-1", 1)
+	for range 2 { // and again
+		slept.ahead.Add(int64(time.Minute))
+		receive(t, log.joined, "the next join")
 	}
-	if err := f.Stop(t.Context()); err == nil || !strings.Contains(err.Error(), "not renewed within its 2s") {
-		t.Errorf("stop: %v, want the lost lease", err)
+	if sum := f.add(t, "Box-1", 1); sum != 2 {
+		t.Errorf("Box-1 has %d, want 2: it has lost its state", sum)
+	}
+	select {
+	case <-c.Done():
+		t.Errorf("the client was disconnected: %v", c.Err())
+	default:
+	}
+	if err := f.Stop(t.Context()); err != nil {
+		t.Errorf("stop: %v", err)
 	}
 }

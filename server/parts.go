@@ -13,6 +13,7 @@ import (
 
 	"github.com/xiaonanln/goverse/client"
 	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/coord"
 	"github.com/xiaonanln/goverse/internal/coord/mem"
 	"github.com/xiaonanln/goverse/internal/grpcerr"
 	"github.com/xiaonanln/goverse/internal/lifecycle"
@@ -87,17 +88,46 @@ func (s *Server) services() []lifecycle.Service {
 }
 
 // beMember keeps the server a member of its cluster, here of one inside the process.
+// Nobody else can have taken its shards there, so a server that was stopped or slept
+// past its lease joins again and keeps its objects.
 func (s *Server) beMember(ctx context.Context, owner cluster.Owner, ready func()) error {
 	store := mem.New(s.clock, mem.Options{})
 	defer store.Close()
+	link := store.Connect()
 	advertise := s.cfg.AdvertiseAddress
 	if advertise == "" {
 		advertise = s.Addr()
 	}
-	return cluster.NewMember(cluster.Config{
-		Store: store.Connect(), Clock: s.clock, Logger: s.cfg.Logger, Name: s.cfg.Cluster, Address: advertise,
-		Shards: s.cfg.Shards, LeaseTTL: s.cfg.LeaseTTL, Owner: owner,
-	}).Run(ctx, ready)
+	for {
+		err := cluster.NewMember(cluster.Config{
+			Store: link, Clock: s.clock, Logger: s.cfg.Logger, Name: s.cfg.Cluster, Address: advertise,
+			Shards: s.cfg.Shards, LeaseTTL: s.cfg.LeaseTTL, Owner: owner,
+		}).Run(ctx, ready)
+		if !errors.Is(err, cluster.ErrLeaseLost) {
+			return err
+		}
+		s.cfg.Logger.WarnContext(ctx, "the process stood still for longer than its lease, and joins again", "lease", s.cfg.LeaseTTL)
+		if err := revokeAll(ctx, link); err != nil {
+			return err
+		}
+	}
+}
+
+// revokeAll ends what is left of the leases in a store that only this server uses.
+func revokeAll(ctx context.Context, store coord.Store) error {
+	page, err := store.Range(ctx, "", coord.RangeOptions{})
+	if err != nil {
+		return fmt.Errorf("list leases: %w", err)
+	}
+	for _, kv := range page.KVs {
+		if kv.Lease == coord.NoLease {
+			continue
+		}
+		if err := store.Revoke(ctx, kv.Lease); err != nil && !errors.Is(err, coord.ErrLeaseNotFound) {
+			return fmt.Errorf("revoke lease: %w", err)
+		}
+	}
+	return nil
 }
 
 // hostObjects opens the node for calls and makes the objects that were asked for
