@@ -257,13 +257,6 @@ func (f *fixture) dial(t *testing.T, opts ...goverseclient.Option) *goverseclien
 	return c
 }
 
-// whenReady connects a client to a server that starts on another goroutine, once it can.
-func (f *fixture) whenReady(t *testing.T) *goverseclient.Client {
-	t.Helper()
-	receive(t, f.log.awaited("server ready"), "the server to be ready")
-	return f.dial(t)
-}
-
 // add calls a Box's Add from outside.
 func (f *fixture) add(t *testing.T, id string, n int64) int64 {
 	t.Helper()
