@@ -57,9 +57,13 @@ type ClientServiceClient interface {
 	// The stream ends with
 	//
 	//	UNAVAILABLE         the server is stopping or is cut off from its
-	//	                    cluster: register with another node;
+	//	                    cluster, or the client object has failed: register
+	//	                    again, with another node where one is;
 	//	RESOURCE_EXHAUSTED  the client does not read: more than 1024 messages or
-	//	                    1 MiB were waiting for it;
+	//	                    1 MiB were waiting for it; or the server has as many
+	//	                    clients as it takes;
+	//	ABORTED             the client object was deleted;
+	//	FAILED_PRECONDITION the server has no client type;
 	//
 	// or with the error of the client object's OnConnect, before any message.
 	Register(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[anypb.Any], error)
@@ -134,9 +138,13 @@ type ClientServiceServer interface {
 	// The stream ends with
 	//
 	//	UNAVAILABLE         the server is stopping or is cut off from its
-	//	                    cluster: register with another node;
+	//	                    cluster, or the client object has failed: register
+	//	                    again, with another node where one is;
 	//	RESOURCE_EXHAUSTED  the client does not read: more than 1024 messages or
-	//	                    1 MiB were waiting for it;
+	//	                    1 MiB were waiting for it; or the server has as many
+	//	                    clients as it takes;
+	//	ABORTED             the client object was deleted;
+	//	FAILED_PRECONDITION the server has no client type;
 	//
 	// or with the error of the client object's OnConnect, before any message.
 	Register(*Empty, grpc.ServerStreamingServer[anypb.Any]) error
