@@ -182,6 +182,7 @@ func TestDuplicatesRunTwiceAndAnswerOnce(t *testing.T) {
 			t.Errorf("%d calls have ended, want both", len(w.ended))
 		}
 		w.mu.Unlock()
+		sleep(time.Minute) // until all replies are there: each counts once
 		if err := w.b.Drain(t.Context()); err != nil {
 			t.Errorf("Drain: %v", err)
 		}
@@ -287,6 +288,7 @@ func TestCloseWaitsForTheGoroutinesOfALink(t *testing.T) {
 		w.begin("Echo")
 		closed := make(chan struct{}, 2)
 		go func() { w.link.Close(); closed <- struct{}{} }()
+		synctest.Wait()
 		go func() { _ = w.a.Close(context.WithoutCancel(t.Context())); closed <- struct{}{} }()
 		if synctest.Wait(); len(closed) > 0 {
 			t.Error("Close has returned while a goroutine of the link runs")
