@@ -117,6 +117,16 @@ const (
 	CodeUnauthenticated    = object.CodeUnauthenticated
 )
 
+// The runtime's reasons, each narrowing the code of its sentinel.
+const (
+	NotRegistered = object.NotRegistered
+	UnknownMethod = object.UnknownMethod
+	Deadlock      = object.Deadlock
+	KeyReused     = object.KeyReused
+	Overloaded    = object.Overloaded
+	Fenced        = object.Fenced
+)
+
 // The sentinels: errors.Is(err, ErrNotFound) holds for every error of that code, and
 // errors.Is(err, ErrDeadlock) for every error of that reason, however many nodes it
 // has crossed.

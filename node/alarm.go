@@ -50,7 +50,7 @@ func (n *Node) arm(a *activation, due time.Duration) {
 func (n *Node) expire(a *activation) {
 	a.lock()
 	defer a.unlock()
-	if a.queue.alarm.at == 0 {
+	if a.queue == nil || a.queue.alarm.at == 0 {
 		return
 	}
 	a.queue.alarm.at = 0

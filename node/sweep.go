@@ -139,6 +139,9 @@ func (n *Node) idleIn(s *shardState, now int64) (idle []*activation) {
 		}
 		timeout := n.patience(a, n.quantum)
 		a.lock()
+		if a.queue.len() == 0 {
+			a.queue = nil // what waiting has left: an idle object owns nothing
+		}
 		busy := a.phase == live && !a.quiet()
 		used := a.used.Load()
 		if a.phase == live && !busy && a.queue.len() == 0 && used+timeout <= now {

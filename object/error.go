@@ -93,7 +93,7 @@ func (e *Error) Error() string {
 			b.WriteString(" " + e.ID)
 		}
 		if e.Method != "" {
-			b.WriteString("." + e.Method)
+			b.WriteString(separator(e.ID) + e.Method)
 		}
 		b.WriteString(": ")
 	}
@@ -106,6 +106,13 @@ func (e *Error) Error() string {
 	}
 	b.WriteString(")")
 	return b.String()
+}
+
+func separator(id string) string {
+	if id == "" {
+		return " "
+	}
+	return "."
 }
 
 // Is matches by code, and by reason where target has one, so that errors.Is

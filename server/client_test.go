@@ -108,7 +108,8 @@ func TestPushes(t *testing.T) {
 	}
 	wantError(t, "push of nothing", f.PushMessage(t.Context(), id, nil), object.ErrInvalidArgument, object.ExecutedNo)
 	wantError(t, "push to a bad ID", f.PushMessage(t.Context(), "User", wrapperspb.String("")), object.ErrInvalidArgument, object.ExecutedNo)
-	wantError(t, "push to an object", f.PushMessage(t.Context(), "Box-1", wrapperspb.String("")), object.ErrNotFound, object.ExecutedNo)
+	wantError(t, "push to an object", f.PushMessage(t.Context(), "Box-1", wrapperspb.String("")), object.ErrInvalidArgument, object.ExecutedNo)
+	wantError(t, "push to no type", f.PushMessage(t.Context(), "Nothing-1", wrapperspb.String("")), object.ErrNotRegistered, object.ExecutedNo)
 	wantError(t, "push to nobody", f.PushMessage(t.Context(), "User-nobody", wrapperspb.String("")), object.ErrNotFound, object.ExecutedNo)
 	select {
 	case got := <-other.Pushes():

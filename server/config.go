@@ -41,9 +41,9 @@ type Config struct {
 	InspectorAddress string
 	// Cluster is the cluster's name. Default "goverse".
 	Cluster string
-	// Etcd lists the endpoints of the coordination store. Default, and "memory:":
-	// one inside this process. Other values are not supported yet, so a cluster is
-	// one server.
+	// Etcd lists the endpoints of the coordination store. Default, and "memory:": one
+	// inside this server, so that in this version a cluster is one server, and servers
+	// of the same Cluster do not meet. Other values are not supported yet.
 	Etcd []string
 	// DataDir is where durable state is kept. Default: nothing is kept. Not supported yet.
 	DataDir string
@@ -96,7 +96,7 @@ func setDefault[T comparable](v *T, def T) {
 func (c Config) validate() error {
 	problems := []error{
 		addressProblem("ListenAddress", c.ListenAddress),
-		addressProblem("AdvertiseAddress", c.AdvertiseAddress),
+		advertiseProblem(c.AdvertiseAddress),
 		addressProblem("ClientListenAddress", c.ClientListenAddress),
 		c.clusterProblem(),
 		c.clientProblem(),
@@ -159,6 +159,19 @@ func addressProblem(field, address string) error {
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		return problem(field, "port %q is not a number from 0 to 65535", port)
+	}
+	return nil
+}
+
+// advertiseProblem checks an address that others are to dial.
+func advertiseProblem(address string) error {
+	if err := addressProblem("AdvertiseAddress", address); err != nil || address == "" {
+		return err
+	}
+	host, port, _ := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	if host == "" || port == "0" || (ip != nil && ip.IsUnspecified()) {
+		return fmt.Errorf("AdvertiseAddress: nobody can connect to %q", address)
 	}
 	return nil
 }

@@ -55,16 +55,19 @@ func TestEveryMistakeInTheConfigurationIsNamed(t *testing.T) {
 func TestMoreMistakesInTheConfiguration(t *testing.T) {
 	t.Parallel()
 	for says, set := range map[string]setting{
-		"ListenAddress: port":              func(c *server.Config) { c.ListenAddress = "localhost:-1" },
-		"ListenAddress: port \"http\"":     func(c *server.Config) { c.ListenAddress = "localhost:http" },
-		"AdvertiseAddress: \"1:2:3\"":      func(c *server.Config) { c.AdvertiseAddress = "1:2:3" },
-		"Cluster: \"with space\"":          func(c *server.Config) { c.Cluster = "with space" },
-		"Cluster: \"\\x00\"":               func(c *server.Config) { c.Cluster = "\x00" },
-		"Etcd: clusters of several":        func(c *server.Config) { c.Etcd = []string{server.Memory, server.Memory} },
-		"Etcd: clusters of several server": func(c *server.Config) { c.Etcd = []string{""} },
-		"LeaseTTL: -1s is less":            func(c *server.Config) { c.LeaseTTL = -time.Second },
-		"Shards: 65537 is not":             func(c *server.Config) { c.Shards = 1<<16 + 1 },
-		"Registry: none given":             func(c *server.Config) { c.Registry = nil },
+		"ListenAddress: port":                                     func(c *server.Config) { c.ListenAddress = "localhost:-1" },
+		"ListenAddress: port \"http\"":                            func(c *server.Config) { c.ListenAddress = "localhost:http" },
+		"AdvertiseAddress: nobody can connect to \"localhost:0\"": func(c *server.Config) { c.AdvertiseAddress = "localhost:0" },
+		"AdvertiseAddress: nobody can connect to \":47000\"":      func(c *server.Config) { c.AdvertiseAddress = ":47000" },
+		"AdvertiseAddress: nobody can connect to \"[::]:47000\"":  func(c *server.Config) { c.AdvertiseAddress = "[::]:47000" },
+		"AdvertiseAddress: \"1:2:3\"":                             func(c *server.Config) { c.AdvertiseAddress = "1:2:3" },
+		"Cluster: \"with space\"":                                 func(c *server.Config) { c.Cluster = "with space" },
+		"Cluster: \"\\x00\"":                                      func(c *server.Config) { c.Cluster = "\x00" },
+		"Etcd: clusters of several":                               func(c *server.Config) { c.Etcd = []string{server.Memory, server.Memory} },
+		"Etcd: clusters of several server":                        func(c *server.Config) { c.Etcd = []string{""} },
+		"LeaseTTL: -1s is less":                                   func(c *server.Config) { c.LeaseTTL = -time.Second },
+		"Shards: 65537 is not":                                    func(c *server.Config) { c.Shards = 1<<16 + 1 },
+		"Registry: none given":                                    func(c *server.Config) { c.Registry = nil },
 		"ClientListenAddress: no client type is registered": func(c *server.Config) {
 			c.Registry = object.NewRegistry()
 		},

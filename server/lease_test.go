@@ -3,10 +3,12 @@ package server_test
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/server"
 	"github.com/xiaonanln/goverse/util/clock"
 )
@@ -68,5 +70,64 @@ func TestServerGoesOnAfterItStoodStill(t *testing.T) {
 	}
 	if err := f.Stop(t.Context()); err != nil {
 		t.Errorf("stop: %v", err)
+	}
+}
+
+// broken is the system's clock until it breaks: then the part that reads it panics.
+type broken struct {
+	clock.Clock
+
+	now atomic.Bool
+}
+
+func (c *broken) Boot() time.Duration {
+	if c.now.Load() {
+		panic("the clock is broken")
+	}
+	return c.Clock.Boot()
+}
+
+// A part that fails stops the server, all of it, and Run says why.
+func TestFailedPartStopsTheServer(t *testing.T) {
+	t.Parallel()
+	clock, registry := &broken{Clock: clock.System()}, newRegistry(t)
+	f := create(t, func(c *server.Config) { c.LeaseTTL, c.Registry = 2*time.Second, registry })
+	f.SetClock(clock)
+	ran := started(f.Run)
+	receive(t, f.log.awaited("server ready"), "the server to be ready")
+	c := f.dial(t)
+	f.add(t, "Box-1", 1)
+	clock.now.Store(true)
+	err := receive(t, ran, "Run to return")
+	if err == nil || !strings.Contains(err.Error(), "membership: panic: the clock is broken") {
+		t.Errorf("run: %v, want what the clock said", err)
+	}
+	receive(t, f.Done(), "Done")
+	wantEnd(t, c, object.ErrUnavailable, "")
+	f.probe.await(t, "disconnect stopping")
+	f.probe.await(t, "deactivate Box-1 stopping")
+	_, err = f.CallObject(t.Context(), "Box-1", "Add", nil)
+	wantError(t, "call", err, object.ErrUnavailable, object.ExecutedNo)
+	if again := f.Stop(t.Context()); again == nil || !strings.Contains(again.Error(), "the clock is broken") {
+		t.Errorf("stop: %v, want what the clock said", again)
+	}
+	if err := registry.RegisterObjectType((*Other)(nil)); err != nil {
+		t.Errorf("the registry is not free: %v", err)
+	}
+}
+
+// Who embeds a server learns of its end by Done, without having called Stop.
+func TestFailedPartIsDone(t *testing.T) {
+	t.Parallel()
+	clock := &broken{Clock: clock.System()}
+	f := create(t, withoutClients, func(c *server.Config) { c.LeaseTTL = 2 * time.Second })
+	f.SetClock(clock)
+	if err := f.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	clock.now.Store(true)
+	receive(t, f.Done(), "Done")
+	if !f.Stopped() {
+		t.Error("not stopped")
 	}
 }

@@ -71,10 +71,17 @@ func (r *runtime) Push(ctx context.Context, clientID string, msg proto.Message) 
 	if p == nil {
 		return r.server.notRunning("push", clientID, "")
 	}
-	if _, _, err := object.ParseID(clientID); err != nil {
+	name, _, err := object.ParseID(clientID)
+	if err != nil {
 		return err
 	}
-	if p.clients == nil {
+	typ := p.types.Lookup(name)
+	switch {
+	case typ == nil:
+		return object.Refuse(object.CodeNotFound, object.NotRegistered, "push", clientID, "", "no type "+name+" is registered")
+	case !typ.Client:
+		return object.Refuse(object.CodeInvalidArgument, "", "push", clientID, "", "type "+name+" is not a client type")
+	case p.clients == nil:
 		return object.Refuse(object.CodeFailedPrecondition, "", "push", clientID, "", "the server has no client service")
 	}
 	return p.clients.Push(ctx, clientID, msg)

@@ -83,7 +83,6 @@ func (s *Server) Run() error {
 	}
 	select {
 	case <-ctx.Done():
-		restore()
 		s.cfg.Logger.Info("stopping", "limit", s.cfg.DrainTimeout)
 	case <-s.done: // a part failed
 	}

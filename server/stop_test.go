@@ -122,7 +122,10 @@ func TestStopGivesUpWhenItsContextEnds(t *testing.T) {
 	if object.CodeOf(out.err) != object.CodeCanceled || object.Executed(out.err) != object.ExecutedUnknown {
 		t.Errorf("the call: %v, executed %v, want it cancelled while it ran", out.err, object.Executed(out.err))
 	}
-	_ = receive(t, stopped, "Stop to return")
+	if err := receive(t, stopped, "Stop to return"); err != nil {
+		t.Errorf("stop: %v: the call has heard", err)
+	}
+	f.probe.await(t, "deactivate Box-1 stopping")
 	receive(t, f.Done(), "Done")
 }
 

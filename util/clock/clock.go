@@ -6,6 +6,9 @@
 // the operating system can do it (see [CountsSuspend]), goes on counting while the machine sleeps: a lease must be
 // measured on it, because a node that slept past its lease has lost it whatever Monotonic says.
 //
+// Deadlines of contexts are package time's own: context.WithDeadline has no seam, and what it makes must be a context
+// that everybody knows how to derive from. Under testing/synctest both follow the bubble's time.
+//
 // No reading of one Clock may be compared with a reading of another. The package starts no goroutine of its own;
 // timers belong to who asked for them.
 package clock
