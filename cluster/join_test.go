@@ -201,7 +201,7 @@ func TestLeaseLostWhileClaiming(t *testing.T) {
 				t.Error(err)
 			}
 		}))
-		if !errors.Is(err, coord.ErrLeaseNotFound) {
+		if !errors.Is(err, coord.ErrLeaseNotFound) || !errors.Is(err, cluster.ErrLeaseLost) {
 			t.Errorf("%v, want the lease lost", err)
 		}
 		if got := len(r.records()); got != 100 {

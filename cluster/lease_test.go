@@ -80,7 +80,7 @@ func TestLostLeaseEndsTheMember(t *testing.T) {
 		}
 		begun := time.Now()
 		err := <-m.ended
-		if !errors.Is(err, coord.ErrLeaseNotFound) || !strings.Contains(err.Error(), "keep lease alive") {
+		if !errors.Is(err, coord.ErrLeaseNotFound) || !errors.Is(err, cluster.ErrLeaseLost) {
 			t.Errorf("run: %v", err)
 		}
 		if took := time.Since(begun); took > ttl/4 {
@@ -136,7 +136,7 @@ func TestLongOutageEndsTheMember(t *testing.T) {
 			outage(r, m, true)
 			begun := time.Now()
 			err := <-m.ended
-			if !strings.Contains(err.Error(), "lease lost: not renewed within its 6s") {
+			if !errors.Is(err, cluster.ErrLeaseLost) || !strings.Contains(err.Error(), "not renewed within its 6s") {
 				t.Errorf("%s: %v", name, err)
 			}
 			if took := time.Since(begun) + 123*time.Millisecond; took != ttl {
@@ -198,4 +198,20 @@ type deafToKeepAlives struct{ coord.Store }
 
 func (deafToKeepAlives) KeepAliveOnce(context.Context, coord.LeaseID) (time.Duration, error) {
 	return 0, coord.ErrUnavailable
+}
+
+// A renewal counts from when it was asked for: that is when the store may have counted.
+func TestSlowRenewalCountsFromItsRequest(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		m := r.join()
+		begun := time.Now()
+		m.link.SetFaults(mem.Faults{ReplyDelay: time.Second})
+		pass(5100 * time.Millisecond) // asked at 1.5 s and at 4 s, answered a second later
+		m.link.SetFaults(mem.Faults{Unavailable: true})
+		err := <-m.ended
+		if took, want := time.Since(begun), 4*time.Second+ttl; took != want || !errors.Is(err, cluster.ErrLeaseLost) {
+			t.Errorf("ended after %v with %v, want %v", took, err, want)
+		}
+	})
 }

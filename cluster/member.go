@@ -84,7 +84,9 @@ func (m *Member) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("grant lease: %w", err)
 	}
-	if err := m.enter(ctx, lease.ID); err != nil {
+	if err := m.enter(ctx, lease.ID); errors.Is(err, coord.ErrLeaseNotFound) {
+		return fmt.Errorf("%w: %w", ErrLeaseLost, err)
+	} else if err != nil {
 		m.leave(ctx, lease.ID)
 		return err
 	}
