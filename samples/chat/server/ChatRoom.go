@@ -69,6 +69,24 @@ func (r *ChatRoom) Join(ctx context.Context, req *chat_pb.ChatRoom_JoinRequest) 
 	return &chat_pb.ChatRoom_JoinResponse{RoomName: r.Name(), RecentMessages: r.history.recent()}, nil
 }
 
+// Rejoin is Join for a client that was a member before the room was lost. What was said
+// since is pushed to it, at most the newest messages that Join answers, and before all
+// that is said from now on. A client that is a member already is pushed nothing.
+func (r *ChatRoom) Rejoin(ctx context.Context, req *chat_pb.ChatRoom_JoinRequest) (*chat_pb.ChatRoom_JoinResponse, error) {
+	client := callingClient(ctx)
+	_, again := r.members[client]
+	joined, err := r.Join(ctx, req)
+	if err != nil || again || client == "" {
+		return joined, err
+	}
+	for _, msg := range joined.GetRecentMessages() {
+		if !r.tell(ctx, client, &chat_pb.Client_MessagePush{RoomName: r.Name(), Message: msg}) {
+			break
+		}
+	}
+	return joined, nil
+}
+
 // Leave ends the calling client's membership, if there is one.
 func (r *ChatRoom) Leave(ctx context.Context, _ *emptypb.Empty) (*emptypb.Empty, error) {
 	client := callingClient(ctx)
@@ -112,24 +130,30 @@ func (r *ChatRoom) GetRecentMessages(ctx context.Context, req *chat_pb.ChatRoom_
 	return &chat_pb.ChatRoom_GetRecentMessagesResponse{Messages: r.history.after(req.GetAfterTimestamp())}, nil
 }
 
-// tellOthers pushes a message to all members but its sender. A push is queued or
-// refused and never waits, so no member can hold up the room; one that is gone, or is
-// being disconnected because it does not read, is a member no more.
+// tellOthers pushes a message to all members but its sender.
 func (r *ChatRoom) tellOthers(ctx context.Context, sender string, msg *chat_pb.ChatMessage) {
 	push := &chat_pb.Client_MessagePush{RoomName: r.Name(), Message: msg}
 	for client := range r.members {
-		if client == sender {
-			continue
-		}
-		err := goverseapi.PushMessage(ctx, client, push)
-		switch {
-		case err == nil:
-		case errors.Is(err, goverseapi.ErrNotFound), errors.Is(err, goverseapi.ErrResourceExhausted):
-			r.remove(ctx, client, goverseapi.CodeOf(err).String())
-		default:
-			r.Logger().WarnContext(ctx, "message not pushed", "client", client, "error", err)
+		if client != sender {
+			r.tell(ctx, client, push)
 		}
 	}
+}
+
+// tell pushes a message to a member, and reports whether it still is one. A push is
+// queued or refused and never waits, so no member can hold up the room; one that is
+// gone, or is being disconnected because it does not read, is a member no more.
+func (r *ChatRoom) tell(ctx context.Context, client string, push *chat_pb.Client_MessagePush) bool {
+	err := goverseapi.PushMessage(ctx, client, push)
+	switch {
+	case err == nil:
+	case errors.Is(err, goverseapi.ErrNotFound), errors.Is(err, goverseapi.ErrResourceExhausted):
+		r.remove(ctx, client, goverseapi.CodeOf(err).String())
+		return false
+	default:
+		r.Logger().WarnContext(ctx, "message not pushed", "client", client, "error", err)
+	}
+	return true
 }
 
 func (r *ChatRoom) remove(ctx context.Context, client, why string) {
