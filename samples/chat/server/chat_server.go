@@ -44,7 +44,7 @@ func run(args []string, stderr io.Writer) int {
 		return exitUsage
 	}
 	if err := serve(config); err != nil {
-		fmt.Fprintln(stderr, "chat server:", err)
+		fmt.Fprintln(stderr, "chat server:", asFlags().Replace(err.Error()))
 		return exitFailed
 	}
 	return exitOK
@@ -59,9 +59,9 @@ func parseFlags(args []string, stderr io.Writer) (*goverseapi.ServerConfig, erro
 	flags.StringVar(&config.ListenAddress, "listen", "localhost:47000", "`address` for other nodes; port 0 takes a free one")
 	flags.StringVar(&config.ClientListenAddress, "client-listen", "localhost:48000", "`address` for clients; port 0 takes a free one")
 	flags.StringVar(&config.AdvertiseAddress, "advertise", "", "`address` that other nodes are told (default the one of -listen)")
-	etcd := flags.String("etcd", "", "`endpoints` of etcd, separated by commas (default embedded)")
-	flags.StringVar(&config.DataDir, "data", "", "`directory` for durable state (default nothing is kept)")
-	flags.StringVar(&config.InspectorAddress, "inspector", "", "`address` of the inspector's web page (default off)")
+	etcd := flags.String("etcd", "", "`endpoints` of etcd, separated by commas; not in this version, whose servers run alone")
+	flags.StringVar(&config.DataDir, "data", "", "`directory` for durable state; not in this version, which keeps nothing")
+	flags.StringVar(&config.InspectorAddress, "inspector", "", "`address` of the inspector's web page; not in this version")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
@@ -74,6 +74,14 @@ func parseFlags(args []string, stderr io.Writer) (*goverseapi.ServerConfig, erro
 		config.Etcd = strings.Split(*etcd, ",")
 	}
 	return config, nil
+}
+
+// asFlags turns the fields that a refusal names into the flags that set them.
+func asFlags() *strings.Replacer {
+	return strings.NewReplacer(
+		"ClientListenAddress:", "-client-listen:", "AdvertiseAddress:", "-advertise:", "ListenAddress:", "-listen:",
+		"Etcd:", "-etcd:", "DataDir:", "-data:", "InspectorAddress:", "-inspector:",
+	)
 }
 
 // serve runs a chat server until a signal stops it.

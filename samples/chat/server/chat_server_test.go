@@ -52,8 +52,11 @@ func TestFailuresHaveACodeAndOneLine(t *testing.T) { //nolint:paralleltest // it
 		want string
 	}{
 		{"port taken", "-listen localhost:0 -client-listen " + taken.Addr().String(), "address already in use"},
-		{"bad address", free + "-advertise nowhere", "AdvertiseAddress"},
-		{"several problems", "-listen x -client-listen y", "ClientListenAddress"},
+		{"bad address", free + "-advertise nowhere", `configure server: -advertise: "nowhere" is`},
+		{"several problems", "-listen x -client-listen y", `configure server: -listen: "x" is not host:port; -client-listen: "y" is`},
+		{"another etcd", free + "-etcd localhost:2379", "configure server: -etcd: clusters of several servers are not part of this version"},
+		{"durable state", free + "-data /tmp/x", "configure server: -data: durable state is not part of this version"},
+		{"inspector", free + "-inspector localhost:0", "configure server: -inspector: the inspector is not part of this version"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var stderr strings.Builder
@@ -78,5 +81,25 @@ func TestWrongFlagsAndHelp(t *testing.T) {
 		if !strings.Contains(stderr.String(), "-client-listen") {
 			t.Errorf("%s: no usage in %q", args, stderr.String())
 		}
+	}
+}
+
+// TestHelpSaysWhatIsMissing looks for the flags that this version refuses.
+func TestHelpSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	var help strings.Builder
+	if code := run([]string{"-help"}, &help); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	missing := map[string]bool{"-etcd": true, "-data": true, "-inspector": true}
+	for flag := range strings.SplitSeq(help.String(), "\n  -") {
+		name, text, _ := strings.Cut(flag, " ")
+		if got, want := strings.Contains(text, "not in this version"), missing["-"+name]; got != want {
+			t.Errorf("the help of -%s says that it is not in this version: %v, want %v", name, got, want)
+		}
+		delete(missing, "-"+name)
+	}
+	if len(missing) > 0 {
+		t.Errorf("no help for %v in\n%s", missing, help.String())
 	}
 }
