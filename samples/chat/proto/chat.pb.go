@@ -11,10 +11,17 @@
 //
 // Limits that hold everywhere: a message text is 1 to 4096 bytes and a user
 // name 1 to 64 bytes of UTF-8; a room keeps its newest 1000 messages; lists of
-// messages run from the oldest to the newest. What breaks a limit, and a room
-// name that does not make a valid object ID ("ChatRoom-" and the name: at most
-// 256 bytes, no control characters, no '/'), is INVALID_ARGUMENT, and that is
-// checked before anything else.
+// messages run from the oldest to the newest. What breaks a limit of a name or
+// a text, and a room name that does not make a valid object ID ("ChatRoom-" and
+// the name: at most 256 bytes, no control characters, no '/'), is
+// INVALID_ARGUMENT, and that is checked before anything else. A client can join
+// 100 rooms and there can be 10 000 rooms: one more is RESOURCE_EXHAUSTED.
+//
+// Rooms live in memory. When one is lost with its node, its older messages are
+// gone, and its members are in it again, under the same names, with their next
+// call that concerns it or else within about 5 seconds; a client need do
+// nothing for it. What was said meanwhile can be polled, and the newest 50 of
+// these messages are pushed then.
 
 package chat_pb
 
@@ -183,7 +190,11 @@ func (x *Client_ListChatRoomsResponse) GetChatRooms() []string {
 }
 
 // Client_JoinChatRoomRequest enters a room, making it if need be, and makes it
-// the client's current room (Join). A client may be in several rooms.
+// the client's current room (Join). A client may be in up to 100 rooms, and
+// joining one of them again is always allowed; another room is then
+// RESOURCE_EXHAUSTED, and so is a new room when there are 10 000. A Join that
+// failed otherwise (its deadline has passed, say) counts as a room: it may have
+// made it.
 type Client_JoinChatRoomRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The room to enter. Required; a bad name is INVALID_ARGUMENT.
@@ -503,7 +514,8 @@ func (x *Client_GetRecentMessagesResponse) GetMessages() []*ChatMessage {
 }
 
 // Client_MessagePush arrives on the Register stream of every other member of a
-// room when somebody says something in it.
+// room when somebody says something in it, once and in the order of the room's
+// timestamps. After a room was lost it may arrive some seconds late.
 type Client_MessagePush struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The room it was said in.
