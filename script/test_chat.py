@@ -104,6 +104,18 @@ def check_failures(chat):
          "the error is not one clear line")
 
 
+def check_refused_flags(chat):
+    """flags that are not in this version: the help says so, and one line that names them"""
+    for flag, value in (("-etcd", "localhost:2379"), ("-data", "nowhere"), ("-inspector", "localhost:0")):
+        process = chat.run("server", "-listen", "localhost:0", "-client-listen", "localhost:0", flag, value)
+        process.exits(1)
+        want(len(process.err.lines) == 1 and f" {flag}: " in process.err.lines[0] and "not part of this version" in process.err.lines[0],
+             f"the refusal of {flag} is not one clear line: {process.err.lines}")
+    process = chat.run("server", "-help")
+    process.exits(0)
+    want(process.err.count("not in this version") == 3, "the help does not say which flags are not in this version")
+
+
 def check_server_starts(chat):
     """the server starts on free ports and logs them"""
     chat.start_server()
@@ -132,6 +144,16 @@ def check_join_and_list(chat):
     for pattern in (r"^\* joined Another room as ann: no recent messages", r"^\* 2 rooms:", r"^  Another room \(current\)", r"^  General \(joined\)"):
         ann.out.expect(pattern)
     leave(ann, bob)
+
+
+def check_too_many_rooms(chat):
+    """a client joins at most 100 rooms, and is told so"""
+    ann = chat.user("ann")
+    ann.types(*(f"/join Crowd {i}" for i in range(101)), "/join Crowd 7")
+    ann.out.expect(r"^\* joined Crowd 99 as ann")
+    ann.out.expect(r"^! cannot join Crowd 100: you have joined 100 rooms, as many as a client can$")
+    ann.out.expect(r"^\* joined Crowd 7 as ann")
+    leave(ann)
 
 
 def check_pushes(chat):
@@ -272,8 +294,8 @@ def check_server_stops(chat):
 
 
 CHECKS = (
-    check_wrong_flags, check_failures, check_server_starts, check_errors_in_words, check_join_and_list, check_pushes,
-    check_messages, check_escapes, check_two_rooms, check_many_messages, check_end_of_input, check_killed_client,
+    check_wrong_flags, check_failures, check_refused_flags, check_server_starts, check_errors_in_words, check_join_and_list, check_pushes,
+    check_messages, check_too_many_rooms, check_escapes, check_two_rooms, check_many_messages, check_end_of_input, check_killed_client,
     check_restart, check_interrupted_client, check_server_stops,
 )
 
