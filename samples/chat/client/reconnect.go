@@ -61,6 +61,7 @@ func dialUntilConnected(ctx context.Context, opts options) *goverseclient.Client
 
 // disconnected begins to reconnect, unless the server does not want the user.
 func (c *chat) disconnected(ctx context.Context) error {
+	<-c.conn.Done() // right after the end of the pushes; only then Err is set
 	err := c.conn.Err()
 	_ = c.conn.Close()
 	c.conn = nil

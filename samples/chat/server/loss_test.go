@@ -161,6 +161,7 @@ func TestSlowMemberIsDropped(t *testing.T) {
 	}
 	for range slow.Pushes() {
 	}
+	<-slow.Done()
 	wantCode(t, "the slow member's stream", slow.Err(), goverseapi.CodeResourceExhausted)
 	bob.quiet()
 }
