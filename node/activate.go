@@ -156,11 +156,7 @@ func (n *Node) letGo(a *activation, why ending) {
 
 // retire takes an activation out of memory.
 func (n *Node) retire(a *activation, fate func(*waiter) error) {
-	x, gone := n.replace(a, fate)
-	if gone {
-		n.count.Add(-1)
-	}
-	x.end()
+	n.replace(a, fate).end()
 }
 
 // carryOn is the fate of waiters when an activation ends in the ordinary way: they

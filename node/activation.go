@@ -140,19 +140,22 @@ func (a *activation) release(mode object.Mode) {
 // admitNext wakes the waiters that may run now: in order up to the first that may
 // not, and beyond it the concurrent ones, up to the end of the activation.
 func (a *activation) admitNext() {
-	blocked := false
+	blocked, barrier := false, false
 	for w := a.queue.first(); w != nil && (!blocked || a.queue.free > 0); {
 		next := w.next
 		switch {
-		case a.phase == live && w.mode != object.Concurrent && blocked:
+		case a.phase == live && (w.mode != object.Concurrent && blocked || barrier && !w.chained):
 			if w.mode == alone {
-				return
+				barrier = true
 			}
 		case a.admit(w):
-		case w.mode == alone || a.phase != live:
+		case a.phase != live:
 			return
 		default:
 			blocked = true
+			if w.mode == alone {
+				barrier = true
+			}
 		}
 		w = next
 	}

@@ -101,7 +101,6 @@ func (n *Node) carryOut(t *turn, w *waiter) error {
 			return err
 		}
 	}
-	n.release(t)
 	return nil
 }
 
@@ -263,15 +262,12 @@ func (n *Node) put(id string, typ *object.Type) (*activation, error) {
 	now := n.coarse.Load()
 	made := &activation{id: strings.Clone(id), typ: typ, shard: n.shardOf(id)}
 	made.use(now)
-	a, added := n.add(made, now+int64(n.idleTimeout(typ)))
+	a, _ := n.add(made, now+int64(n.idleTimeout(typ)))
 	if a == nil {
 		if n.draining.Load() {
 			return nil, stopping("call", id, "")
 		}
 		return nil, object.Refuse(object.CodeUnavailable, "", "call", id, "", "this node does not own the object's shard")
-	}
-	if added {
-		n.count.Add(1)
 	}
 	return a, nil
 }

@@ -29,7 +29,6 @@ func (n *Node) AttachClient(ctx context.Context, id string) error {
 	case !added:
 		return object.Refuse(object.CodeAlreadyExists, "", "connect", id, "", "a client has this object")
 	}
-	n.count.Add(1)
 	if failure := n.bringUp(a, func() *object.Error { return n.runOnConnect(a) }); failure != nil {
 		return failure.At("connect", id, "")
 	}
@@ -51,6 +50,7 @@ func (n *Node) runOnConnect(a *activation) *object.Error {
 func (n *Node) DetachClient(ctx context.Context, id string, reason object.DisconnectReason) error {
 	done := make(chan error, 1)
 	n.tasks.run(func() {
+		defer close(done) // also where OnDisconnect ends its goroutine
 		t := &turn{parent: n.killed, node: n, id: id, hook: onDisconnect, mode: alone, flags: flags{inner: true}}
 		err := n.endInTurn(t, ending{disconnect: reason})
 		if object.CodeOf(err) == object.CodeNotFound { // it ended in another way meanwhile

@@ -24,7 +24,7 @@ func TestMailboxLimit(t *testing.T) {
 			wantErr(w.t, err, object.ErrResourceExhausted, object.ExecutedNo)
 		}
 		_, err := w.Create(w.t.Context(), "Tight", "Tight-a", nil)
-		wantErr(w.t, err, object.ErrOverloaded, object.ExecutedNo)
+		wantErr(w.t, err, object.ErrAlreadyExists, object.ExecutedNo)
 		wantErr(w.t, w.send("Tight-a", "Write", "note over"), object.ErrOverloaded, object.ExecutedNo)
 		w.must("Tight-a", "Free", "note free") // does not wait
 		w.must("Tight-b", "Write", "note other")

@@ -3,21 +3,27 @@ package node
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/xiaonanln/goverse/object"
 )
 
-// maxOutcomes is how many keyed calls an activation remembers; the oldest is
-// forgotten first.
-const maxOutcomes = 1024
+// What an activation remembers of its keyed calls: at most so many, and so many bytes
+// of keys and replies, the newest always; the oldest are forgotten first.
+const (
+	maxOutcomes     = 1024
+	maxOutcomeBytes = 4 << 20
+	maxKeyBytes     = 256
+)
 
 // outcomes is what an activation remembers of its keyed calls. It lives as long as
 // the activation. It is guarded by the activation's mutex.
 type outcomes struct {
 	byKey map[string]*outcome
-	order []string // oldest first
+	order []string // those that have come to an outcome, oldest first
+	size  int      // of their keys and replies, in bytes
 }
 
 // outcome is one keyed call. reply and err are written before done is closed.
@@ -25,6 +31,7 @@ type outcome struct {
 	digest [sha256.Size]byte
 	done   chan struct{}
 	kept   bool // false after done: the call did not come to an outcome
+	size   int
 	reply  proto.Message
 	err    *object.Error
 }
@@ -34,6 +41,9 @@ type outcome struct {
 func (n *Node) invokeOnce(t *turn, key string) error {
 	if d, ok := t.act.obj.(object.Deduplicator); ok {
 		return n.invokeRemembered(t, d, key)
+	}
+	if len(key) > maxKeyBytes {
+		return t.refuse(object.CodeInvalidArgument, "", fmt.Sprintf("the idempotency key has %d bytes, at most %d are allowed", len(key), maxKeyBytes))
 	}
 	digest, err := digestOf(t)
 	if err != nil {
@@ -53,7 +63,8 @@ func (n *Node) invokeOnce(t *turn, key string) error {
 		select {
 		case <-o.done:
 		case <-t.Done():
-			return t.refuse(object.CodeOf(t.Err()), "", "the call was not run: it ended while another call with its key ran")
+			e := t.refuse(object.CodeOf(t.Err()), "", "it ended while another call with its key ran, whose outcome is not known yet")
+			return e.WithExecuted(object.ExecutedUnknown)
 		}
 		if !o.kept {
 			continue
@@ -111,11 +122,6 @@ func (n *Node) claim(t *turn, key string, digest [sha256.Size]byte) (o *outcome,
 	}
 	o = &outcome{digest: digest, done: make(chan struct{})}
 	x.seen.byKey[key] = o
-	x.seen.order = append(x.seen.order, key)
-	if len(x.seen.order) > maxOutcomes {
-		delete(x.seen.byKey, x.seen.order[0])
-		x.seen.order = x.seen.order[1:]
-	}
 	return o, true
 }
 
@@ -124,9 +130,7 @@ func (n *Node) claim(t *turn, key string, digest [sha256.Size]byte) (o *outcome,
 // forgotten, so that it can be tried again.
 func (n *Node) invokeFirst(t *turn, key string, o *outcome) error {
 	defer func() {
-		if !o.kept {
-			n.forget(t, key, o)
-		}
+		n.settle(t, key, o)
 		close(o.done)
 	}()
 	out, err := t.method.Invoke(t, t.act.obj, t.req)
@@ -148,7 +152,9 @@ func (n *Node) invokeFirst(t *turn, key string, o *outcome) error {
 	return nil
 }
 
-func (n *Node) forget(t *turn, key string, o *outcome) {
+// settle keeps an outcome among the last ones, or forgets a call that did not come to
+// one. A key in flight is never pushed out: it would run a second time.
+func (n *Node) settle(t *turn, key string, o *outcome) {
 	a := t.act
 	a.lock()
 	defer a.unlock()
@@ -156,11 +162,25 @@ func (n *Node) forget(t *turn, key string, o *outcome) {
 	if x == nil || x.seen == nil || x.seen.byKey[key] != o {
 		return
 	}
-	delete(x.seen.byKey, key)
-	for i, k := range x.seen.order {
-		if k == key {
-			x.seen.order = append(x.seen.order[:i], x.seen.order[i+1:]...)
-			break
-		}
+	if !o.kept {
+		delete(x.seen.byKey, key)
+		return
+	}
+	x.seen.keep(key, o)
+}
+
+// keep adds an outcome and drops the oldest ones beyond the bounds.
+func (s *outcomes) keep(key string, o *outcome) {
+	o.size = len(key)
+	if o.reply != nil {
+		o.size += proto.Size(o.reply)
+	}
+	s.order = append(s.order, key)
+	s.size += o.size
+	for len(s.order) > 1 && (len(s.order) > maxOutcomes || s.size > maxOutcomeBytes) {
+		oldest := s.order[0]
+		s.order = s.order[1:]
+		s.size -= s.byKey[oldest].size
+		delete(s.byKey, oldest)
 	}
 }

@@ -23,7 +23,7 @@ const (
 // what a turn that has ended left behind: the chain begins after it.
 func (t *turn) relate(a *activation) (relation, *turn) {
 	rel, holder := unrelated, (*turn)(nil)
-	for f := t.up; f != nil && !f.ended.Load(); f = f.up {
+	for f := t.up; f != nil && !f.ended.Load(); f = f.waiting() {
 		if f.act != a {
 			continue
 		}
@@ -36,6 +36,14 @@ func (t *turn) relate(a *activation) (relation, *turn) {
 		return t.relateTo(f), f
 	}
 	return rel, holder
+}
+
+// waiting returns the turn that waits for t; nil where its caller has left it.
+func (t *turn) waiting() *turn {
+	if r := t.rare.Load(); r != nil && r.left.Load() {
+		return nil
+	}
+	return t.up
 }
 
 // relateTo says how a call gets past one turn of its own chain that holds the target.
@@ -75,6 +83,9 @@ func (n *Node) enter(t *turn, a *activation) (w *waiter, ok bool, err error) {
 	}
 	a.lock()
 	defer a.unlock()
+	if t.method == nil && t.hook == onCreate && a.phase == live {
+		return nil, false, t.exists() // there is nothing to wait for
+	}
 	if rel == through {
 		if holder.ended.Load() { // it has given its admission back, or is about to
 			return nil, false, nil
@@ -83,7 +94,11 @@ func (n *Node) enter(t *turn, a *activation) (w *waiter, ok bool, err error) {
 		t.act = a
 		return nil, true, nil
 	}
-	switch a.ask(t.mode, a.mustQueueBehind(t.mode, rel == beside)) {
+	behind := a.mustQueueBehind(t.mode, rel == beside)
+	if t.mode == object.Concurrent && t.up != nil && !t.up.ended.Load() {
+		behind = false // the end may wait, crosswise, for a turn of this call's chain
+	}
+	switch a.ask(t.mode, behind) {
 	case admitted:
 		t.act = a
 		return nil, true, nil
@@ -139,7 +154,9 @@ func (n *Node) enterWithin(t, holder *turn) (ok bool, err error) {
 	select {
 	case inside <- struct{}{}:
 	case <-t.Done():
-		return false, n.refuseExpired(t, t.Err(), "while another call of its chain was inside the object")
+		expired := t.Err()
+		t.finish() // it will not run: its context must not stay linked to the node
+		return false, n.refuseExpired(t, expired, "while another call of its chain was inside the object")
 	}
 	if holder.ended.Load() {
 		<-inside

@@ -32,6 +32,9 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 		if t.flags.nested {
 			t.leaveWithin()
 		}
+		if returned && r.err == nil {
+			n.release(t) // before the next turn, so that one object's sends keep their order
+		}
 		next := n.leave(t, !returned, isRunner)
 		if isRunner && (returned || !exited) {
 			r.next = next
@@ -123,13 +126,14 @@ func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter) {
 	case last:
 		a.writer = true
 	case a.queue.first() != nil:
-		if next = a.nextForRunner(isRunner); next == nil {
+		next = a.nextForRunner(isRunner)
+		if next == nil || a.queue.free > 0 {
 			a.admitNext()
 		}
 	}
 	a.unlock()
 	if last {
-		n.end(a, nil, ending{reason: object.ReasonFailed, disconnect: object.DisconnectKicked})
+		n.end(a, t.up, ending{reason: object.ReasonFailed, disconnect: object.DisconnectKicked})
 	}
 	return next
 }

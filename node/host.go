@@ -161,13 +161,15 @@ func (tm *timer) fire() {
 	}
 	defer n.tasks.end()
 	n.runTimer(tm, a)
-	if tm.period == 0 {
-		return
-	}
 	a.lock()
 	defer a.unlock()
-	if !tm.stopped && a.phase != dead {
+	switch {
+	case tm.stopped || a.phase == dead:
+	case tm.period > 0:
 		tm.t.Reset(tm.period)
+	default: // run, or refused for good
+		tm.done = true
+		delete(a.extras.timers, tm)
 	}
 }
 

@@ -144,7 +144,7 @@ func TestWaitingForAnotherOutcome(t *testing.T) {
 		third := w.begin("Plain-a", "Free", "once", key)
 		wrong := w.begin("Plain-a", "Free", "once more", key)
 		wrong.fails(object.ErrKeyReused, object.ExecutedNo)
-		second.fails(object.ErrDeadlineExceeded, object.ExecutedNo)
+		second.fails(object.ErrDeadlineExceeded, object.ExecutedUnknown)
 		cancel()
 		first.fails(object.ErrCanceled, object.ExecutedUnknown)
 		synctest.Wait()

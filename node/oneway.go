@@ -99,10 +99,11 @@ func (n *Node) serveDetached(t *turn, w *waiter) error {
 	case <-expired.Done():
 	}
 	if claimed.CompareAndSwap(false, true) {
-		return n.refuseExpired(t, context.Cause(expired), "while it waited for the object")
+		return n.refuseExpired(t, expired.Err(), "while it waited for the object")
 	}
-	e := t.refuse(object.CodeOf(context.Cause(expired)), "", "the call was left while the method ran")
-	if e.Code == object.CodeUnknown {
+	t.extra().left.Store(true)
+	e := t.refuse(object.CodeOf(expired.Err()), "", "the call was left while the method ran")
+	if n.killed.Err() != nil {
 		e.Code = object.CodeUnavailable
 	}
 	return e.WithExecuted(object.ExecutedUnknown)

@@ -45,10 +45,9 @@ func (n *Node) startRunner(w *waiter) {
 // runFor runs the turn of a waiter that has been taken and wakes its caller.
 func (n *Node) runFor(w *waiter) (next *waiter) {
 	t := w.turn
-	if err := t.parent.Err(); err != nil { // expired: its caller is on its way to give up
-		next = n.leave(t, false, true)
-		w.done(n.refuseExpired(t, err, "while it waited for the object"))
-		return next
+	if err := t.overdue(); err != nil { // its caller is on its way to give up
+		defer w.done(n.refuseExpired(t, err, "while it waited for the object")) // whatever the end of a failed activation does
+		return n.leave(t, false, true)
 	}
 	var r result
 	defer func() { w.done(r.err) }() // also where the method exits the goroutine

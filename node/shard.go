@@ -39,6 +39,7 @@ func (n *Node) add(a *activation, idleAt int64) (there *activation, added bool) 
 	a.hash = hash
 	seg.put(a)
 	s.link(a)
+	n.count.Add(1)
 	return a, true
 }
 
@@ -75,8 +76,8 @@ func (s *shardState) snapshot() (all []*activation) {
 
 // replace ends a: its waiters are refused with what fate says, or go on, in order,
 // to a fresh activation in its place where fate says nil. It returns the extras
-// that must end with a, and whether nothing came in its place.
-func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras, gone bool) {
+// that must end with a.
+func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras) {
 	seg, _ := n.objects.of(a.id)
 	seg.mu.Lock()
 	defer seg.mu.Unlock()
@@ -104,11 +105,13 @@ func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras, gone
 	}
 	seg.remove(a)
 	s.unlink(a)
-	if heir != nil {
+	if heir == nil {
+		n.count.Add(-1)
+	} else {
 		seg.put(heir)
 		s.link(heir)
 		heir.admitNext()
 	}
 	x, a.extras = a.extras, nil
-	return x, heir == nil
+	return x
 }

@@ -55,6 +55,7 @@ type rare struct {
 	within  *turn         // re-entrant: the turn of the same chain that this one runs inside of
 	inside  chan struct{} // capacity 1: taken by the turn that runs inside this one
 	claimed atomic.Bool   // detached: it runs, or its caller has left
+	left    atomic.Bool   // detached: it runs, and its caller has left
 	timer   *timer        // bound: the timer whose call it is
 
 	mu      sync.Mutex

@@ -75,7 +75,7 @@ func (t *turn) Err() error {
 		return err
 	}
 	if d := t.due(); d > 0 && t.node.elapsed() >= d {
-		return context.DeadlineExceeded
+		return t.lifetime().ctx.Err() // from now on it stays so
 	}
 	return nil
 }
@@ -124,6 +124,9 @@ func (t *turn) lifetime() *lifetime {
 		return l
 	}
 	l := t.newLifetime()
+	if t.ended.Load() { // before anybody sees it: who has seen the end must not see it undone
+		l.cancel(errTurnEnded)
+	}
 	if !t.extra().life.CompareAndSwap(nil, l) {
 		l.cancel(errTurnEnded)
 		l.stop()
@@ -142,6 +145,9 @@ func (t *turn) newLifetime() *lifetime {
 	if d := t.due(); d > 0 {
 		timed, release := context.WithDeadline(ctx, t.node.base.Add(d))
 		ctx, stop = timed, func() { unlink(); release() }
+	}
+	if t.node.killed.Err() != nil { // AfterFunc may take its time
+		cancel(context.Cause(t.node.killed))
 	}
 	return &lifetime{ctx: ctx, cancel: cancel, stop: stop}
 }

@@ -108,6 +108,10 @@ func (n *Node) giveUp(t *turn, w *waiter) (ran bool, err error) {
 	return false, n.refuseExpired(t, t.parent.Err(), fmt.Sprintf("while it waited for the object, behind %d others", ahead))
 }
 
+// manyAhead is where counting those ahead of a call that gives up ends: ten thousand
+// that give up at once must not count each other.
+const manyAhead = 100
+
 // leaveQueue takes the waiter out of its queue unless it has been granted.
 func (w *waiter) leaveQueue() (ahead int, granted bool) {
 	for {
@@ -121,7 +125,7 @@ func (w *waiter) leaveQueue() (ahead int, granted bool) {
 		if w.granted {
 			return 0, true
 		}
-		for x := w.prev; x != nil; x = x.prev {
+		for x := w.prev; x != nil && ahead < manyAhead; x = x.prev {
 			ahead++
 		}
 		a.queue.remove(w)
