@@ -33,7 +33,9 @@ func Concurrency(mode Mode, methods ...string) RegisterOption {
 }
 
 // CallTimeout limits calls without a deadline of the named methods, or of the whole
-// type without names. Default 30 s; negative: no limit.
+// type without names. Default 30 s; negative: no limit. It counts from the first time
+// that anybody looks at the deadline of the call's context, or from the moment the call
+// has to wait.
 func CallTimeout(d time.Duration, methods ...string) RegisterOption {
 	return object.CallTimeout(d, methods...)
 }

@@ -81,7 +81,9 @@ func Concurrency(mode Mode, methods ...string) RegisterOption {
 }
 
 // CallTimeout limits calls of the named methods, or of the whole type without
-// names, whose context has no deadline. Default 30 s; negative: no limit.
+// names, whose context has no deadline. Default 30 s; negative: no limit. It counts
+// from the first time that anybody looks at the deadline of the call's context, or
+// from the moment the call has to wait.
 func CallTimeout(d time.Duration, methods ...string) RegisterOption {
 	return registerOptionFunc(func(s *typeSettings) { s.callTimeouts = forMethods(s.callTimeouts, d, methods) })
 }
