@@ -34,7 +34,7 @@ func TestSweepTakesTheQueueOfAnIdleObject(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		go n.Call(ctx, "Slow-1", "Wait", nil) //nolint:errcheck // cancelled below
+		go n.Call(ctx, "Slow-1", "Wait", nil)
 		synctest.Wait()
 		waited := make(chan error)
 		go func() {
