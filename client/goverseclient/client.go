@@ -26,9 +26,9 @@ type Client struct {
 	cancel context.CancelFunc // ends the stream
 
 	closing sync.Once
-	err     error // why the stream ended; written before done is closed
 	closeMu sync.Mutex
-	closed  bool // guarded by closeMu: by Close, so the end is no error
+	err     error // guarded by closeMu: why the stream ended; written before pushes is closed
+	closed  bool  // guarded by closeMu: by Close, so the end is no error
 }
 
 // Dial connects to a server's client address, "host:port", registers, and returns
@@ -96,15 +96,12 @@ func (c *Client) Done() <-chan struct{} { return c.done }
 
 // Err tells why the stream ended, as an [object.Error]: Unavailable when the server
 // stopped or the connection broke, ResourceExhausted when the client did not read,
-// Aborted when its object was deleted. It returns nil while the stream lives and
-// after Close.
+// Aborted when its object was deleted. It answers as soon as Pushes is closed, and
+// returns nil while the stream lives and after Close.
 func (c *Client) Err() error {
-	select {
-	case <-c.done:
-		return c.err
-	default:
-		return nil
-	}
+	c.closeMu.Lock()
+	defer c.closeMu.Unlock()
+	return c.err
 }
 
 // Close ends the stream and the connection and waits for both. Calls that run fail

@@ -156,8 +156,8 @@ func TestTheServerEndsTheStream(t *testing.T) {
 			test.end(f, id)
 			for range c.Pushes() { // to the end
 			}
+			expect(t, c.Err(), test.want, test.executed) // at once, without waiting for Done
 			<-c.Done()
-			expect(t, c.Err(), test.want, test.executed)
 			_, err := c.Call(t.Context(), "Echo", nil)
 			expect(t, err, object.ErrUnavailable, object.ExecutedNo)
 			if err := c.Close(); err != nil || c.Err() == nil {
