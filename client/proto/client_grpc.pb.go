@@ -70,6 +70,11 @@ type ClientServiceClient interface {
 	// Call runs one method of the caller's client object and returns its reply.
 	// It may be sent over any connection to the node that answered Register.
 	//
+	// Calls of one client run one at a time, unless the client type says
+	// otherwise, in the order in which they reach its object. Of calls that are
+	// in flight at the same time gRPC keeps no order: wait for one before making
+	// the next where order matters.
+	//
 	// The runtime adds these errors to those of the method itself:
 	//
 	//	UNAUTHENTICATED     client_id is unknown, stale, empty or malformed; the
@@ -150,6 +155,11 @@ type ClientServiceServer interface {
 	Register(*Empty, grpc.ServerStreamingServer[anypb.Any]) error
 	// Call runs one method of the caller's client object and returns its reply.
 	// It may be sent over any connection to the node that answered Register.
+	//
+	// Calls of one client run one at a time, unless the client type says
+	// otherwise, in the order in which they reach its object. Of calls that are
+	// in flight at the same time gRPC keeps no order: wait for one before making
+	// the next where order matters.
 	//
 	// The runtime adds these errors to those of the method itself:
 	//
