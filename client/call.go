@@ -19,8 +19,8 @@ const typeURLPrefix = "type.googleapis.com/"
 
 // call runs one method of the caller's object.
 func (s *Service) call(ctx context.Context, in *client_pb.CallRequest) (*client_pb.CallResponse, error) {
-	s.calls.begin()
-	defer s.calls.end()
+	s.calls.Begin()
+	defer s.calls.End()
 	sess, stopping := s.findCaller(in.GetClientId())
 	if stopping {
 		return nil, errStopping("call")

@@ -54,7 +54,7 @@ func (s *Service) detach(ctx context.Context, sess *session, reason object.Disco
 // when its calls have.
 func (s *Service) serve(str stream, sess *session) ending {
 	clientID, hash := s.open(sess)
-	s.streams.begin()
+	s.streams.Begin()
 	go s.send(str, sess, clientID)
 
 	ctx := str.Context()
@@ -98,7 +98,7 @@ func (s *Service) flush(ctx context.Context, sess *session) {
 // exhausted or the stream is over. It may be caught in a send that returns only when
 // the stream's handler has, so the handler does not wait for it; [Service.Stop] does.
 func (s *Service) send(str stream, sess *session, clientID string) {
-	defer s.streams.end()
+	defer s.streams.End()
 	defer close(sess.sent)
 	first, err := anypb.New(&client_pb.RegisterResponse{ClientId: clientID})
 	if err != nil || str.Send(first) != nil {

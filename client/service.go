@@ -14,6 +14,7 @@ import (
 	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/tally"
 )
 
 // Node is what the service needs of the node that hosts the client objects. All
@@ -53,8 +54,8 @@ type Service struct {
 	clock  clock.Clock
 	limits Limits
 
-	calls   tally // running calls
-	streams tally // handlers and senders of Register streams
+	calls   tally.Tally // running calls
+	streams tally.Tally // handlers and senders of Register streams
 
 	mu       sync.Mutex
 	stopping bool                    // guarded by mu
@@ -166,13 +167,13 @@ func (s *Service) Stop(ctx context.Context) error {
 	for _, sess := range sessions {
 		sess.refuseCalls()
 	}
-	if err := s.calls.wait(ctx); err != nil {
+	if err := s.calls.Wait(ctx); err != nil {
 		return s.giveUp(sessions, err)
 	}
 	for _, sess := range sessions {
 		sess.end(ending{object.DisconnectStopping, errStopping(""), true})
 	}
-	if err := s.streams.wait(ctx); err != nil {
+	if err := s.streams.Wait(ctx); err != nil {
 		return s.giveUp(sessions, err)
 	}
 	return nil
@@ -202,7 +203,7 @@ func (s *Service) admit() (*session, error) {
 			fmt.Sprintf("the server has %d clients, as many as it takes", len(s.byID)))
 	}
 	s.byID[sess.id] = sess
-	s.streams.begin()
+	s.streams.Begin()
 	return sess, nil
 }
 
@@ -229,7 +230,7 @@ func (s *Service) forget(sess *session) {
 	s.mu.Lock()
 	delete(s.byID, sess.id)
 	s.mu.Unlock()
-	s.streams.end()
+	s.streams.End()
 }
 
 func (s *Service) find(id string) *session {

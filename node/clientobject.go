@@ -49,7 +49,7 @@ func (n *Node) runOnConnect(a *activation) *object.Error {
 // ends all the same.
 func (n *Node) DetachClient(ctx context.Context, id string, reason object.DisconnectReason) error {
 	done := make(chan error, 1)
-	n.tasks.run(func() {
+	n.run(func() {
 		defer close(done) // also where OnDisconnect ends its goroutine
 		t := &turn{parent: n.killed, node: n, id: id, hook: onDisconnect, mode: alone, flags: flags{inner: true}}
 		err := n.endInTurn(t, ending{disconnect: reason})

@@ -153,13 +153,13 @@ func (tm *timer) fire() {
 	a.lock()
 	over := tm.stopped || a.phase == dead
 	if !over {
-		n.tasks.begin()
+		n.tasks.Begin()
 	}
 	a.unlock()
 	if over {
 		return
 	}
-	defer n.tasks.end()
+	defer n.tasks.End()
 	n.runTimer(tm, a)
 	a.lock()
 	defer a.unlock()

@@ -12,6 +12,7 @@ import (
 	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/tally"
 )
 
 // maxDepth is the longest call chain, in calls.
@@ -60,7 +61,7 @@ type Node struct {
 	draining atomic.Bool
 	killed   context.Context //nolint:containedctx // the end of all turns, not a caller's context
 	kill     context.CancelCauseFunc
-	tasks    tasks
+	tasks    tally.Tally   // the goroutines that the node started
 	hooks    chan struct{} // slots for the hooks of ending activations
 	reaping  atomic.Bool   // a goroutine ends idle activations with hooks
 }
@@ -124,54 +125,11 @@ func (n *Node) Epoch(s uint32) uint64 { return n.shards[s].word.Load() }
 
 func (n *Node) shardOf(id string) *shardState { return &n.shards[n.ShardOf(id)] }
 
-// tasks counts the goroutines that the node started.
-type tasks struct {
-	mu   sync.Mutex
-	n    int           // guarded by mu
-	idle chan struct{} // guarded by mu: closed when n comes to zero; nil when nobody waits
-}
-
-// run starts f on a goroutine of its own.
-func (t *tasks) run(f func()) {
-	t.begin()
+// run starts f on a goroutine of the node's own.
+func (n *Node) run(f func()) {
+	n.tasks.Begin()
 	go func() {
-		defer t.end()
+		defer n.tasks.End()
 		f()
 	}()
-}
-
-func (t *tasks) begin() {
-	t.mu.Lock()
-	t.n++
-	t.mu.Unlock()
-}
-
-func (t *tasks) end() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.n--
-	if t.n == 0 && t.idle != nil {
-		close(t.idle)
-		t.idle = nil
-	}
-}
-
-// wait returns when no task runs, or with ctx's error.
-func (t *tasks) wait(ctx context.Context) error {
-	t.mu.Lock()
-	if t.n == 0 {
-		t.mu.Unlock()
-		return nil
-	}
-	if t.idle == nil {
-		t.idle = make(chan struct{})
-	}
-	idle := t.idle
-	t.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

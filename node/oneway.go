@@ -67,7 +67,7 @@ func (n *Node) dispatch(t *turn, method wanted) error {
 	if err != nil {
 		return err
 	}
-	n.tasks.run(func() {
+	n.run(func() {
 		if err := n.carryOut(t, w); err != nil {
 			n.cfg.Logger.Warn("one-way call failed", "object", t.id, "method", t.method.Name, "error", err.Error())
 		}
@@ -79,7 +79,7 @@ func (n *Node) dispatch(t *turn, method wanted) error {
 // at its deadline whatever the method does.
 func (n *Node) serveDetached(t *turn, w *waiter) error {
 	done, claimed := make(chan error, 1), &t.extra().claimed
-	n.tasks.run(func() {
+	n.run(func() {
 		err := error(nil)
 		returned := false
 		defer func() {

@@ -35,7 +35,7 @@ func (n *Node) startRunner(w *waiter) {
 	if w == nil {
 		return
 	}
-	n.tasks.run(func() {
+	n.run(func() {
 		for next := w; next != nil; {
 			next = n.runFor(next)
 		}

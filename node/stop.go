@@ -51,7 +51,7 @@ func (n *Node) endAll(ctx context.Context) (ended bool, err error) {
 			}
 		}
 	}
-	if err := n.tasks.wait(ctx); err != nil {
+	if err := n.tasks.Wait(ctx); err != nil {
 		return false, err
 	}
 	return n.closeShards(), nil
@@ -77,13 +77,13 @@ func (n *Node) endWhenFree(ctx context.Context, a *activation) bool {
 		release()
 	case w != nil:
 		release()
-		n.tasks.run(func() {
+		n.run(func() {
 			if _, err := n.wait(t, w); err == nil {
 				n.end(t.act, nil, why)
 			}
 		})
 	case a.typ.Hooks.Deactivate || a.typ.Hooks.Disconnect:
-		n.tasks.run(func() {
+		n.run(func() {
 			defer release()
 			n.end(t.act, nil, why)
 		})

@@ -71,7 +71,7 @@ func (n *Node) sweep() {
 		}
 	}
 	if len(hooked) > 0 && n.reaping.CompareAndSwap(false, true) { // else the next sweep finds them
-		n.tasks.run(func() {
+		n.run(func() {
 			defer n.reaping.Store(false)
 			n.reap(hooked, quantum)
 		})
@@ -90,7 +90,7 @@ func (n *Node) reap(hooked []*activation, quantum time.Duration) {
 			<-n.hooks
 			continue
 		}
-		n.tasks.run(func() {
+		n.run(func() {
 			defer func() { <-n.hooks }()
 			n.end(a, nil, ending{reason: object.ReasonIdle})
 		})

@@ -16,7 +16,7 @@ type endpoint struct {
 	handler transport.Handler
 	base    context.Context //nolint:containedctx // the parent of the contexts of the calls that arrive
 	cancel  context.CancelCauseFunc
-	calls   tally // that were accepted and whose replies have not arrived
+	calls   gate // that were accepted and whose replies have not arrived
 
 	mu     sync.Mutex // guards the fields below
 	closed bool
