@@ -5,7 +5,8 @@
 // member will, against the same coordination store: it joins under a lease and a
 // random incarnation, claims the shards in transactions that compare what they
 // replace, with epochs that only grow, and keeps its lease alive by a loop of its
-// own. What is missing is sharing shards between members: a second one is refused.
+// own. What is missing is sharing shards between members: a second one on the same
+// store is refused. (Servers have a store each, so there it does not come to that.)
 //
 // Run owns its goroutine and starts no other.
 package cluster

@@ -13,8 +13,8 @@
 //	resp, err := goverseapi.Invoke(ctx, "ChatRoom-General", (*ChatRoom).Join, req)
 //
 // Inside a method the functions act on the server that hosts the object, which
-// travels in ctx; Server.Context puts one there. With another ctx
-// they act on the process's default server: the first made by [NewServer] that has
-// not stopped. Everything here is safe for concurrent use, and every error is an
-// [*Error].
+// travels in ctx; Server.Context puts one there. With another ctx they act on the
+// process's default server: the first made by [NewServer] that has not stopped.
+// Everything here is safe for concurrent use. Errors of these functions are [*Error];
+// those of a server's Start, Stop and Run may wrap others, such as a port that is taken.
 package goverseapi

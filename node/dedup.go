@@ -39,11 +39,11 @@ type outcome struct {
 // invokeOnce runs a keyed call, or answers it with the outcome of the first call
 // that had its key.
 func (n *Node) invokeOnce(t *turn, key string) error {
-	if d, ok := t.act.obj.(object.Deduplicator); ok {
-		return n.invokeRemembered(t, d, key)
-	}
 	if len(key) > maxKeyBytes {
 		return t.refuse(object.CodeInvalidArgument, "", fmt.Sprintf("the idempotency key has %d bytes, at most %d are allowed", len(key), maxKeyBytes))
+	}
+	if d, ok := t.act.obj.(object.Deduplicator); ok {
+		return n.invokeRemembered(t, d, key)
 	}
 	digest, err := digestOf(t)
 	if err != nil {

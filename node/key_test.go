@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -246,6 +247,44 @@ func TestKeysRemembered(t *testing.T) {
 		}
 		if out, _ := w.keyed("Plain-a", "Write", "1024", "run"); out != "run 1027" {
 			t.Errorf("after deletion: %q", out)
+		}
+	})
+}
+
+// What is remembered is bounded in bytes too; the newest outcome is kept whatever its
+// size.
+func TestKeysRememberedInBytes(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		runs := 0
+		w.on("big", func(_ context.Context, _ *actor, arg string) (string, error) {
+			runs++
+			return strings.Repeat(arg, 1<<20), nil
+		})
+		for key, want := range []int{1, 2, 3, 4, 5} {
+			if _, err := w.keyed("Plain-a", "Write", fmt.Sprint(key), "big x"); err != nil || runs != want {
+				t.Fatalf("key %d: %v, %d runs", key, err, runs)
+			}
+		}
+		for _, key := range []string{"4", "3", "2"} {
+			if _, _ = w.keyed("Plain-a", "Write", key, "big x"); runs != 5 {
+				t.Errorf("key %s: %d runs, want 5", key, runs)
+			}
+		}
+		if _, _ = w.keyed("Plain-a", "Write", "0", "big x"); runs != 6 {
+			t.Errorf("the oldest of five replies of 1 MiB is remembered")
+		}
+		for range 2 {
+			_, _ = w.keyed("Plain-b", "Write", "huge", "big xxxxx")
+		}
+		if runs != 7 {
+			t.Errorf("the only outcome, of 5 MiB, is not remembered: %d runs", runs)
+		}
+		long := strings.Repeat("k", 257)
+		_, err := w.keyed("Plain-a", "Write", long, "big x")
+		wantErr(t, err, object.ErrInvalidArgument, object.ExecutedNo)
+		if _, err := w.keyed("Plain-a", "Write", long[1:], "big x"); err != nil {
+			t.Errorf("a key of 256 bytes: %v", err)
 		}
 	})
 }

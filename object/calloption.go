@@ -32,7 +32,8 @@ func Resolve(opts []CallOption) CallSettings {
 // WithIdempotencyKey names the call across the caller's own retries: within the
 // callee's retention the same key with the same request is answered with the first
 // outcome, and with another request refused as [ErrKeyReused]. Keys are scoped to
-// the object. An empty key is no key.
+// the object. An empty key is no key; one of more than
+// 256 bytes is refused.
 func WithIdempotencyKey(key string) CallOption {
 	return callOptionFunc(func(s *CallSettings) { s.Key = key })
 }
