@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/xiaonanln/goverse/object"
 )
@@ -382,4 +385,35 @@ func TestCancelledByTheTurnBefore(t *testing.T) {
 			w.wantNotes()
 		})
 	}
+}
+
+// A detached call that its caller has left is no part of the caller's chain any more:
+// it waits for the caller's object like anybody else, and is no deadlock.
+func TestDetachedCallThatWasLeftIsNoChain(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.on("back", func(ctx context.Context, _ *actor, _ string) (string, error) {
+			<-w.gate("b")
+			_, err := w.Call(context.WithoutCancel(ctx), "Plain-x", "Write", wrapperspb.String("echo 1"))
+			w.note("%v", err)
+			return "", err
+		})
+		w.on("outer", func(ctx context.Context, _ *actor, _ string) (string, error) {
+			soon, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			_, err := w.Call(soon, "Plain-b", "Loose", wrapperspb.String("back"))
+			wantErr(w.t, err, object.ErrDeadlineExceeded, object.ExecutedUnknown)
+			<-w.gate("x")
+			return "", nil
+		})
+		outer := w.begin("Plain-x", "Patient", "outer")
+		sleep(2 * time.Second)
+		w.open("b")
+		synctest.Wait()
+		w.wantNotes() // it waits
+		w.open("x")
+		outer.ok("")
+		sleep(0)
+		w.wantNotes("<nil>")
+	})
 }

@@ -17,10 +17,14 @@ import (
 type skewed struct {
 	clock.Clock
 
-	ahead atomic.Int64
+	ahead   atomic.Int64
+	suspend bool // only the clock that counts suspends is ahead
 }
 
 func (c *skewed) Monotonic() time.Duration {
+	if c.suspend {
+		return c.Clock.Monotonic()
+	}
 	return c.Clock.Monotonic() + time.Duration(c.ahead.Load())
 }
 
@@ -46,7 +50,16 @@ func (j *joins) Handle(_ context.Context, r slog.Record) error {
 // laptop) goes on: with its objects, its clients and a newer epoch.
 func TestServerGoesOnAfterItStoodStill(t *testing.T) {
 	t.Parallel()
-	slept := &skewed{Clock: clock.System()}
+	for name, suspend := range map[string]bool{"stopped": false, "suspended": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			standStill(t, &skewed{Clock: clock.System(), suspend: suspend})
+		})
+	}
+}
+
+func standStill(t *testing.T, slept *skewed) {
+	t.Helper()
 	log := &joins{Handler: slog.DiscardHandler, joined: make(chan struct{}, 10)}
 	f := create(t, func(c *server.Config) { c.LeaseTTL, c.Logger = 2*time.Second, slog.New(log) })
 	f.SetClock(slept)

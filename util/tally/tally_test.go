@@ -22,6 +22,7 @@ func TestWaitReturnsWhenNothingIsUnderWay(t *testing.T) {
 		for range 2 {
 			go func() { waited <- work.Wait(t.Context()) }()
 		}
+		synctest.Wait()
 		work.End()
 		synctest.Wait()
 		if len(waited) != 0 {
