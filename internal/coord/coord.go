@@ -18,8 +18,8 @@ import (
 
 // The errors of a store. Other than these, a method returns what ended its context. They are wrapped: use errors.Is.
 //
-// A write that failed with ErrUnavailable or because its context ended may have happened all the same; only reading
-// tells. All others are refusals: nothing has happened.
+// A write that failed with ErrUnavailable, with ErrRestored or because its context ended may have happened all the same;
+// only reading tells. All others are refusals: nothing has happened.
 var (
 	// ErrUnavailable: the store did not answer, or has no quorum. Trying again may help.
 	ErrUnavailable = errors.New("coordination store is unavailable")
@@ -35,6 +35,11 @@ var (
 	ErrDuplicateKey = errors.New("duplicate key in a transaction")
 	// ErrInvalid: an argument makes no sense, such as an empty key.
 	ErrInvalid = errors.New("invalid argument")
+	// ErrRestored: the store is not the one it was. It has gone back in time, as after a restore from a snapshot, or
+	// another one answers in its place. What was read from it before means nothing any more, leases and the revisions
+	// of keys included. It is seen by a Get, Range or Txn, or by a watch as it begins; from then on the same
+	// coord.Store answers nothing else. The refused call itself may have happened.
+	ErrRestored = errors.New("coordination store was restored or replaced")
 )
 
 // KV is a key with its value and history. The zero KV, and any other whose ModRev is 0, is a key that does not exist.
@@ -130,8 +135,8 @@ type Watcher interface {
 	// holds up nobody else; it may lose its watch.
 	//
 	// The channel is closed when the watch is over: because ctx ended, or after a last Batch whose Err is ErrCompacted
-	// (changes from fromRev on are lost: read anew), ErrUnavailable (the link broke: resume) or ErrInvalid (fromRev <
-	// 1). A channel that is closed without either means the same as ErrUnavailable. Who no longer receives must end
+	// (changes from fromRev on are lost: read anew), ErrUnavailable (the link broke: resume), ErrRestored or ErrInvalid
+	// (fromRev < 1). A channel that is closed without either means the same as ErrUnavailable. Who no longer receives must end
 	// ctx.
 	Watch(ctx context.Context, prefix string, fromRev int64) <-chan Batch
 }
