@@ -1,0 +1,32 @@
+// Package grpc connects the nodes of a cluster over gRPC: the transport of real clusters.
+//
+// A link is one TCP connection with one bidirectional stream, goverse.NodeService/Link, of which proto/goverse.proto
+// has the messages and frame.go the frames inside them. Many calls share a message: whoever sends encodes a frame into
+// the link's queue, and the link's writer sends all that has queued as one message. It yields once before it looks, so
+// that the callers who are about to add a frame do so first; it never waits for company. Frames are encoded once and
+// decoded once, and bodies are only copied.
+//
+// What the seam leaves to its implementations is decided here:
+//
+//   - Bounds. A link queues up to a mebibyte and one message more in each direction, has a bounded number of calls in
+//     flight, and accepts messages of [transport.MaxBytes] with a mebibyte for the rest of a frame, 1024 steps of a
+//     chain and 4096 pairs of metadata. Call and Send wait for room; what exceeds the size of a message is
+//     transport.ErrTooLarge. Who receives more calls than the bound refuses them (overloaded, executed=no); one-way
+//     ones are dropped and logged then.
+//   - Silence. Each side of a link pings when it has heard nothing for a quarter of Keepalive, and breaks the link when
+//     it has heard nothing for the whole, be the peer gone, stopped or cut off without a word.
+//   - Connecting fails at once where nobody listens. Until the next attempt, some 10 to 80 ms later, calls fail with
+//     the reason of the last one.
+//   - Versions: the newest that both sides speak is spoken. A peer that speaks none of ours, or is no node, is
+//     transport.ErrUnreachable.
+//   - Drain: one-way calls that were on their way when the peer learned of it are accepted. A peer that does not say
+//     within half a second that it has learned is not waited for.
+//
+// A large message holds up what is queued behind it for as long as its bytes take. The handshake proves no identity:
+// that takes credentials.
+//
+// Goroutines: a connection has a reader and a writer on each side. The caller's belong to the link, whose Close waits
+// for them; so does the one that connects. The callee's belong to the endpoint, and so do its watch over the silence of
+// all its connections, the gRPC server, and one goroutine for each call that runs; Close of the endpoint waits for
+// them. AcceptCall runs on the readers. gRPC has goroutines of its own, which end with their connection.
+package grpc

@@ -1,0 +1,188 @@
+package grpc
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xiaonanln/goverse/util/clock"
+)
+
+// stream is a gRPC stream, of either side.
+type stream interface {
+	SendMsg(m any) error
+	RecvMsg(m any) error
+}
+
+// duplex is what the two sides of a connection have in common: the queue of frames and its writer, pings, and that it
+// breaks once.
+type duplex struct {
+	clock   clock.Clock
+	begun   time.Time // the zero of sent_at on this side
+	buffers *buffers
+	bounds  bounds
+	broken  chan struct{} // closed when the connection has broken
+	heard   atomic.Bool   // something has come in since the last beat
+	quiet   int           // beats without; the watch's own
+
+	mu      sync.Mutex    // guards the fields below
+	work    sync.Cond     // the writer waits for frames
+	why     error         // it broke; nil while it holds
+	queue   []*segment    // the last one may grow
+	queued  int           // bytes in queue
+	made    uint64        // the number of the last segment
+	handed  uint64        // the number of the last segment that was handed to gRPC
+	flights int           // calls that wait for a reply; 0 on the side that is called
+	room    chan struct{} // closed when there is room again; nil: nobody waits
+	pinged  uint64        // the number of the last ping
+	ping    bool          // a ping is to be sent
+	pong    uint64        // to be sent; 0: none
+	due     uint64        // the segment after whose frames ping and pong go, or a later one
+	acked   uint64        // the number of the last pong
+	answers chan struct{} // closed when a pong comes; nil: nobody waits
+}
+
+// bounds of a connection.
+type bounds struct{ queue, calls int }
+
+func (d *duplex) init(c clock.Clock, b *buffers, limits bounds) {
+	d.clock, d.begun, d.buffers, d.bounds = c, c.Now(), b, limits
+	d.broken = make(chan struct{})
+	d.work.L = &d.mu
+}
+
+// now is the time on the scale of sent_at.
+func (d *duplex) now() time.Duration { return d.clock.Now().Sub(d.begun) }
+
+// breakLocked breaks the connection; false if it has broken before.
+func (d *duplex) breakLocked(why error) bool {
+	if d.why != nil {
+		return false
+	}
+	d.why = why
+	close(d.broken)
+	d.work.Broadcast()
+	return true
+}
+
+// beat is one of the watch's steps. It is false if the peer was silent for too many of them.
+func (d *duplex) beat() bool {
+	if d.heard.Swap(false) {
+		d.quiet = 0
+		return true
+	}
+	d.quiet++
+	if d.quiet >= beats {
+		return false
+	}
+	d.sendPing()
+	return true
+}
+
+// sendPing asks for a pong. It returns its number.
+func (d *duplex) sendPing() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pinged++
+	d.ping, d.due = true, d.made
+	d.work.Signal()
+	return d.pinged
+}
+
+// sendGoodbye tells the peer to make no more calls.
+func (d *duplex) sendGoodbye() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.frameLocked(func(b []byte) []byte { return endFrame(beginFrame(b, kindGoodbye), len(b)) })
+}
+
+// control takes in a frame that goes both ways. An error breaks the connection.
+func (d *duplex) control(k kind, payload []byte) error {
+	switch k {
+	case kindVoid:
+		return nil
+	case kindPing, kindPong:
+	default:
+		return garbage(fmt.Sprintf("a frame of kind %d", k))
+	}
+	number, err := readNumber(payload)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if k == kindPing {
+		d.pong, d.due = number, d.made
+		d.work.Signal()
+		return nil
+	}
+	if number > d.pinged {
+		return garbage("a pong without a ping")
+	}
+	d.acked = max(d.acked, number)
+	if d.answers != nil {
+		close(d.answers)
+		d.answers = nil
+	}
+	return nil
+}
+
+// awaitPong waits until all that was sent before a ping has arrived, or cannot any more. It returns the cause of ctx's
+// end.
+func (d *duplex) awaitPong(ctx context.Context, number uint64) error {
+	for {
+		d.mu.Lock()
+		if d.acked >= number || d.why != nil {
+			d.mu.Unlock()
+			return nil //nolint:nilerr // nothing arrives any more over a broken connection
+		}
+		if d.answers == nil {
+			d.answers = make(chan struct{})
+		}
+		answers := d.answers
+		d.mu.Unlock()
+		select {
+		case <-answers:
+		case <-d.broken:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// receive hands the frames of each message to f until there is an error.
+func (d *duplex) receive(from stream, take func(sentAt uint64, k kind, payload []byte) error, done func()) error {
+	for {
+		var p packet
+		if err := from.RecvMsg(&p); err != nil {
+			return err
+		}
+		d.heard.Store(true)
+		err := p.parse()
+		if err == nil {
+			err = each(&p, take)
+		}
+		p.free()
+		if err != nil {
+			return err
+		}
+		done()
+	}
+}
+
+// each hands over the frames of one message.
+func each(p *packet, take func(sentAt uint64, k kind, payload []byte) error) error {
+	for rest := p.frames; len(rest) > 0; {
+		k, payload, after, err := nextFrame(rest)
+		if err != nil {
+			return err
+		}
+		if err := take(p.sentAt, k, payload); err != nil {
+			return err
+		}
+		rest = after
+	}
+	return nil
+}

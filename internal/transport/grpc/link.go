@@ -1,0 +1,193 @@
+package grpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/object"
+)
+
+const (
+	leastBackoff = 10 * time.Millisecond
+	mostBackoff  = 80 * time.Millisecond
+)
+
+// link implements transport.Link. It has one connection at a time.
+type link struct {
+	from *endpoint
+	to   transport.Peer
+	life context.Context //nolint:containedctx // of its attempts and connections; ends with Close
+	end  context.CancelFunc
+	wg   sync.WaitGroup         // attempts, and the goroutines of connections
+	conn atomic.Pointer[caller] // the last one; nil before the first
+
+	mu      sync.Mutex // guards the fields below
+	closed  bool
+	attempt *attempt      // is being made; nil: none
+	failure error         // of the last attempt; nil: it succeeded
+	backoff time.Duration // after that
+	retry   time.Duration // no attempt before this Monotonic time
+}
+
+// attempt is one to connect, for all who want to call meanwhile.
+type attempt struct {
+	done chan struct{} // closed when it is over
+	conn *caller
+	err  error
+}
+
+// Call implements transport.Link.
+func (l *link) Call(ctx context.Context, c *transport.Call) (*transport.Reply, error) {
+	deadline, _ := ctx.Deadline()
+	conn, w, err := l.begin(ctx, c, false, deadline)
+	if err != nil {
+		return nil, transport.Fail(err, object.ExecutedNo, l.to, c)
+	}
+	o := conn.await(ctx, w)
+	if o.why != nil {
+		return nil, transport.Fail(o.why, o.executed, l.to, c)
+	}
+	return o.reply, nil
+}
+
+// Send implements transport.Link.
+func (l *link) Send(ctx context.Context, c *transport.Call) error {
+	var deadline time.Time
+	if c.Timeout != 0 {
+		deadline = l.from.clock().Now().Add(c.Timeout)
+	}
+	if _, _, err := l.begin(ctx, c, true, deadline); err != nil {
+		return transport.Fail(err, object.ExecutedNo, l.to, c)
+	}
+	return nil
+}
+
+// begin sends a call over a connection that holds. An error means that it was not sent.
+func (l *link) begin(ctx context.Context, c *transport.Call, oneWay bool, deadline time.Time) (*caller, *waiter, error) {
+	if err := fits(c); err != nil {
+		return nil, nil, err
+	}
+	for again := false; ; again = true {
+		conn, err := l.connected(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !deadline.IsZero() && !l.from.clock().Now().Before(deadline) {
+			return nil, nil, fmt.Errorf("the call's time is over: %w", context.DeadlineExceeded)
+		}
+		w, err := conn.begin(ctx, c, oneWay, deadline)
+		if err == nil || again || !errors.Is(err, transport.ErrBroken) {
+			return conn, w, err
+		}
+	}
+}
+
+// fits says whether a call can be sent.
+func fits(c *transport.Call) error {
+	if size := c.Size(); size > transport.MaxBytes {
+		return fmt.Errorf("%w: the call has %d bytes, %d are allowed", transport.ErrTooLarge, size, transport.MaxBytes)
+	}
+	if n := len(c.Metadata); n > maxPairs {
+		return fmt.Errorf("%w: the call has %d pairs of metadata, %d are allowed", transport.ErrTooLarge, n, maxPairs)
+	}
+	if n := len(c.Chain); n > maxSteps {
+		return fmt.Errorf("%w: the call's chain has %d steps, %d are allowed", transport.ErrTooLarge, n, maxSteps)
+	}
+	return nil
+}
+
+// connected is a connection that holds, made if there is none.
+func (l *link) connected(ctx context.Context) (*caller, error) {
+	if ctx.Err() != nil {
+		return nil, transport.Ended(ctx)
+	}
+	if c := l.conn.Load(); c != nil && c.holds() {
+		return c, nil
+	}
+	a, err := l.connect() //nolint:contextcheck // it is for all who call
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-a.done:
+	case <-l.life.Done():
+	case <-ctx.Done():
+		return nil, transport.Ended(ctx)
+	}
+	if l.life.Err() != nil {
+		return nil, transport.ErrClosed
+	}
+	return a.conn, a.err
+}
+
+// connect joins the attempt that is being made, or begins one.
+func (l *link) connect() (*attempt, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch c := l.conn.Load(); {
+	case l.closed:
+		return nil, transport.ErrClosed
+	case c != nil && c.holds():
+		a := &attempt{done: make(chan struct{}), conn: c}
+		close(a.done)
+		return a, nil
+	case l.attempt != nil:
+		return l.attempt, nil
+	case l.failure != nil && l.from.clock().Monotonic() < l.retry:
+		return nil, l.failure
+	}
+	a := &attempt{done: make(chan struct{})}
+	l.attempt = a
+	l.wg.Go(func() { l.settle(a) })
+	return a, nil
+}
+
+// settle makes an attempt.
+func (l *link) settle(a *attempt) {
+	ctx, cancel := context.WithTimeout(l.life, l.from.transport.cfg.Keepalive)
+	defer cancel()
+	a.conn, a.err = l.open(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer close(a.done)
+	l.attempt, l.failure = nil, a.err
+	if a.err != nil {
+		l.backoff = min(max(2*l.backoff, leastBackoff), mostBackoff)
+		jittered := l.backoff/2 + rand.N(l.backoff/2) //nolint:gosec // G404: it spreads attempts and protects nothing
+		l.retry = l.from.clock().Monotonic() + jittered
+		return
+	}
+	l.backoff = 0
+	if l.closed {
+		a.conn.fail(transport.ErrClosed)
+	}
+	l.conn.Store(a.conn)
+	a.conn.run(&l.wg)
+}
+
+// Close implements transport.Link.
+func (l *link) Close() {
+	l.shut()
+	l.wg.Wait()
+	l.from.drop(l) // not before: its endpoint waits for the goroutines of all it has
+}
+
+// shut is Close without the waiting.
+func (l *link) shut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	l.closed = true
+	l.end()
+	if c := l.conn.Load(); c != nil {
+		c.fail(transport.ErrClosed)
+	}
+}

@@ -1,0 +1,180 @@
+package grpc
+
+import (
+	"encoding/binary"
+	"math"
+	"time"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// The flags of a call.
+const (
+	callOneWay     = 1 << iota // nobody waits
+	callAtMostOnce             // AtMostOnce
+	callLimited                // a deadline follows
+)
+
+// callHeader is what a frame of a call says beside the call.
+type callHeader struct {
+	number   uint64        // names the call on its link while somebody waits; 0: nobody does
+	limited  bool          // it has a deadline
+	deadline time.Duration // since the link was made, on the sender's clock
+}
+
+// appendCall appends a call: number, flags (uvarints), op, hops (bytes), the call ID (16 bytes), the deadline (uvarint,
+// nanoseconds on the scale of sent_at) if it has one, shard, epoch (uvarints), revision (varint), the strings in the
+// order below, the metadata and the chain (a uvarint count each).
+func appendCall(b []byte, h callHeader, c *transport.Call) []byte {
+	start := len(b)
+	b = beginFrame(b, kindCall)
+	b = binary.AppendUvarint(b, h.number)
+	var flags uint64
+	if h.number == 0 {
+		flags |= callOneWay
+	}
+	if c.AtMostOnce {
+		flags |= callAtMostOnce
+	}
+	if h.limited {
+		flags |= callLimited
+	}
+	b = binary.AppendUvarint(b, flags)
+	b = append(b, byte(c.Op), c.Hops)
+	b = append(b, c.CallID[:]...)
+	if h.limited {
+		b = binary.AppendUvarint(b, uint64(max(h.deadline, 0)))
+	}
+	b = binary.AppendUvarint(b, uint64(c.Shard))
+	b = binary.AppendUvarint(b, c.Epoch)
+	b = binary.AppendVarint(b, c.Revision)
+	b = appendString(b, c.ID)
+	b = appendString(b, c.Method)
+	b = appendString(b, c.Message)
+	b = appendString(b, c.Body)
+	b = appendString(b, c.Key)
+	b = appendString(b, c.TraceParent)
+	b = appendString(b, c.TraceState)
+	b = binary.AppendUvarint(b, uint64(len(c.Metadata)))
+	for k, v := range c.Metadata {
+		b = appendString(appendString(b, k), v)
+	}
+	b = binary.AppendUvarint(b, uint64(len(c.Chain)))
+	for _, s := range c.Chain {
+		b = append(appendString(appendString(b, s.ID), s.Method), s.Turn[:]...)
+	}
+	return endFrame(b, start)
+}
+
+// readCall reads the payload of a call that left at sentAt on the sender's scale. The call shares nothing with it.
+func readCall(payload []byte, sentAt uint64, known names) (number uint64, call *transport.Call, err error) {
+	r := cursor{rest: payload}
+	number = r.uvarint()
+	flags := r.uvarint()
+	c := &transport.Call{Op: transport.Op(r.byte()), Hops: r.byte()}
+	copy(c.CallID[:], r.take(uint64(len(c.CallID))))
+	c.OneWay = flags&callOneWay != 0
+	c.AtMostOnce = flags&callAtMostOnce != 0
+	if flags&callLimited != 0 {
+		c.Timeout = remains(r.uvarint(), sentAt)
+	}
+	c.Shard, c.Epoch, c.Revision = r.uint32(), r.uvarint(), r.varint()
+	c.ID, c.Method, c.Message = r.string(), known.of(r.bytes()), known.of(r.bytes())
+	c.Body, c.Key = r.body(), r.string()
+	c.TraceParent, c.TraceState = r.string(), r.string()
+	if pairs := r.count(maxPairs, 2); pairs > 0 {
+		c.Metadata = make(map[string]string, pairs)
+		for range pairs {
+			k := r.string()
+			c.Metadata[k] = r.string()
+		}
+	}
+	if steps := r.count(maxSteps, 2+len(transport.CallID{})); steps > 0 {
+		c.Chain = make([]transport.Step, steps)
+		for i := range c.Chain {
+			s := &c.Chain[i]
+			s.ID, s.Method = r.string(), known.of(r.bytes())
+			copy(s.Turn[:], r.take(uint64(len(s.Turn))))
+		}
+	}
+	if flags > callOneWay|callAtMostOnce|callLimited || c.OneWay != (number == 0) {
+		r.fail()
+	}
+	return number, c, r.end("a call")
+}
+
+// remains is the time from sentAt to a deadline; negative, and never 0, if there is none.
+func remains(deadline, sentAt uint64) time.Duration {
+	if deadline <= sentAt {
+		return -1
+	}
+	return time.Duration(min(deadline-sentAt, math.MaxInt64))
+}
+
+// The flags of a reply.
+const (
+	replyFailed = 1 << iota // an error follows
+	replyOwner              // the owner follows
+)
+
+// appendReply appends the reply to the call of a number: number, flags, epoch (uvarints), revision (varint), message
+// and body, the error's code (uvarint), execution (byte) and strings, the owner's strings.
+func appendReply(b []byte, number uint64, r *transport.Reply) []byte {
+	start := len(b)
+	b = binary.AppendUvarint(beginFrame(b, kindReply), number)
+	var flags uint64
+	if r.Err != nil {
+		flags |= replyFailed
+	}
+	if r.Owner != nil {
+		flags |= replyOwner
+	}
+	b = binary.AppendUvarint(b, flags)
+	b = binary.AppendUvarint(b, r.Epoch)
+	b = binary.AppendVarint(b, r.Revision)
+	b = appendString(b, r.Message)
+	b = appendString(b, r.Body)
+	if e := r.Err; e != nil {
+		b = binary.AppendUvarint(b, uint64(e.Code))
+		b = append(b, byte(object.Executed(e)))
+		b = appendString(b, string(e.Reason))
+		b = appendString(b, e.Message)
+		b = appendString(b, e.Op)
+		b = appendString(b, e.ID)
+		b = appendString(b, e.Method)
+	}
+	if o := r.Owner; o != nil {
+		b = appendString(b, o.Cluster)
+		b = appendString(b, o.Address)
+		b = appendString(b, o.Incarnation)
+	}
+	return endFrame(b, start)
+}
+
+// readReply reads the payload of a reply, which shares nothing with it.
+func readReply(payload []byte, known names) (number uint64, reply *transport.Reply, err error) {
+	c := cursor{rest: payload}
+	number = c.uvarint()
+	flags := c.uvarint()
+	r := &transport.Reply{Epoch: c.uvarint(), Revision: c.varint()}
+	r.Message, r.Body = known.of(c.bytes()), c.body()
+	if flags&replyFailed != 0 {
+		code, executed := object.Code(c.uint32()), object.Execution(c.byte())
+		e := &object.Error{
+			Code: code, Reason: object.Reason(known.of(c.bytes())), Message: c.string(),
+			Op: c.string(), ID: c.string(), Method: c.string(),
+		}
+		if executed > object.ExecutedYes {
+			c.fail()
+		}
+		r.Err = e.WithExecuted(executed)
+	}
+	if flags&replyOwner != 0 {
+		r.Owner = &transport.Peer{Cluster: c.string(), Address: c.string(), Incarnation: c.string()}
+	}
+	if flags > replyFailed|replyOwner {
+		c.fail()
+	}
+	return number, r, c.end("a reply")
+}

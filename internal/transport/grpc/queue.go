@@ -1,0 +1,177 @@
+package grpc
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+)
+
+const (
+	// batchBytes is how large a message with many frames may become.
+	batchBytes = 256 << 10
+	// alone is how large a frame must be to travel alone; it is encoded where nobody waits for it.
+	alone = 16 << 10
+)
+
+// segment is frames that travel as one message.
+type segment struct {
+	number uint64
+	buffer *[]byte // of a prefix and the frames
+	live   int     // frames that were not withdrawn
+	full   bool    // it does not grow
+}
+
+// admit waits for room for a frame, and for one more call if that is one, and returns with d.mu held unless there is an
+// error: why the connection broke, or what ended ctx.
+func (d *duplex) admit(ctx context.Context, call bool) error {
+	for {
+		d.mu.Lock()
+		if d.why != nil {
+			d.mu.Unlock()
+			return d.why
+		}
+		if d.queued < d.bounds.queue && (!call || d.flights < d.bounds.calls) {
+			return nil
+		}
+		if d.room == nil {
+			d.room = make(chan struct{})
+		}
+		room := d.room
+		d.mu.Unlock()
+		select {
+		case <-room:
+		case <-d.broken:
+		case <-ctx.Done():
+			return transport.Ended(ctx)
+		}
+	}
+}
+
+// roomLocked wakes those who wait for room.
+func (d *duplex) roomLocked() {
+	if d.room != nil {
+		close(d.room)
+		d.room = nil
+	}
+}
+
+// growLocked returns the segment for one more frame, to be committed when it is there.
+func (d *duplex) growLocked() *segment {
+	if n := len(d.queue); n > 0 && !d.queue[n-1].full {
+		return d.queue[n-1]
+	}
+	return d.addLocked(d.fresh())
+}
+
+// fresh is an empty buffer with a prefix.
+func (d *duplex) fresh() *[]byte { return d.buffers.Get(prefixBytes) }
+
+// addLocked queues a new segment.
+func (d *duplex) addLocked(buffer *[]byte) *segment {
+	d.made++
+	s := &segment{number: d.made, buffer: buffer}
+	d.queue = append(d.queue, s)
+	d.queued += len(*buffer)
+	return s
+}
+
+// committedLocked notes a frame that was appended to a segment of that many bytes.
+func (d *duplex) committedLocked(s *segment, before int) {
+	s.live++
+	s.full = len(*s.buffer) >= batchBytes
+	d.queued += len(*s.buffer) - before
+	d.work.Signal()
+}
+
+// frameLocked queues a frame, whether there is room or not.
+func (d *duplex) frameLocked(add func([]byte) []byte) {
+	s := d.growLocked()
+	before := len(*s.buffer)
+	*s.buffer = add(*s.buffer)
+	d.committedLocked(s, before)
+}
+
+// withdrawLocked takes a frame, which begins at an offset, out of a segment that was not handed over.
+func (d *duplex) withdrawLocked(s *segment, at int) {
+	(*s.buffer)[at] = byte(kindVoid)
+	s.live--
+}
+
+// write is the writer: it sends what has queued until the connection breaks. It returns why that ended.
+func (d *duplex) write(to stream) error {
+	for {
+		out := d.next()
+		if out == nil {
+			return d.why // does not change any more
+		}
+		if err := to.SendMsg(&packet{out: out}); err != nil {
+			return err
+		}
+	}
+}
+
+// next waits for frames and takes a message of them; nil if the connection has broken.
+func (d *duplex) next() *[]byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		for d.why == nil && len(d.queue) == 0 && !d.controlsLocked() {
+			d.work.Wait()
+		}
+		if len(d.queue) < 2 { // company may be about to come
+			d.mu.Unlock()
+			runtime.Gosched()
+			d.mu.Lock()
+		}
+		if d.why != nil {
+			return nil
+		}
+		if out := d.takeLocked(); out != nil {
+			return out
+		}
+	}
+}
+
+// controlsLocked says whether a ping or a pong is to be sent.
+func (d *duplex) controlsLocked() bool { return d.ping || d.pong != 0 }
+
+// takeLocked takes the first segment, which leaves now; nil if it was withdrawn.
+func (d *duplex) takeLocked() *[]byte {
+	if len(d.queue) == 0 {
+		d.addLocked(d.fresh())
+	}
+	s := d.queue[0]
+	d.queue[0] = nil
+	d.queue = d.queue[1:]
+	d.queued -= len(*s.buffer)
+	d.handed = s.number
+	d.roomLocked()
+	if len(d.queue) == 0 {
+		d.queue = nil
+	}
+	if d.controlsLocked() && s.number >= d.due {
+		d.appendControlsLocked(s)
+	}
+	if s.live == 0 {
+		d.buffers.Put(s.buffer)
+		return nil
+	}
+	out := s.buffer
+	s.buffer = nil
+	fillPrefix(*out, uint64(max(d.now(), 0)))
+	return out
+}
+
+func (d *duplex) appendControlsLocked(s *segment) {
+	b := *s.buffer
+	if d.ping {
+		b = appendNumbered(b, kindPing, d.pinged)
+	}
+	if d.pong != 0 {
+		b = appendNumbered(b, kindPong, d.pong)
+	}
+	d.ping, d.pong = false, 0
+	*s.buffer = b
+	s.live++
+}
