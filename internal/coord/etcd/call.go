@@ -3,6 +3,8 @@ package etcd
 import (
 	"context"
 	"fmt"
+
+	"github.com/xiaonanln/goverse/internal/coord"
 )
 
 // repeat says whether a request may be carried out twice.
@@ -47,7 +49,7 @@ func (s *Store) try(ctx context.Context, l *link, rep repeat, last bool, f func(
 		return done, ended(ctx, err)
 	}
 	if err != nil {
-		return unsent, err
+		return unsent, fmt.Errorf("%w: %s", coord.ErrUnavailable, err.Error()) // not ErrInvalid: it is not the caller's fault
 	}
 	if rep == once {
 		limited = ctx

@@ -20,6 +20,9 @@ const (
 	unknown                // it may have been carried out
 )
 
+// errLogin marks the error of a login that was to save a request.
+var errLogin = errors.New("log in")
+
 // judge tells the error of a request in the words of package coord.
 func judge(err error) (verdict, error) {
 	if known := refusal(err); known != nil {
@@ -28,7 +31,7 @@ func judge(err error) (verdict, error) {
 	etcd := rpctypes.Error(err)
 	v := unknown
 	switch {
-	case errors.Is(etcd, rpctypes.ErrNoLeader), errors.Is(etcd, rpctypes.ErrTooManyRequests):
+	case errors.Is(err, errLogin), errors.Is(etcd, rpctypes.ErrNoLeader), errors.Is(etcd, rpctypes.ErrTooManyRequests):
 		v = unsent // said before anything is done
 	case errors.Is(etcd, rpctypes.ErrPermissionDenied), errors.Is(etcd, rpctypes.ErrNoSpace), outdated(err):
 		v = done

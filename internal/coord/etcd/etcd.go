@@ -78,7 +78,7 @@ var _ coord.Store = (*Store)(nil)
 // Open fails with coord.ErrInvalid if cfg is wrong, if etcd refuses the user or the password, if the endpoints belong to
 // different clusters, or if one runs a version whose leases are known to be unsafe: older than 3.4.42, 3.5.28 or 3.6.9
 // in its minor line, or older than all of these. It fails with coord.ErrUnavailable if no endpoint answers. An endpoint
-// that turns out later to be of that kind is logged as an error and not used.
+// that turns out later to be of the wrong kind is not used.
 //
 // The context limits Open alone. The caller closes the Store.
 func Open(ctx context.Context, cfg Config) (*Store, error) {

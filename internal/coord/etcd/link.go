@@ -177,7 +177,7 @@ func (p path) do(ctx context.Context, f func(context.Context, path) error) error
 		return err
 	}
 	if p, err = p.login(ctx); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errLogin, err)
 	}
 	return f(p.outgoing(ctx), p)
 }
