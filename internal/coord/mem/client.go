@@ -20,6 +20,9 @@ type Client struct {
 	faults  Faults
 	changed chan struct{} // closed and replaced when the faults change
 	dropped chan struct{} // closed and replaced when the watches are to end
+
+	seen     int64 // the highest revision that was told; the store's mutex guards it
+	restored bool  // the store has been found at a lower one; the store's mutex guards it
 }
 
 var _ coord.Store = (*Client)(nil)
@@ -45,7 +48,7 @@ func (c *Client) Get(ctx context.Context, key string) (kv coord.KV, rev int64, e
 	if key == "" {
 		return coord.KV{}, 0, fmt.Errorf("get an empty key: %w", coord.ErrInvalid)
 	}
-	err = c.call(ctx, func() error {
+	err = c.linear(ctx, func() error {
 		kv, rev = clone(c.store.db.at(key, c.store.db.rev)), c.store.db.rev
 		return nil
 	})
@@ -60,7 +63,7 @@ func (c *Client) Range(ctx context.Context, prefix string, opts coord.RangeOptio
 	if opts.Limit < 0 || opts.Rev < 0 {
 		return coord.Page{}, fmt.Errorf("range over %q with a negative option: %w", prefix, coord.ErrInvalid)
 	}
-	err = c.call(ctx, func() (err error) {
+	err = c.linear(ctx, func() (err error) {
 		page, err = c.store.db.read(prefix, opts)
 		return err
 	})
@@ -73,7 +76,7 @@ func (c *Client) Range(ctx context.Context, prefix string, opts coord.RangeOptio
 // Txn implements coord.Transactor.
 func (c *Client) Txn(ctx context.Context, txn coord.Txn) (res coord.TxnResult, err error) {
 	if err = txn.Validate(); err == nil {
-		err = c.call(ctx, func() (err error) {
+		err = c.linear(ctx, func() (err error) {
 			res, err = c.store.txnLocked(txn)
 			return err
 		})

@@ -59,7 +59,13 @@ func (c *Client) call(ctx context.Context, f func() error) error {
 	if err := c.pass(ctx, c.Faults().RequestDelay); err != nil {
 		return err
 	}
-	if err := c.store.do(f); err != nil {
+	err := c.store.do(func() error {
+		if c.restored {
+			return c.checkLocked()
+		}
+		return f()
+	})
+	if err != nil {
 		return err
 	}
 	faults := c.Faults()

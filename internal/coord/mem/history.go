@@ -21,6 +21,16 @@ type history struct {
 
 func newHistory() history { return history{rev: 1, versions: map[string][]coord.KV{}} }
 
+// copy is a history of its own. They share values, which nobody changes.
+func (h *history) copy() history {
+	c := *h
+	c.keys, c.log, c.versions = slices.Clone(h.keys), slices.Clone(h.log), make(map[string][]coord.KV, len(h.versions))
+	for key, versions := range h.versions {
+		c.versions[key] = slices.Clone(versions)
+	}
+	return c
+}
+
 // at is the key as of rev, the zero KV if it did not exist then.
 func (h *history) at(key string, rev int64) coord.KV {
 	versions := h.versions[key]

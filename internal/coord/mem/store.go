@@ -3,7 +3,7 @@
 //
 // A [Store] is what an etcd cluster is; a [Client] is one process's link to it, and implements coord.Store. Each link
 // has its own [Faults], so a test may cut off one node and not the others; [Store.SetOutage] takes the quorum away from
-// all. Time is the given clock's: inside a testing/synctest bubble leases expire on virtual time, at the very moment
+// all, and [Store.Restore] puts an older state in place of the present one. Time is the given clock's: inside a testing/synctest bubble leases expire on virtual time, at the very moment
 // their TTL has passed.
 //
 // The Store owns one goroutine, which expires leases, and each Client one per watch. Close waits for them. All methods
@@ -12,6 +12,8 @@ package mem
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -121,17 +123,21 @@ func (s *Store) SetOutage(outage bool) {
 			l.expires = s.clock.Monotonic() + l.ttl
 		}
 	}
-	clients := make([]*Client, 0, len(s.clients))
-	for c := range s.clients {
-		clients = append(clients, c)
-	}
 	s.mu.Unlock()
 
 	s.wakeExpiry()
 	if outage {
-		for _, c := range clients {
-			c.DropWatches()
-		}
+		s.dropWatches()
+	}
+}
+
+// dropWatches ends the watches of all clients.
+func (s *Store) dropWatches() {
+	s.mu.Lock()
+	clients := slices.Collect(maps.Keys(s.clients))
+	s.mu.Unlock()
+	for _, c := range clients {
+		c.DropWatches()
 	}
 }
 

@@ -34,10 +34,7 @@ func (c *Client) Watch(ctx context.Context, prefix string, fromRev int64) <-chan
 // run tells the watch and then why it is over, unless nobody listens.
 func (w *watch) run(ctx context.Context) {
 	defer close(w.out)
-	var err error
-	if w.next < 1 {
-		err = fmt.Errorf("from revision %d: %w", w.next, coord.ErrInvalid)
-	}
+	err := w.begin(ctx)
 	for err == nil {
 		err = w.step(ctx)
 	}
@@ -50,6 +47,17 @@ func (w *watch) run(ctx context.Context) {
 	case <-ctx.Done():
 	case <-w.client.closing: // the closed channel says it as well
 	}
+}
+
+// begin says why the watch cannot be.
+func (w *watch) begin(ctx context.Context) error {
+	if w.next < 1 {
+		return fmt.Errorf("from revision %d: %w", w.next, coord.ErrInvalid)
+	}
+	if err := w.pass(ctx); err != nil {
+		return err
+	}
+	return w.client.store.do(w.client.checkLocked)
 }
 
 // step tells the next batch, or waits until there may be one.
