@@ -1,0 +1,92 @@
+package grpc
+
+import (
+	"time"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+)
+
+// Frames of raw peers.
+const (
+	KindVoid    = kindVoid
+	KindRefusal = kindRefusal
+	KindCancel  = kindCancel
+	KindPing    = kindPing
+	KindPong    = kindPong
+	KindGoodbye = kindGoodbye
+	MaxPairs    = maxPairs
+	MaxSteps    = maxSteps
+	WindowBytes = windowBytes
+	Alone       = alone
+	MostBackoff = mostBackoff
+	Version     = version
+)
+
+// CallFrame is a call; number 0: a one-way one.
+func CallFrame(number uint64, c *transport.Call) []byte {
+	return appendCall(nil, callHeader{number: number}, c)
+}
+
+// ReplyFrame is a reply.
+func ReplyFrame(number uint64, r *transport.Reply) []byte { return appendReply(nil, number, r) }
+
+// NumberFrame is a frame with a number.
+func NumberFrame(k kind, number uint64) []byte { return appendNumbered(nil, k, number) }
+
+// AnyFrame is a frame with this payload.
+func AnyFrame(k byte, payload []byte) []byte {
+	return endFrame(append(beginFrame(nil, kind(k)), payload...), 0)
+}
+
+// Frame is a frame.
+type Frame struct {
+	Kind    byte
+	Payload []byte
+}
+
+// Split is the frames of a message.
+func Split(b []byte) (all []Frame, err error) {
+	for len(b) > 0 {
+		k, payload, rest, err := nextFrame(b)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, Frame{byte(k), payload})
+		b = rest
+	}
+	return all, nil
+}
+
+// CallNumber is the number in a call's frame.
+func CallNumber(payload []byte) uint64 {
+	c := cursor{rest: payload}
+	return c.uvarint()
+}
+
+// IsCall says whether a frame is a call.
+func (f Frame) IsCall() bool { return kind(f.Kind) == kindCall }
+
+// Is says whether a frame is of a kind.
+func (f Frame) Is(k kind) bool { return kind(f.Kind) == k }
+
+// Backoff is how long a link makes no attempt to connect.
+func Backoff(l transport.Link) time.Duration {
+	x := l.(*link)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.retry - x.from.clock().Monotonic()
+}
+
+// State is what a link holds on to.
+type State struct{ Queued, Flights, Slots int }
+
+// StateOf looks into a link that has connected.
+func StateOf(l transport.Link) State {
+	c := l.(*link).conn.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return State{c.queued, c.flights, len(c.slots)}
+}
+
+// Callees is how many connections an endpoint has accepted and not forgotten.
+func Callees(e transport.Endpoint) int { return len(e.(*endpoint).accepted()) }
