@@ -78,14 +78,28 @@ func Backoff(l transport.Link) time.Duration {
 }
 
 // State is what a link holds on to.
-type State struct{ Queued, Flights, Slots int }
+type State struct{ Queued, Handed, Flights, Slots int }
 
 // StateOf looks into a link that has connected.
 func StateOf(l transport.Link) State {
 	c := l.(*link).conn.Load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return State{c.queued, c.flights, len(c.slots)}
+	return State{c.queued, int(c.handed), c.flights, len(c.slots)}
+}
+
+// Stuck says whether a connection that an endpoint has accepted can take in no more: its calls cannot get rid of their
+// replies.
+func Stuck(e transport.Endpoint) bool {
+	for _, c := range e.(*endpoint).accepted() {
+		c.mu.Lock()
+		stuck := c.queued >= c.bounds.queue && c.live >= c.bounds.calls
+		c.mu.Unlock()
+		if stuck {
+			return true
+		}
+	}
+	return false
 }
 
 // Callees is how many connections an endpoint has accepted and not forgotten.

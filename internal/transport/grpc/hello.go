@@ -36,8 +36,9 @@ func examine(self transport.Peer, h *pb.Hello) (from transport.Peer, refused *pb
 	return from, nil
 }
 
+// refusal cuts its text, in which the caller may be quoted.
 func refusal(why pb.Refusal_Why, text string) *pb.Refusal {
-	return &pb.Refusal{Why: why, Text: []byte(text)}
+	return &pb.Refusal{Why: why, Text: []byte(text[:min(len(text), 512)])}
 }
 
 // welcome is how a callee answers a hello that it accepts.

@@ -20,7 +20,7 @@ type proxy struct {
 	passed  map[bool]int // bytes
 }
 
-func newProxy(t testing.TB, to string) *proxy {
+func newProxy(t *testing.T, to string) *proxy {
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
