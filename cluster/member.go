@@ -1,238 +1,311 @@
-// Package cluster makes a process a member of a cluster and tells its node which
-// shards it owns.
-//
-// In this version a cluster is one server. [Member] takes the same steps as any
-// member will, against the same coordination store: it joins under a lease and a
-// random incarnation, claims the shards in transactions that compare what they
-// replace, with epochs that only grow, and keeps its lease alive by a loop of its
-// own. What is missing is sharing shards between members: a second one on the same
-// store is refused. (Servers have a store each, so there it does not come to that.)
-//
-// Run owns its goroutine and starts no other.
 package cluster
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/json"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/xiaonanln/goverse/internal/coord"
-	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/internal/lifecycle"
+	"github.com/xiaonanln/goverse/internal/shard"
 )
 
-// claimBatch is how many shards one transaction claims; stores take 128 operations.
-const claimBatch = 100
-
 // ErrLeaseLost is the error of a member whose lease has ended, or must be taken for
-// ended: it is none any more.
+// ended: it is none any more, and what its node still has is nobody's. The process may
+// go on as a new member.
 var ErrLeaseLost = errors.New("lease lost")
 
-// Owner is told which shards it owns; package node implements it.
-type Owner interface {
-	OpenShard(ctx context.Context, shard uint32, epoch uint64) error
-}
+// ErrFenced is the cause of a suspension: the store has not renewed the lease in time.
+// It may end.
+var ErrFenced = errors.New("fenced: the lease was not renewed in time")
 
-// Config is what a member is made of. All fields are required.
-type Config struct {
-	Store    coord.Store
-	Clock    clock.Clock
-	Logger   *slog.Logger
-	Name     string        // of the cluster: the prefix of its keys
-	Address  string        // where other members would reach this one
-	Shards   int           // of the cluster; all members agree
-	LeaseTTL time.Duration // how long the member counts as alive without a sign of life
-	Owner    Owner
-}
+// ErrNotRunning is the error of what only a member that runs can do.
+var ErrNotRunning = errors.New("not a member of the cluster")
 
-// Member is one process's place in a cluster.
+// Member is one process's place in a cluster. Its methods are safe for concurrent use.
 type Member struct {
-	cfg         Config
-	incarnation string // random for each process start; a dead one never returns
+	cfg  Config
+	bad  error // what is wrong with cfg
+	id   string
+	keys keys
+
+	validUntil atomic.Int64 // on the boot clock, in ns; what Valid compares
+	told       atomic.Int64 // the revision until which the watch has told all
+	routes     []atomic.Pointer[Route]
+	living     atomic.Pointer[map[string]Route] // members by incarnation
+	changes    atomic.Pointer[chan struct{}]    // closed and replaced at each change of routes or ownership
+
+	wg      sync.WaitGroup
+	failed  chan struct{} // closed by fail
+	ended   chan struct{} // closed when Run no longer serves
+	gate    chan struct{} // a token: the host is to be suspended or resumed
+	doubts  chan struct{} // a token: a renewal is to be verified
+	ticks   chan struct{} // a token: the lease's deadlines have changed
+	urgent  chan struct{} // a token: the allocator has something to do at once
+	routine chan struct{} // a token: … to look at
+	opens   chan struct{} // slots
+	drains  chan struct{} // slots
+
+	hostGate      sync.Mutex // held while the host is suspended or resumed; guards the field below
+	hostSuspended bool
+
+	mu          sync.Mutex // guards the fields below; never held during I/O or a call of the host
+	random      *rand.Rand
+	running     bool
+	failure     error
+	ctx         context.Context //nolint:containedctx // of Run: what its goroutines work under
+	self        int64           // create revision of the own node key
+	selfMod     int64           // its mod revision
+	meta        shard.Meta
+	lease       shard.Lease
+	leaseID     coord.LeaseID
+	leaving     bool
+	over        bool  // nothing is owned any more, nor will be
+	suspended   error // why the host is to be suspended, or nil
+	settleUntil time.Duration
+	table       table
+	shards      map[uint32]*holding // those that the member has to do with
+	terms       *term               // as the allocator, or nil
+	refreshes   map[uint32]*refresh
+	met         bool // it has compared itself with the others
+	divergences uint64
 }
 
-// NewMember returns a member that has not joined.
-func NewMember(cfg Config) *Member { return &Member{cfg: cfg, incarnation: rand.Text()} }
-
-// nodeRecord and shardRecord are the values in the store.
-type nodeRecord struct {
-	Address string `json:"address"`
-	Shards  int    `json:"shards"`
+// NewMember returns a member that has not joined. What is wrong with the configuration
+// is what Run fails with.
+func NewMember(cfg Config) *Member {
+	m := &Member{id: cfg.Incarnation}
+	m.cfg, m.bad = cfg.withDefaults()
+	if m.id == "" {
+		m.id = crand.Text()
+	}
+	m.keys = keysOf(cfg.Name)
+	m.random = rand.New(m.cfg.Random) //nolint:gosec // G404: jitter
+	m.routes = make([]atomic.Pointer[Route], max(cfg.Shards, 0))
+	m.living.Store(&map[string]Route{})
+	changes := make(chan struct{})
+	m.changes.Store(&changes)
+	m.failed, m.ended = make(chan struct{}), make(chan struct{})
+	m.gate, m.doubts, m.ticks, m.urgent, m.routine = token(), token(), token(), token(), token()
+	m.opens, m.drains = make(chan struct{}, openSlots), make(chan struct{}, drainSlots)
+	m.table = newTable(max(cfg.Shards, 0))
+	m.shards, m.refreshes = make(map[uint32]*holding), make(map[uint32]*refresh)
+	return m
 }
 
-type shardRecord struct {
-	Owner    string `json:"owner"`     // incarnation
-	OwnerRev int64  `json:"owner_rev"` // create revision of the owner's node key
-	Epoch    uint64 `json:"epoch"`
+// Incarnation is the member's name: random for each Member, unless configured.
+func (m *Member) Incarnation() string { return m.id }
+
+// Valid says whether the member may answer now: its lease, seen from the safe side, has
+// not ended. It must be asked before a turn starts and before a reply leaves. It costs a
+// reading of the boot clock, a system call, and needs no goroutine to run for the answer
+// to become false.
+func (m *Member) Valid() bool {
+	until := m.validUntil.Load()
+	return until != 0 && m.cfg.Clock.Boot() < time.Duration(until)
 }
 
-func (m *Member) nodeKey(incarnation string) string {
-	return "/goverse/" + m.cfg.Name + "/nodes/" + incarnation
-}
-
-func (m *Member) shardKey(shard int) string {
-	return fmt.Sprintf("/goverse/%s/shards/%04d", m.cfg.Name, shard)
-}
-
-// Run joins, claims the shards and is a member until ctx ends; then it gives its
-// lease back. It fails when the lease is lost: what the node did since is nobody's.
+// Run joins the cluster and is a member until ctx ends; ready is called once every shard
+// has an owner and those of this member are open. Then it leaves: others take its shards,
+// for at most Config.LeaveTimeout, what is left is released, and the lease is revoked.
+// It fails with ErrLeaseLost when the lease is lost, with shard.ErrIncompatible when the
+// cluster is another than configured, and with coord.ErrRestored when the store is not
+// the one it was. The host has no shard then. A Member runs once.
 func (m *Member) Run(ctx context.Context, ready func()) error {
-	before := m.cfg.Clock.Boot()
-	lease, err := m.cfg.Store.Grant(ctx, m.cfg.LeaseTTL)
-	if err != nil {
-		return fmt.Errorf("grant lease: %w", err)
+	if m.bad != nil {
+		return m.bad
 	}
-	if err := m.enter(ctx, lease.ID); errors.Is(err, coord.ErrLeaseNotFound) {
-		return fmt.Errorf("%w: %w", ErrLeaseLost, err)
-	} else if err != nil {
-		m.leave(ctx, lease.ID)
-		return err
-	}
-	m.cfg.Logger.DebugContext(ctx, "joined the cluster", "cluster", m.cfg.Name, "incarnation", m.incarnation, "shards", m.cfg.Shards)
-	ready()
-	if err := m.keepAlive(ctx, lease, before); err != nil {
-		return err // at once: the lease is gone, or will be
-	}
-	m.leave(ctx, lease.ID)
-	return nil
-}
-
-// enter joins and claims.
-func (m *Member) enter(ctx context.Context, lease coord.LeaseID) error {
-	joined, err := m.join(ctx, lease)
+	lease, err := m.join(ctx)
 	if err != nil {
 		return err
 	}
-	return m.claimAll(ctx, joined)
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	m.begin(run)
+	err = m.be(ctx, ready)
+	close(m.ended)
+	m.quit(err)
+	cancel()
+	m.wg.Wait()
+	m.applySuspension(true)
+	if err == nil {
+		m.revoke(ctx, lease)
+	}
+	return err
 }
 
-// join makes the member known and returns the revision at which it was.
-func (m *Member) join(ctx context.Context, lease coord.LeaseID) (int64, error) {
-	value, err := json.Marshal(nodeRecord{Address: m.cfg.Address, Shards: m.cfg.Shards})
-	if err != nil {
-		return 0, fmt.Errorf("encode node record: %w", err)
-	}
-	key := m.nodeKey(m.incarnation)
-	res, err := m.cfg.Store.Txn(ctx, coord.Txn{If: []coord.Compare{coord.Absent(key)}, Then: []coord.Op{coord.PutLeased(key, value, lease)}})
-	switch {
-	case err != nil:
-		return 0, fmt.Errorf("join cluster %s: %w", m.cfg.Name, err)
-	case !res.Succeeded:
-		return 0, fmt.Errorf("join cluster %s: incarnation %s exists", m.cfg.Name, m.incarnation)
-	}
-	return res.Rev, nil
+// begin starts the goroutines of a member that has joined.
+func (m *Member) begin(run context.Context) {
+	m.mu.Lock()
+	m.ctx, m.running = run, true
+	m.mu.Unlock()
+	m.spawn(m.renew)
+	m.spawn(m.watchLease)
+	m.spawn(m.verify)
+	m.spawn(m.keepGate)
+	m.spawn(m.follow)
+	m.spawn(m.allocate)
 }
 
-// claimAll takes every shard, batch by batch, and opens it at its new epoch.
-func (m *Member) claimAll(ctx context.Context, joined int64) error {
-	for first := 0; first < m.cfg.Shards; first += claimBatch {
-		if err := m.claim(ctx, joined, first, min(first+claimBatch, m.cfg.Shards)); err != nil {
-			return fmt.Errorf("claim shards from %d: %w", first, err)
-		}
-	}
-	return nil
-}
-
-func (m *Member) claim(ctx context.Context, joined int64, first, end int) error {
-	self := m.nodeKey(m.incarnation)
-	txn := coord.Txn{If: []coord.Compare{coord.CreateRev(self, joined)}, Else: []coord.Op{coord.Get(self)}}
-	epochs := make([]uint64, 0, end-first)
-	for s := first; s < end; s++ {
-		kv, rev, err := m.cfg.Store.Get(ctx, m.shardKey(s))
-		if err != nil {
-			return err
-		}
-		epoch, err := m.succeed(ctx, kv, rev)
-		if err != nil {
-			return err
-		}
-		value, err := json.Marshal(shardRecord{Owner: m.incarnation, OwnerRev: joined, Epoch: epoch})
-		if err != nil {
-			return fmt.Errorf("encode shard record: %w", err)
-		}
-		epochs = append(epochs, epoch)
-		txn.If = append(txn.If, coord.ModRev(m.shardKey(s), kv.ModRev))
-		txn.Then = append(txn.Then, coord.Put(m.shardKey(s), value))
-	}
-	res, err := m.cfg.Store.Txn(ctx, txn)
-	switch {
-	case err != nil:
-		return err
-	case !res.Succeeded && !res.Results[0].KV.Exists():
-		return fmt.Errorf("no longer a member: %w", coord.ErrLeaseNotFound)
-	case !res.Succeeded:
-		return errors.New("another member claims shards at the same time: more than one server in a cluster is not supported yet")
-	}
-	for i, epoch := range epochs {
-		if err := m.cfg.Owner.OpenShard(ctx, uint32(first+i), epoch); err != nil { //nolint:gosec // G115: a shard number
-			return fmt.Errorf("open shard: %w", err)
-		}
-	}
-	return nil
-}
-
-// succeed returns the epoch that follows the one of a shard's record: greater than
-// every epoch before it and than the store's revision, so that it grows even where
-// the record was lost. A shard of a living member is refused.
-func (m *Member) succeed(ctx context.Context, kv coord.KV, rev int64) (uint64, error) {
-	next := uint64(max(rev, 1))
-	if !kv.Exists() {
-		return next, nil
-	}
-	var old shardRecord
-	if err := json.Unmarshal(kv.Value, &old); err != nil {
-		return 0, fmt.Errorf("decode record %s: %w", kv.Key, err)
-	}
-	owner, _, err := m.cfg.Store.Get(ctx, m.nodeKey(old.Owner))
-	if err != nil {
-		return 0, err
-	}
-	if owner.Exists() && owner.CreateRev == old.OwnerRev {
-		return 0, fmt.Errorf("%s belongs to the living member %s: more than one server in a cluster is not supported yet", kv.Key, old.Owner)
-	}
-	return max(next, old.Epoch+1), nil
-}
-
-// keepAlive renews the lease four times per TTL. A store that does not answer is
-// asked again until the lease must be taken for lost: the TTL, counted from before
-// the last renewal that succeeded (renewed, at first), on a clock that counts suspend.
-func (m *Member) keepAlive(ctx context.Context, lease coord.Lease, renewed time.Duration) error {
-	ttl := lease.TTL
-	next := func() time.Duration { return min(ttl/4, renewed+ttl-m.cfg.Clock.Boot()) }
-	tick := m.cfg.Clock.NewTimer(next())
-	defer tick.Stop()
+// be is a member's life after it has joined.
+func (m *Member) be(ctx context.Context, ready func()) error {
 	for {
+		changed := m.Changed()
+		if m.complete() {
+			break
+		}
 		select {
+		case <-changed:
+		case <-m.failed:
+			return m.err()
 		case <-ctx.Done():
-			return nil
-		case <-tick.C:
+			return m.leave(ctx)
 		}
-		before := m.cfg.Clock.Boot()
-		try, cancel := context.WithTimeout(ctx, next())
-		granted, err := m.cfg.Store.KeepAliveOnce(try, lease.ID)
-		cancel()
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil:
-			ttl, renewed = granted, before
-		case errors.Is(err, coord.ErrLeaseNotFound):
-			return fmt.Errorf("%w: %w", ErrLeaseLost, err)
-		case m.cfg.Clock.Boot()-renewed >= ttl:
-			return fmt.Errorf("%w: not renewed within its %v: %w", ErrLeaseLost, ttl, err)
-		}
-		tick.Reset(next())
+	}
+	m.cfg.Logger.DebugContext(ctx, "joined the cluster", "cluster", m.cfg.Name, "incarnation", m.id, "shards", m.cfg.Shards)
+	ready()
+	select {
+	case <-m.failed:
+		return m.err()
+	case <-ctx.Done():
+		return m.leave(ctx)
 	}
 }
 
-// leave gives the lease back, so that nobody waits for it to expire.
-func (m *Member) leave(ctx context.Context, lease coord.LeaseID) {
+// complete says whether every shard has an owner that is known, and all own are open.
+func (m *Member) complete() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, h := range m.shards {
+		if h.rules.Phase == shard.Opening {
+			return false
+		}
+	}
+	for i := range m.routes {
+		if m.routes[i].Load() == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// quit releases all shards and waits until the host knows.
+func (m *Member) quit(cause error) {
+	why := ReleaseLeaving
+	if cause != nil {
+		why = ReleaseDead
+	}
+	m.mu.Lock()
+	m.over = true
+	m.validUntil.Store(0)
+	for n := range m.shards {
+		m.step(n, shard.OwnerEvent{Kind: shard.Quit, Why: why})
+	}
+	m.mu.Unlock()
+	for {
+		changed := m.Changed()
+		m.mu.Lock()
+		left := len(m.shards)
+		m.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		<-changed
+	}
+}
+
+// spawn runs a goroutine of the member's. What it panics with is what Run fails with.
+func (m *Member) spawn(f func(ctx context.Context)) {
+	m.wg.Go(func() {
+		defer func() {
+			if v := recover(); v != nil {
+				m.fail(&lifecycle.PanicError{Value: v, Stack: debug.Stack()})
+			}
+		}()
+		f(m.ctx)
+	})
+}
+
+// fail ends the member; the first error counts.
+func (m *Member) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failLocked(err)
+}
+
+func (m *Member) failLocked(err error) {
+	if m.failure == nil {
+		m.failure = err
+		m.validUntil.Store(0)
+		close(m.failed)
+	}
+}
+
+func (m *Member) err() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.failure
+}
+
+// restored ends the member if that is what an error says.
+func (m *Member) restored(err error) bool {
+	if !errors.Is(err, coord.ErrRestored) {
+		return false
+	}
+	m.fail(fmt.Errorf("the coordination store has lost what this member rests on; stop all members before you restore it: %w", err))
+	return true
+}
+
+// revoke gives the lease back, so that nobody waits for it to expire.
+func (m *Member) revoke(ctx context.Context, lease coord.LeaseID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if err := m.cfg.Store.Revoke(ctx, lease); err != nil && !errors.Is(err, coord.ErrLeaseNotFound) {
 		m.cfg.Logger.WarnContext(ctx, "lease not revoked: it expires by itself", "error", err.Error())
 	}
+}
+
+// token is a channel that holds at most one signal.
+func token() chan struct{} { return make(chan struct{}, 1) }
+
+// signal leaves a token for who waits for it.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // there is one
+	}
+}
+
+// pause lets time pass; false: ctx ended.
+func (m *Member) pause(ctx context.Context, d time.Duration) bool {
+	timer := m.cfg.Clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// jitter is a random duration below d.
+func (m *Member) jitter(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return time.Duration(m.random.Int64N(int64(d)))
+}
+
+// backOff is the pause before the nth try again, with jitter.
+func (m *Member) backOff(n int, first, most time.Duration) time.Duration {
+	d := min(first<<min(n, 16), most)
+	return d/2 + m.jitter(d/2+1)
 }

@@ -2,11 +2,9 @@ package cluster_test
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -24,27 +22,30 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	shards = 257 // three transactions
+	shards = 64
 	ttl    = 6 * time.Second
 
-	nodesPrefix  = "/goverse/test/nodes/"
-	shardsPrefix = "/goverse/test/shards/"
+	prefix       = "/goverse/test/"
+	nodesPrefix  = prefix + "nodes/"
+	shardsPrefix = prefix + "shards/"
 )
 
-// rig is a store, and the test's own link to it, in a bubble of virtual time.
+// rig is a store, the test's own link to it, and the members, in a bubble of virtual time.
 type rig struct {
 	*testing.T
 
-	clock clock.Clock
-	store *mem.Store
-	link  *mem.Client
+	clock  clock.Clock
+	store  *mem.Store
+	link   *mem.Client
+	court  *court
+	joined int
 }
 
 func inBubble(t *testing.T, f func(r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := clock.Virtual()
-		r := &rig{T: t, clock: c, store: mem.New(c, mem.Options{})}
+		r := &rig{T: t, clock: c, store: mem.New(c, mem.Options{}), court: newCourt(t)}
 		defer r.store.Close()
 		r.link = r.store.Connect()
 		f(r)
@@ -52,32 +53,9 @@ func inBubble(t *testing.T, f func(r *rig)) {
 }
 
 // pass lets time go by.
-func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // virtual time
-
-// owner is told which shards it owns.
-type owner struct {
-	mu     sync.Mutex
-	epochs map[uint32]uint64 // guarded by mu
-	fail   error             // guarded by mu
-}
-
-func (o *owner) OpenShard(_ context.Context, shard uint32, epoch uint64) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.fail != nil {
-		return o.fail
-	}
-	if _, ok := o.epochs[shard]; ok {
-		return errors.New("opened twice")
-	}
-	o.epochs[shard] = epoch
-	return nil
-}
-
-func (o *owner) opened() map[uint32]uint64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return maps.Clone(o.epochs)
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // virtual time
+	synctest.Wait()
 }
 
 // logBook is a log.
@@ -100,7 +78,10 @@ func (l *logBook) String() string {
 
 // member is one that runs.
 type member struct {
-	owner *owner
+	*cluster.Member
+
+	name  string
+	host  *host
 	link  *mem.Client
 	log   *logBook
 	ready chan struct{}
@@ -108,25 +89,31 @@ type member struct {
 	stop  context.CancelFunc
 }
 
-// changed lets a test see what the member does to its store.
 type option func(*cluster.Config)
 
+// run starts a member.
 func (r *rig) run(opts ...option) *member {
+	r.joined++
 	m := &member{
-		owner: &owner{epochs: make(map[uint32]uint64)}, link: r.store.Connect(), log: &logBook{},
+		name: fmt.Sprintf("m%d", r.joined), link: r.store.Connect(), log: &logBook{},
 		ready: make(chan struct{}), ended: make(chan error, 1),
 	}
+	m.host = &host{court: r.court, name: m.name, shards: make(map[uint32]*held)}
 	cfg := cluster.Config{
 		Store: m.link, Clock: r.clock, Logger: slog.New(slog.NewTextHandler(m.log, nil)),
-		Name: "test", Address: "127.0.0.1:47000", Shards: shards, LeaseTTL: ttl, Owner: m.owner,
+		Name: "test", Address: m.name + ":47000", Shards: shards, LeaseTTL: ttl, Host: m.host, Incarnation: m.name,
+		Random: rand.NewPCG(1, uint64(r.joined)),
 	}
 	for _, set := range opts {
 		set(&cfg)
 	}
+	m.Member = cluster.NewMember(cfg)
+	m.host.valid = m.Valid
+	r.court.admit(m.host)
 	ctx, cancel := context.WithCancel(r.Context())
 	m.stop = cancel
 	r.Cleanup(cancel)
-	go func() { m.ended <- cluster.NewMember(cfg).Run(ctx, func() { close(m.ready) }) }()
+	go func() { m.ended <- m.Run(ctx, func() { close(m.ready) }) }()
 	return m
 }
 
@@ -142,34 +129,25 @@ func (r *rig) join(opts ...option) *member {
 	return m
 }
 
-// leave stops a member, which must end without an error.
-func (r *rig) leave(m *member) {
+// leave stops members, which must end without an error.
+func (r *rig) leave(members ...*member) {
 	r.Helper()
-	m.stop()
-	if err := <-m.ended; err != nil {
-		r.Errorf("run: %v", err)
+	for _, m := range members {
+		m.stop()
 	}
-}
-
-// refused is the error of a member that did not become ready.
-func (r *rig) refused(opts ...option) error {
-	r.Helper()
-	m := r.run(opts...)
-	select {
-	case <-m.ready:
-		r.Fatal("ready")
-		return nil
-	case err := <-m.ended:
-		if err == nil {
-			r.Fatal("it returned without an error")
+	for _, m := range members {
+		if err := <-m.ended; err != nil {
+			r.Errorf("%s: %v", m.name, err)
 		}
-		return err
+		m.host.wantEmpty(r.T)
 	}
 }
 
-func (m *member) lives() bool {
-	synctest.Wait()
-	return len(m.ended) == 0
+// kill ends a member's link for ever: the process is gone. What its goroutines do is
+// nobody's business; the host does nothing any more.
+func (r *rig) kill(m *member) {
+	m.host.die()
+	m.link.SetFaults(mem.Faults{Hang: true})
 }
 
 // page is all keys with a prefix.
@@ -182,56 +160,58 @@ func (r *rig) page(prefix string) []coord.KV {
 	return page.KVs
 }
 
-// record is a shard's as it is in the store: written here once more, so that a change
-// of the format is seen.
-type record struct {
-	Owner    string `json:"owner"`
-	OwnerRev int64  `json:"owner_rev"`
-	Epoch    uint64 `json:"epoch"`
-}
-
-func (r *rig) records() map[uint32]record {
+// await waits for a condition, at most for d of virtual time, and says how long it took.
+func (r *rig) await(what string, d time.Duration, cond func() bool) time.Duration {
 	r.Helper()
-	all := make(map[uint32]record)
-	for _, kv := range r.page(shardsPrefix) {
-		var shard uint32
-		var rec record
-		if _, err := fmt.Sscanf(strings.TrimPrefix(kv.Key, shardsPrefix), "%d", &shard); err != nil {
-			r.Fatal(err)
+	begun := time.Now()
+	for !cond() {
+		if time.Since(begun) > d {
+			r.Fatalf("%s: not within %v", what, d)
 		}
-		if err := json.Unmarshal(kv.Value, &rec); err != nil {
-			r.Fatal(err)
+		pass(5 * time.Millisecond)
+	}
+	return time.Since(begun)
+}
+
+// served says whether every shard is open on exactly one of the members, and all of them
+// know it.
+func served(members ...*member) func() bool {
+	return func() bool {
+		synctest.Wait()
+		for s := range uint32(shards) {
+			var owner *member
+			for _, m := range members {
+				if m.host.serves(s) {
+					if owner != nil {
+						return false
+					}
+					owner = m
+				}
+			}
+			if owner == nil {
+				return false
+			}
+			for _, m := range members {
+				if r, ok := m.Route(s); !ok || r.Incarnation != owner.Incarnation() || r.Address != owner.name+":47000" {
+					return false
+				}
+			}
 		}
-		all[shard] = rec
-	}
-	return all
-}
-
-// put writes as somebody else would.
-func (r *rig) put(key, value string) {
-	r.Helper()
-	if _, err := r.link.Txn(r.Context(), coord.Txn{Then: []coord.Op{coord.Put(key, []byte(value))}}); err != nil {
-		r.Fatal(err)
+		return true
 	}
 }
 
-// meddler is a store in which something happens before the nth transaction.
-type meddler struct {
-	coord.Store
-
-	n      int // not shared: a member has one goroutine
-	before map[int]func()
-}
-
-func (m *meddler) Txn(ctx context.Context, txn coord.Txn) (coord.TxnResult, error) {
-	m.n++
-	if f := m.before[m.n]; f != nil {
-		f()
+// balanced says whether the members serve all shards in parts that differ by two at most.
+func balanced(members ...*member) func() bool {
+	return func() bool {
+		if !served(members...)() {
+			return false
+		}
+		least, most := shards, 0
+		for _, m := range members {
+			n := m.host.count()
+			least, most = min(least, n), max(most, n)
+		}
+		return most-least <= 2
 	}
-	return m.Store.Txn(ctx, txn)
-}
-
-// before the nth transaction of a member (the first joins, the others claim) f runs.
-func before(n int, f func()) option {
-	return func(c *cluster.Config) { c.Store = &meddler{Store: c.Store, before: map[int]func(){n: f}} }
 }

@@ -1,0 +1,360 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+
+	"github.com/xiaonanln/goverse/internal/coord"
+	"github.com/xiaonanln/goverse/internal/shard"
+)
+
+// holding is a shard that the member has to do with: its rules, and what they have asked
+// for. One goroutine at a time does that, in order.
+type holding struct {
+	rules   shard.Owner
+	queue   []shard.OwnerAction
+	busy    bool // a goroutine works
+	current uint64
+	cancel  context.CancelFunc // of the action under way, or nil
+	failed  int                // writes in a row that did not get through
+}
+
+// step tells the rules of a shard what happened and has done what they say.
+func (m *Member) step(n uint32, e shard.OwnerEvent) {
+	h := m.shards[n]
+	if h == nil {
+		if m.over {
+			return
+		}
+		h = &holding{rules: shard.NewOwner(m.id, m.self, m.flaws())}
+		m.shards[n] = h
+	}
+	for _, a := range h.rules.Step(e) {
+		if a.Kind == shard.CallOff {
+			h.callOff(a.Number)
+			continue
+		}
+		h.queue = append(h.queue, a)
+	}
+	switch {
+	case len(h.queue) > 0 && !h.busy:
+		h.busy = true
+		m.spawn(func(ctx context.Context) {
+			defer m.abandon(n, h)
+			m.work(ctx, n, h)
+		})
+	case !h.busy && h.rules.Phase == shard.Closed:
+		delete(m.shards, n)
+	}
+}
+
+// callOff ends an action that is under way or waits.
+func (h *holding) callOff(number uint64) {
+	if h.current == number && h.cancel != nil {
+		h.cancel()
+		return
+	}
+	for i, a := range h.queue {
+		if a.Number == number {
+			h.queue = append(h.queue[:i:i], h.queue[i+1:]...)
+			return
+		}
+	}
+}
+
+// work does what the rules of a shard ask for until that is done.
+func (m *Member) work(parent context.Context, n uint32, h *holding) {
+	for {
+		ctx, cancel := context.WithCancel(parent)
+		a, tries, ok := m.nextAction(n, h, cancel)
+		if !ok {
+			cancel()
+			return
+		}
+		e, matters := m.perform(ctx, n, a, tries)
+		cancel()
+		m.performed(n, h, a, e, matters)
+	}
+}
+
+// nextAction is the next thing to do for a shard, and how often the last write failed;
+// false: there is none, and the goroutine's work is over.
+func (m *Member) nextAction(n uint32, h *holding, cancel context.CancelFunc) (shard.OwnerAction, int, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(h.queue) == 0 {
+		h.busy = false
+		if h.rules.Phase == shard.Closed && m.shards[n] == h {
+			delete(m.shards, n)
+		}
+		m.announce()
+		return shard.OwnerAction{}, 0, false
+	}
+	a := h.queue[0]
+	h.queue = h.queue[1:]
+	h.current, h.cancel = a.Number, cancel
+	return a, h.failed, true
+}
+
+// performed tells the rules how an action ended, if that matters.
+func (m *Member) performed(n uint32, h *holding, a shard.OwnerAction, e shard.OwnerEvent, matters bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h.current, h.cancel = 0, nil
+	if !matters {
+		return
+	}
+	switch e.Kind {
+	case shard.Unknown, shard.Refused:
+		h.failed++
+	case shard.Written:
+		h.failed = 0
+	case shard.RecordSeen, shard.Opened, shard.Drained, shard.DrainFailed, shard.Read, shard.Quit:
+	}
+	e.Number = a.Number
+	m.step(n, e)
+}
+
+// abandon forgets a shard whose work has panicked: nobody waits for it.
+func (m *Member) abandon(n uint32, h *holding) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if h.busy {
+		delete(m.shards, n)
+		m.announce()
+	}
+}
+
+// perform does one thing and says how it ended; false: that does not matter.
+func (m *Member) perform(ctx context.Context, n uint32, a shard.OwnerAction, tries int) (shard.OwnerEvent, bool) {
+	switch a.Kind {
+	case shard.Open:
+		return m.open(ctx, n, a)
+	case shard.Drain:
+		return m.drain(ctx, n, a)
+	case shard.Reopen:
+		m.cfg.Host.ReopenShard(n, a.Epoch)
+	case shard.Release:
+		m.cfg.Host.ReleaseShard(n, a.Epoch, a.Why)
+	case shard.WriteTransfer, shard.WriteAbort:
+		if tries > 0 && !m.pause(ctx, m.backOff(tries-1, storeBackoff, maxStoreBackoff)) {
+			return shard.OwnerEvent{}, false
+		}
+		return m.write(ctx, n, a)
+	case shard.ReadRecord:
+		return m.reread(ctx, n)
+	case shard.CallOff:
+	}
+	return shard.OwnerEvent{}, false
+}
+
+// take takes a slot and returns what gives it back; false: ctx ended.
+func take(ctx context.Context, slots chan struct{}) bool {
+	select {
+	case slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (m *Member) open(ctx context.Context, n uint32, a shard.OwnerAction) (shard.OwnerEvent, bool) {
+	for tries := 0; ; tries++ {
+		if !take(ctx, m.opens) {
+			return shard.OwnerEvent{}, false
+		}
+		err := m.cfg.Host.OpenShard(ctx, n, a.Epoch, a.Handover)
+		<-m.opens
+		if err == nil {
+			return shard.OwnerEvent{Kind: shard.Opened}, true
+		}
+		if ctx.Err() != nil {
+			return shard.OwnerEvent{}, false
+		}
+		m.cfg.Logger.WarnContext(ctx, "shard not opened: trying again", "shard", n, "epoch", a.Epoch, "error", err.Error())
+		if !m.pause(ctx, m.backOff(tries, openBackoff, maxOpenBackoff)) {
+			return shard.OwnerEvent{}, false
+		}
+	}
+}
+
+func (m *Member) drain(ctx context.Context, n uint32, a shard.OwnerAction) (shard.OwnerEvent, bool) {
+	if !take(ctx, m.drains) {
+		return shard.OwnerEvent{}, false
+	}
+	defer func() { <-m.drains }()
+	target, ok := m.Node(a.Target)
+	if !ok {
+		return shard.OwnerEvent{Kind: shard.DrainFailed}, true
+	}
+	target.Epoch, target.Revision = a.Record.Epoch, a.Handover
+	limited, cancel := context.WithTimeout(ctx, m.cfg.DrainTimeout)
+	defer cancel()
+	if err := m.cfg.Host.DrainShard(limited, n, a.Epoch, target, a.Handover); err != nil {
+		if ctx.Err() == nil {
+			m.cfg.Logger.InfoContext(ctx, "shard not drained: it stays, and its move will be tried again", "shard", n, "target", a.Target, "error", err.Error())
+		}
+		return shard.OwnerEvent{Kind: shard.DrainFailed}, true
+	}
+	return shard.OwnerEvent{Kind: shard.Drained}, true
+}
+
+// write replaces the own record of a shard, if it is still the one of the revision that
+// the rules know, and those whom it names live.
+func (m *Member) write(ctx context.Context, n uint32, a shard.OwnerAction) (shard.OwnerEvent, bool) {
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.LeaseTTL/2)
+	defer cancel()
+	txn := coord.Txn{
+		If:   []coord.Compare{coord.CreateRev(m.keys.node(m.id), m.self)},
+		Then: []coord.Op{coord.Put(m.keys.shard(n), a.Record.Encode())},
+	}
+	if !m.flaws().NoCompare {
+		txn.If = append(txn.If, coord.ModRev(m.keys.shard(n), a.Rev))
+	}
+	if a.Kind == shard.WriteTransfer {
+		txn.If = append(txn.If, coord.CreateRev(m.keys.node(a.Record.Owner), a.Record.OwnerRev))
+	}
+	res, err := m.cfg.Store.Txn(ctx, txn)
+	switch {
+	case err != nil:
+		m.restored(err)
+		return shard.OwnerEvent{Kind: shard.Unknown}, true
+	case !res.Succeeded:
+		return shard.OwnerEvent{Kind: shard.Refused}, true
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.table.rev = max(m.table.rev, res.Rev)
+	m.putShard(n, a.Record, res.Rev, false)
+	m.announce()
+	return shard.OwnerEvent{Kind: shard.Written, Record: a.Record, Rev: res.Rev}, true
+}
+
+// reread reads a shard's record until that succeeds.
+func (m *Member) reread(ctx context.Context, n uint32) (shard.OwnerEvent, bool) {
+	for tries := 0; ; tries++ {
+		limited, cancel := context.WithTimeout(ctx, m.cfg.LeaseTTL/2)
+		kv, rev, err := m.cfg.Store.Get(limited, m.keys.shard(n))
+		cancel()
+		if err == nil {
+			m.note(n, kv, rev)
+			e := shard.OwnerEvent{Kind: shard.Read, Rev: rev}
+			if record, err := shard.DecodeShard(kv.Value); err == nil && kv.Exists() {
+				e.Record = record
+			}
+			if kv.Exists() {
+				e.Rev = kv.ModRev
+			}
+			return e, true
+		}
+		if m.restored(err) || errors.Is(err, context.Canceled) && ctx.Err() != nil || !m.pause(ctx, m.backOff(tries, storeBackoff, maxStoreBackoff)) {
+			return shard.OwnerEvent{}, false
+		}
+	}
+}
+
+// leave lets others take the member's shards, for a while.
+func (m *Member) leave(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	m.mu.Lock()
+	m.leaving = true
+	m.mu.Unlock()
+	if m.cfg.LeaveTimeout < 0 {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, m.cfg.LeaveTimeout)
+	defer cancel()
+	said := false
+	for tries := 0; ; {
+		changed := m.Changed()
+		if m.empty() || !m.hasHeirs() {
+			return nil
+		}
+		if !said {
+			if said = m.sayLeaving(limited); !said && !m.pause(limited, m.backOff(tries, storeBackoff, maxStoreBackoff)) {
+				return nil
+			}
+			tries++
+			continue
+		}
+		select {
+		case <-changed:
+		case <-m.failed:
+			return m.err()
+		case <-limited.Done():
+			m.cfg.Logger.WarnContext(ctx, "left before all shards were handed over", "shards", m.held())
+			return nil
+		}
+	}
+}
+
+func (m *Member) held() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.shards)
+}
+
+// empty says whether the member has no shard, nor will be given one.
+func (m *Member) empty() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.shards) > 0 || m.lease.State > shard.LeaseSuspect {
+		return m.lease.State > shard.LeaseSuspect
+	}
+	for i := range m.table.entries {
+		if r := &m.table.entries[i].Record; r.OwnedBy(m.id, m.self) || r.Target == m.id && r.TargetRev == m.self {
+			return false
+		}
+	}
+	return true
+}
+
+// hasHeirs says whether somebody could take the shards.
+func (m *Member) hasHeirs() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, p := range m.table.nodes {
+		if _, drains := m.table.drains[id]; id != m.id && p.readable && !p.record.Draining && !drains {
+			return true
+		}
+	}
+	return false
+}
+
+// sayLeaving marks the own node record; false: it is not known whether it did.
+func (m *Member) sayLeaving(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.LeaseTTL/2)
+	defer cancel()
+	m.mu.Lock()
+	record := m.record(true)
+	m.mu.Unlock()
+	key := m.keys.node(m.id)
+	res, err := m.cfg.Store.Txn(ctx, coord.Txn{
+		If:   []coord.Compare{coord.CreateRev(key, m.self)},
+		Then: []coord.Op{coord.PutLeased(key, record.Encode(), m.leaseID), coord.Get(key)},
+	})
+	if err != nil {
+		return m.restored(err) || errors.Is(err, coord.ErrLeaseNotFound)
+	}
+	if res.Succeeded {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.putNode(m.id, res.Results[1].KV)
+	}
+	return true
+}
+
+// alone is the host of a server that is alone in its cluster.
+type alone struct{ owner Owner }
+
+func (a alone) OpenShard(ctx context.Context, n uint32, epoch uint64, _ int64) error {
+	return a.owner.OpenShard(ctx, n, epoch)
+}
+
+func (alone) DrainShard(context.Context, uint32, uint64, Route, int64) error {
+	return errors.New("nobody else is there")
+}
+func (alone) ReopenShard(uint32, uint64)                 {}
+func (alone) ReleaseShard(uint32, uint64, ReleaseReason) {}
+func (alone) Suspend(error)                              {}
+func (alone) Resume()                                    {}

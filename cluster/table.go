@@ -1,0 +1,136 @@
+package cluster
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/xiaonanln/goverse/internal/coord"
+	"github.com/xiaonanln/goverse/internal/shard"
+)
+
+// table is what a member knows of the store. Every key is known at its newest revision
+// that was heard of, in whatever order; what is older is ignored.
+type table struct {
+	rev       int64 // the greatest revision that was heard of
+	nodes     map[string]*peer
+	buried    map[string]int64 // incarnations that are gone, and since which revision
+	entries   []shard.Entry
+	allocator leadership
+	orders    map[uint32]shard.Order
+	drains    map[string]int64 // incarnations that operators want empty, by revision
+	uuid      string           // of the cluster
+}
+
+// peer is a living member.
+type peer struct {
+	id        string
+	record    shard.NodeRecord
+	readable  bool // the record is one
+	createRev int64
+	modRev    int64
+	lease     coord.LeaseID
+	since     time.Duration // first seen
+}
+
+// leadership is who allocates, since when. The zero leadership is nobody's.
+type leadership struct {
+	id   string
+	term int64
+	rev  int64
+}
+
+func newTable(shards int) table {
+	return table{
+		nodes: make(map[string]*peer), buried: make(map[string]int64), entries: make([]shard.Entry, shards),
+		orders: make(map[uint32]shard.Order), drains: make(map[string]int64),
+	}
+}
+
+// alive is the member of that incarnation and create revision, or nil.
+func (t *table) alive(id string, rev int64) *peer {
+	if p := t.nodes[id]; p != nil && p.createRev == rev {
+		return p
+	}
+	return nil
+}
+
+// intern spares the memory of a name for each shard.
+func (t *table) intern(id string) string {
+	if p := t.nodes[id]; p != nil {
+		return p.id
+	}
+	return id
+}
+
+// peers are the living members by incarnation.
+func (t *table) peers() []*peer {
+	all := make([]*peer, 0, len(t.nodes))
+	for _, p := range t.nodes {
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b *peer) int { return cmp.Compare(a.id, b.id) })
+	return all
+}
+
+// view is the table as the allocator sees it. It shares the entries.
+func (t *table) view(settleUntil time.Duration) shard.View {
+	v := shard.View{Rev: t.rev, Shards: t.entries, SettleUntil: settleUntil}
+	for _, p := range t.peers() {
+		_, drains := t.drains[p.id]
+		v.Members = append(v.Members, shard.Member{
+			ID: p.id, Rev: p.createRev, Weight: max(p.record.Weight, 1), Draining: drains,
+			Leaving: p.record.Draining || !p.readable, Since: p.since,
+		})
+	}
+	for _, o := range t.orders {
+		v.Orders = append(v.Orders, o)
+	}
+	slices.SortFunc(v.Orders, func(a, b shard.Order) int { return cmp.Compare(a.Shard, b.Shard) })
+	return v
+}
+
+// putNode takes note of a member; false: it was known.
+func (t *table) putNode(id string, kv coord.KV, now time.Duration) bool {
+	if gone, ok := t.buried[id]; ok {
+		if gone >= kv.ModRev {
+			return false
+		}
+		delete(t.buried, id)
+	}
+	old := t.nodes[id]
+	if old != nil && old.modRev >= kv.ModRev {
+		return false
+	}
+	record, err := shard.DecodeNode(kv.Value)
+	p := &peer{id: id, record: record, readable: err == nil, createRev: kv.CreateRev, modRev: kv.ModRev, lease: kv.Lease, since: now}
+	if old != nil && old.createRev == p.createRev {
+		p.since = old.since
+	}
+	t.nodes[id] = p
+	return true
+}
+
+// dropNode takes note that a member was gone at rev; false: it was known, or is older
+// than what is known.
+func (t *table) dropNode(id string, rev int64) bool {
+	p := t.nodes[id]
+	if p == nil || p.modRev > rev {
+		return false
+	}
+	delete(t.nodes, id)
+	t.buried[id] = rev
+	return true
+}
+
+// putShard takes note of a shard's record (the zero record is garbage, or none if gone);
+// false: it was known.
+func (t *table) putShard(n uint32, record shard.Record, rev int64, gone bool) bool {
+	e := &t.entries[n]
+	if e.Rev >= rev {
+		return false
+	}
+	record.Owner, record.Target = t.intern(record.Owner), t.intern(record.Target)
+	e.Record, e.Rev, e.Gone, e.Epoch = record, rev, gone, max(e.Epoch, record.Epoch)
+	return true
+}
