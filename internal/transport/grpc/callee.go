@@ -3,6 +3,7 @@ package grpc
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	rpc "google.golang.org/grpc"
 
@@ -26,7 +27,11 @@ func (s service) Link(stream rpc.BidiStreamingServer[pb.LinkRequest, pb.LinkResp
 		return transport.ErrClosed
 	}
 	defer s.endpoint.leave(c)
-	<-c.broken
+	select {
+	case <-c.broken:
+	case <-stream.Context().Done(): // the reader may be busy
+		c.fail(context.Cause(stream.Context()))
+	}
 	switch {
 	case errors.Is(c.why, errSilent):
 		c.cut() // there is nobody to talk to
@@ -64,12 +69,14 @@ type callee struct {
 	ctx      context.Context //nolint:containedctx // of the calls that arrive; ends with the connection
 	cancel   context.CancelCauseFunc
 	cut      func()
-	from     string // the caller's incarnation
-	known    names  // the reader's
+	from     string        // the caller's incarnation
+	known    names         // the reader's
+	taken    atomic.Uint64 // how many frames have come in
 
 	serving map[uint64]context.CancelFunc // guarded by mu: the calls that somebody waits for
 	live    int                           // guarded by mu: how many calls run
-	owed    uint64                        // guarded by mu: the pong that says that all replies have arrived
+	slack   chan struct{}                 // guarded by mu: closed when fewer do; nil: the reader does not wait
+	owed    uint64                        // guarded by mu: the pong that says that all answers have arrived
 }
 
 func newCallee(e *endpoint, s rpc.BidiStreamingServer[pb.LinkRequest, pb.LinkResponse]) *callee {
@@ -130,6 +137,7 @@ func (c *callee) fail(why error) {
 
 // take takes in one frame.
 func (c *callee) take(sentAt uint64, k kind, payload []byte) error {
+	c.taken.Add(1)
 	switch k {
 	case kindCall:
 		number, call, err := readCall(payload, sentAt, c.known)
@@ -168,10 +176,10 @@ func (c *callee) accept(number uint64, call *transport.Call) error {
 		cancel()
 		e.calls.End()
 	}
-	if full, err := c.note(number, cancel); full || err != nil {
+	if refused, err := c.note(number, cancel); refused || err != nil {
 		cancel()
 		e.calls.End()
-		if full {
+		if refused {
 			c.overloaded(number, call)
 		}
 		return err
@@ -213,6 +221,7 @@ func (c *callee) refuse(number uint64, call *transport.Call) {
 		return
 	}
 	if c.admit(c.ctx, false) == nil {
+		c.owed = c.pinged + 1
 		c.frameLocked(func(b []byte) []byte { return appendNumbered(b, kindRefusal, number) })
 		c.mu.Unlock()
 	}
@@ -220,30 +229,42 @@ func (c *callee) refuse(number uint64, call *transport.Call) {
 
 // overloaded answers a call that is one too many.
 func (c *callee) overloaded(number uint64, call *transport.Call) {
-	if call.OneWay {
-		c.endpoint.logger().WarnContext(c.ctx, "a one-way call was one too many",
-			"from", c.from, "object", call.ID, "method", call.Method)
-		return
-	}
 	c.answer(number, &transport.Reply{Err: object.Refuse(object.CodeResourceExhausted, object.Overloaded,
 		call.Op.String(), call.ID, call.Method, "the link has too many calls under way")})
 }
 
-// note keeps how to cancel a call. full: there are too many.
-func (c *callee) note(number uint64, cancel context.CancelFunc) (full bool, err error) {
+// note keeps how to cancel a call. If there are too many it is refused, and one that nobody waits for waits itself.
+func (c *callee) note(number uint64, cancel context.CancelFunc) (refused bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.live >= c.bounds.calls {
+	switch {
+	case number == 0:
+		c.awaitSlackLocked()
+	case c.live >= c.bounds.calls:
 		return true, nil
-	}
-	if number != 0 {
-		if c.serving[number] != nil {
-			return false, garbage("a call with the number of another")
-		}
+	case c.serving[number] != nil:
+		return false, garbage("a call with the number of another")
+	default:
 		c.serving[number] = cancel
 	}
 	c.live++
 	return false, nil
+}
+
+// awaitSlackLocked holds up the reader, and so in time the caller, while too many calls run.
+func (c *callee) awaitSlackLocked() {
+	for c.live >= c.bounds.calls && c.why == nil {
+		slack := make(chan struct{})
+		c.slack = slack
+		c.busy.Store(true)
+		c.mu.Unlock()
+		select {
+		case <-slack:
+		case <-c.broken:
+		}
+		c.mu.Lock()
+		c.busy.Store(false)
+	}
 }
 
 // forget is told that a noted call has ended.
@@ -251,6 +272,10 @@ func (c *callee) forget(number uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.live--
+	if c.slack != nil {
+		close(c.slack)
+		c.slack = nil
+	}
 	if number != 0 {
 		delete(c.serving, number)
 	}
@@ -276,15 +301,4 @@ func (c *callee) answer(number uint64, r *transport.Reply) {
 	s := c.addLocked(own)
 	s.full = true
 	c.committedLocked(s, len(*own))
-}
-
-// awaitReplies waits until all replies have arrived, or cannot any more. It returns the cause of ctx's end.
-func (c *callee) awaitReplies(ctx context.Context) error {
-	c.mu.Lock()
-	owed := c.owed > c.acked
-	c.mu.Unlock()
-	if !owed {
-		return nil
-	}
-	return c.awaitPong(ctx, c.sendPing())
 }

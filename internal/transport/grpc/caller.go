@@ -2,7 +2,6 @@ package grpc
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -58,9 +57,9 @@ type delivery struct {
 func (c *caller) run(wg *sync.WaitGroup) {
 	wg.Go(func() {
 		defer c.free()
-		c.fail(fmt.Errorf("%w: %w", transport.ErrBroken, c.receive(c.stream, c.take, c.deliver)))
+		c.fail(because(transport.ErrBroken, c.receive(c.stream, c.take, c.deliver)))
 	})
-	wg.Go(func() { c.fail(fmt.Errorf("%w: %w", transport.ErrBroken, c.write(c.stream))) })
+	wg.Go(func() { c.fail(because(transport.ErrBroken, c.write(c.stream))) })
 }
 
 // holds says whether the connection has not broken.

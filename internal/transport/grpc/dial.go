@@ -21,16 +21,19 @@ const (
 	headerBytes = 16 << 10
 )
 
+// because adds a detail to an error of package transport, as text: a context that ended in there is not the call's.
+func because(err, detail error) error { return fmt.Errorf("%w: %s", err, detail.Error()) }
+
 // open makes a connection, with the handshake done. ctx bounds only that.
 func (l *link) open(ctx context.Context) (*caller, error) {
 	raw, err := l.from.transport.cfg.Dial(ctx, l.to.Address)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", transport.ErrUnreachable, err)
+		return nil, because(transport.ErrUnreachable, err)
 	}
 	cc, err := rpc.NewClient("passthrough:///"+l.to.Address, l.dialOptions(raw)...)
 	if err != nil {
 		_ = raw.Close()
-		return nil, fmt.Errorf("%w: %w", transport.ErrUnreachable, err)
+		return nil, because(transport.ErrUnreachable, err)
 	}
 	c := &caller{waiters: &l.from.transport.waiters, known: names{}}
 	c.init(l.from.clock(), &l.from.transport.buffers, l.from.transport.bounds())
@@ -43,7 +46,7 @@ func (l *link) open(ctx context.Context) (*caller, error) {
 	stop := context.AfterFunc(ctx, c.cut)
 	err = l.shakeHands(streaming, cc, c) //nolint:contextcheck // the stream outlives ctx
 	if !stop() && err == nil {
-		err = fmt.Errorf("%w: %w", transport.ErrUnreachable, context.Cause(ctx))
+		err = because(transport.ErrUnreachable, context.Cause(ctx))
 	}
 	if err != nil {
 		c.cut()
@@ -57,13 +60,13 @@ func (l *link) open(ctx context.Context) (*caller, error) {
 func (l *link) shakeHands(ctx context.Context, cc *rpc.ClientConn, c *caller) error {
 	s, err := pb.NewNodeServiceClient(cc).Link(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: %w", transport.ErrUnreachable, err)
+		return because(transport.ErrUnreachable, err)
 	}
 	c.stream = s
 	sent := s.Send(hello(l.from.self, l.to))
 	answer, err := s.Recv() // the reason why it was not sent, too
 	if err = errors.Join(err, sent); err != nil {
-		return fmt.Errorf("%w: %w", transport.ErrUnreachable, err)
+		return because(transport.ErrUnreachable, err)
 	}
 	return welcomed(l.from.self, l.to, answer)
 }

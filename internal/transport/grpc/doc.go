@@ -11,16 +11,16 @@
 //   - Bounds. A link queues up to a mebibyte and one message more in each direction, has a bounded number of calls in
 //     flight, and accepts messages of [transport.MaxBytes] with a mebibyte for the rest of a frame, 1024 steps of a
 //     chain and 4096 pairs of metadata. Call and Send wait for room; what exceeds the size of a message is
-//     transport.ErrTooLarge. Who receives more calls than the bound refuses them (overloaded, executed=no); one-way
-//     ones are dropped and logged then.
+//     transport.ErrTooLarge. Who receives more calls than the bound refuses them (overloaded, executed=no), and
+//     reads no further before there is room for a one-way one.
 //   - Silence. Each side of a link pings when it has heard nothing for a quarter of Keepalive, and breaks the link when
 //     it has heard nothing for the whole, be the peer gone, stopped or cut off without a word.
 //   - Connecting fails at once where nobody listens. Until the next attempt, some 10 to 80 ms later, calls fail with
 //     the reason of the last one.
 //   - Versions: the newest that both sides speak is spoken. A peer that speaks none of ours, or is no node, is
 //     transport.ErrUnreachable.
-//   - Drain: one-way calls that were on their way when the peer learned of it are accepted. A peer that does not say
-//     within half a second that it has learned is not waited for.
+//   - Drain: one-way calls that were on their way when the peer learned of it are accepted. A peer that says
+//     nothing at all for half a second is not waited for.
 //
 // A large message holds up what is queued behind it for as long as its bytes take. The handshake proves no identity:
 // that takes credentials.

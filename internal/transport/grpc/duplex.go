@@ -25,6 +25,7 @@ type duplex struct {
 	bounds  bounds
 	broken  chan struct{} // closed when the connection has broken
 	heard   atomic.Bool   // something has come in since the last beat
+	busy    atomic.Bool   // the reader does not listen for reasons of its own
 	quiet   int           // beats without; the watch's own
 
 	mu      sync.Mutex    // guards the fields below
@@ -69,11 +70,15 @@ func (d *duplex) breakLocked(why error) bool {
 
 // beat is one of the watch's steps. It is false if the peer was silent for too many of them.
 func (d *duplex) beat() bool {
-	if d.heard.Swap(false) {
+	switch {
+	case d.heard.Swap(false):
 		d.quiet = 0
 		return true
+	case d.busy.Load(): // and answers no pings
+		d.quiet = 0
+	default:
+		d.quiet++
 	}
-	d.quiet++
 	if d.quiet >= beats {
 		return false
 	}

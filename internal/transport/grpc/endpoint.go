@@ -19,9 +19,6 @@ import (
 	"github.com/xiaonanln/goverse/util/tally"
 )
 
-// farewell is how long Drain waits for the peers to have learned of it.
-const farewell = 500 * time.Millisecond
-
 // endpoint implements transport.Endpoint.
 type endpoint struct {
 	transport *Transport
@@ -143,37 +140,6 @@ func (e *endpoint) accepted() []*callee {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Collect(maps.Keys(e.callees))
-}
-
-// Drain implements transport.Endpoint.
-func (e *endpoint) Drain(ctx context.Context) error {
-	e.take(takesOneWay)
-	callees := e.accepted()
-	numbers := make([]uint64, len(callees))
-	for i, c := range callees {
-		c.sendGoodbye()
-		numbers[i] = c.sendPing()
-	}
-	learning, cancel := context.WithTimeout(ctx, farewell)
-	defer cancel()
-	for i, c := range callees {
-		if c.awaitPong(learning, numbers[i]) != nil {
-			break
-		}
-	}
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	e.take(takesNone)
-	if err := e.calls.Wait(ctx); err != nil {
-		return err
-	}
-	for _, c := range callees {
-		if err := c.awaitReplies(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Close implements transport.Endpoint.

@@ -3,7 +3,10 @@ package grpc
 import (
 	"time"
 
+	rpc "google.golang.org/grpc"
+
 	"github.com/xiaonanln/goverse/internal/transport"
+	pb "github.com/xiaonanln/goverse/proto"
 )
 
 // Frames of raw peers.
@@ -104,3 +107,6 @@ func Stuck(e transport.Endpoint) bool {
 
 // Callees is how many connections an endpoint has accepted and not forgotten.
 func Callees(e transport.Endpoint) int { return len(e.(*endpoint).accepted()) }
+
+// rpcStream is the interface of a callee's stream.
+type rpcStream = rpc.BidiStreamingServer[pb.LinkRequest, pb.LinkResponse]

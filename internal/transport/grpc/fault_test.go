@@ -3,7 +3,9 @@ package grpc_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -295,6 +297,32 @@ func TestUnreachablePeer(t *testing.T) {
 		_, err := link.Call(w.ctx, call("Echo"))
 		return err == nil
 	})
+}
+
+// However connecting fails, it is the peer that is not reached, and not the call's time that is over.
+func TestReasonsNotToConnect(t *testing.T) {
+	t.Parallel()
+	for name, dial := range map[string]func(ctx context.Context, address string) (net.Conn, error){
+		"too slow": func(ctx context.Context, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+		"timeout": func(context.Context, string) (net.Conn, error) { return nil, os.ErrDeadlineExceeded },
+		"given up": func(context.Context, string) (net.Conn, error) {
+			return nil, fmt.Errorf("dial: %w", context.Canceled)
+		},
+		"gone": func(ctx context.Context, address string) (net.Conn, error) {
+			c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+			if err == nil {
+				c.Close()
+			}
+			return c, err
+		},
+	} {
+		w := newWorld(t, grpc.Config{Keepalive: brief, Dial: dial}, grpc.Config{})
+		_, err := w.link.Call(w.ctx, call("Echo"))
+		w.fails(name, err, transport.ErrUnreachable, object.ExecutedNo)
+	}
 }
 
 // Many calls at once make one attempt, and all get its outcome.

@@ -53,7 +53,7 @@ func welcomed(from, to transport.Peer, answer *pb.LinkResponse) error {
 	}
 	w := answer.GetWelcome()
 	if w == nil {
-		return fmt.Errorf("%w: %w", transport.ErrUnreachable, garbage("a link without a welcome"))
+		return because(transport.ErrUnreachable, garbage("a link without a welcome"))
 	}
 	if v := w.GetVersion(); v != version {
 		return fmt.Errorf("%w: it chose version %d", transport.ErrUnreachable, v)

@@ -380,6 +380,36 @@ func TestCallerOfTooMuch(t *testing.T) {
 	}
 }
 
+// One-way calls beyond the bound wait: none is lost, whatever the peers think of silence.
+func TestSenderOfTooMuch(t *testing.T) {
+	t.Parallel()
+	const bound, more = 20, 500
+	w := newWorld(t, grpc.Config{Keepalive: brief}, grpc.Config{Keepalive: brief, MaxCalls: bound})
+	block := call("Block")
+	block.Timeout = 3 * brief
+	for range bound {
+		if err := w.link.Send(w.ctx, block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range more {
+		if err := w.link.Send(w.ctx, call("Echo")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range bound {
+		comes(w, "a blocked call", w.ran.began)
+	}
+	if n := w.ran.sends(); n > bound && len(w.ran.ended) == 0 {
+		t.Errorf("%d calls were accepted, %d are allowed", n, bound)
+	}
+	w.soon("all to be accepted", func() bool { return w.ran.sends() == bound+more })
+	if n := grpc.Callees(w.callee); n != 1 {
+		t.Errorf("%d connections were made", n)
+	}
+	w.works("afterwards", w.link)
+}
+
 func TestRapidOpenAndClose(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, grpc.Config{}, grpc.Config{})

@@ -62,7 +62,7 @@ func welcomed(s impostorStream, h *pb.Hello) error {
 
 func TestImpostorsAreNotCalled(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, grpc.Config{Keepalive: brief}, grpc.Config{})
+	w, hasty := newWorld(t, grpc.Config{}, grpc.Config{}), newWorld(t, grpc.Config{Keepalive: brief}, grpc.Config{})
 	welcome := func(change func(*pb.Welcome)) func(impostorStream, *pb.Hello) error {
 		return func(s impostorStream, h *pb.Hello) error {
 			answer := &pb.Welcome{Version: grpc.Version, Self: h.GetTo()}
@@ -91,6 +91,10 @@ func TestImpostorsAreNotCalled(t *testing.T) {
 			return s.Send(&pb.LinkResponse{Refusal: &pb.Refusal{Why: 99, Text: []byte("no")}})
 		}, transport.ErrUnreachable},
 	} {
+		w := w
+		if name == "silence" {
+			w = hasty
+		}
 		link := w.dialImpostor(c.link)
 		_, err := link.Call(w.ctx, call("Echo"))
 		w.fails(name, err, c.why, object.ExecutedNo)
@@ -134,7 +138,7 @@ func TestStrangersAreNotCalled(t *testing.T) {
 // Whatever a callee answers, the call ends as unknown, and the next connects again.
 func TestGarbageFromACallee(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, grpc.Config{Keepalive: brief}, grpc.Config{})
+	w, hasty := newWorld(t, grpc.Config{}, grpc.Config{}), newWorld(t, grpc.Config{Keepalive: brief}, grpc.Config{})
 	reply := grpc.ReplyFrame(1<<32, &transport.Reply{Err: object.ErrInternal, Owner: &transport.Peer{Address: "x"}})
 	for name, frames := range map[string][]byte{
 		"noise":                   []byte(strings.Repeat("noise", 1000)),
@@ -148,6 +152,10 @@ func TestGarbageFromACallee(t *testing.T) {
 		"too much":                make([]byte, transport.MaxBytes+2<<20),
 		"silence":                 nil,
 	} {
+		w := w
+		if name == "silence" {
+			w = hasty
+		}
 		connections := make(chan struct{}, 100)
 		link := w.dialImpostor(func(s impostorStream, h *pb.Hello) error {
 			connections <- struct{}{}

@@ -132,6 +132,10 @@ func (w *world) fails(what string, err, why error, executed object.Execution) {
 	if !errors.Is(err, why) || object.Executed(err) != executed {
 		w.t.Errorf("%s: %v, executed=%v, want %v, executed=%v", what, err, object.Executed(err), why, executed)
 	}
+	ofContext := errors.Is(why, context.Canceled) || errors.Is(why, context.DeadlineExceeded)
+	if !ofContext && object.CodeOf(err) != object.CodeUnavailable {
+		w.t.Errorf("%s: %v has the code %v, want unavailable", what, err, object.CodeOf(err))
+	}
 }
 
 // begin makes a call on a goroutine of its own.

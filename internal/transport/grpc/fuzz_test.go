@@ -1,0 +1,239 @@
+package grpc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/object"
+	pb "github.com/xiaonanln/goverse/proto"
+	"github.com/xiaonanln/goverse/util/clock"
+)
+
+func seedCalls() []*transport.Call {
+	return []*transport.Call{
+		{},
+		{Request: object.Request{ID: "Room-1", Method: "Echo", Message: "test.Bytes", Body: []byte("body")}, CallID: transport.CallID{1}},
+		{
+			Request: object.Request{
+				ID: "R-\xff", Method: "M", Message: "N", Body: []byte{0}, Key: "k", Metadata: map[string]string{"a": "b", "": ""},
+			},
+			Op: 200, AtMostOnce: true, Timeout: time.Hour, Shard: math.MaxUint32, Epoch: math.MaxUint64, Revision: math.MinInt64,
+			Hops: 255, Chain: []transport.Step{{ID: "A-1", Method: "X", Turn: transport.CallID{2}}, {}},
+			TraceParent: "00-ab-cd-01", TraceState: "v=1",
+		},
+	}
+}
+
+func seedReplies() []*transport.Reply {
+	return []*transport.Reply{
+		{},
+		{Reply: object.Reply{Message: "M", Body: []byte("b")}, Epoch: math.MaxUint64, Revision: math.MinInt64},
+		{
+			Err:   object.Refuse(object.CodeNotFound, "R", "op", "I-1", "M", "why \xff"),
+			Owner: &transport.Peer{Cluster: "c", Address: "a:1", Incarnation: "i"},
+		},
+	}
+}
+
+// payloadOf is what a frame has after its head.
+func payloadOf(frame []byte) []byte { return frame[headBytes:] }
+
+// FuzzCall: no payload breaks the reader, none makes it use more than a multiple of its length, and what it reads is
+// written and read again as the same.
+func FuzzCall(f *testing.F) {
+	for i, c := range seedCalls() {
+		for _, h := range []callHeader{{}, {number: math.MaxUint64}, {number: uint64(i + 1), limited: true, deadline: time.Second}} {
+			f.Add(payloadOf(appendCall(nil, h, c)), uint64(i))
+		}
+	}
+	f.Fuzz(func(t *testing.T, payload []byte, sentAt uint64) {
+		number, c, err := readCall(payload, sentAt, names{})
+		if err != nil {
+			if !errors.Is(err, errGarbage) {
+				t.Errorf("the error is %v", err)
+			}
+			return
+		}
+		if c.Size() > len(payload) {
+			t.Errorf("%d bytes were read from %d", c.Size(), len(payload))
+		}
+		h := callHeader{number: number, limited: c.Timeout != 0, deadline: c.Timeout}
+		again, d, err := readCall(payloadOf(appendCall(nil, h, c)), 0, names{})
+		if err != nil || again != number || !reflect.DeepEqual(c, d) {
+			t.Errorf("read again, %+v is %+v, %v", c, d, err)
+		}
+	})
+}
+
+// FuzzReply is FuzzCall for replies.
+func FuzzReply(f *testing.F) {
+	for i, r := range seedReplies() {
+		f.Add(payloadOf(appendReply(nil, uint64(i), r)))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		number, r, err := readReply(payload, names{})
+		if err != nil {
+			if !errors.Is(err, errGarbage) {
+				t.Errorf("the error is %v", err)
+			}
+			return
+		}
+		if r.Size() > len(payload) {
+			t.Errorf("%d bytes were read from %d", r.Size(), len(payload))
+		}
+		again, s, err := readReply(payloadOf(appendReply(nil, number, r)), names{})
+		if err != nil || again != number || !reflect.DeepEqual(r, s) {
+			t.Errorf("read again, %+v is %+v, %v", r, s, err)
+		}
+	})
+}
+
+// played is a stream that gives one message.
+type played struct{ message []byte }
+
+// SendMsg implements stream.
+func (p *played) SendMsg(any) error { return nil }
+
+// RecvMsg implements stream.
+func (p *played) RecvMsg(m any) error {
+	if p.message == nil {
+		return errPlayed
+	}
+	b := p.message
+	p.message = nil
+	return newCodec(&buffers{}).Unmarshal(mem.BufferSlice{mem.SliceBuffer(b)}, m)
+}
+
+var errPlayed = errors.New("that was all")
+
+// FuzzMessage: no message breaks more than its link, on either side.
+func FuzzMessage(f *testing.F) {
+	var calls, replies []byte
+	for i, c := range seedCalls() {
+		calls = appendCall(calls, callHeader{number: uint64(i)}, c)
+		calls = appendNumbered(calls, kindCancel, uint64(i))
+	}
+	for i, r := range seedReplies() {
+		replies = appendReply(replies, 1<<32+uint64(i), r)
+		replies = appendNumbered(replies, kindRefusal, uint64(i))
+	}
+	replies = append(replies, endFrame(beginFrame(nil, kindGoodbye), 0)...)
+	for _, frames := range [][]byte{calls, replies, nil, appendNumbered(nil, kindPing, 1), appendNumbered(nil, kindPong, 0)} {
+		b := append(make([]byte, prefixBytes), frames...)
+		fillPrefix(b, 12345)
+		f.Add(b)
+	}
+	t := New(Config{Clock: clock.Virtual()})
+	e := &endpoint{transport: t, base: context.Background(), handler: transport.HandlerFunc(
+		func(_ context.Context, c *transport.Call) *transport.Reply {
+			return &transport.Reply{Reply: object.Reply{Body: c.Body}}
+		})}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		from := &played{message: message}
+		calling := &caller{stream: from, waiters: &e.transport.waiters, known: names{}, cut: func() {}, free: func() {}}
+		calling.init(e.clock(), &e.transport.buffers, e.transport.bounds())
+		w, err := calling.begin(context.Background(), &transport.Call{}, false, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = calling.receive(from, calling.take, calling.deliver)
+		ended(t, err)
+		calling.fail(err)
+		calling.await(context.Background(), w)
+
+		called := newCallee(e, serverStream{ctx: context.Background()})
+		err = called.receive(&played{message: message}, called.take, func() {})
+		ended(t, err)
+		called.fail(err)
+		if err := e.calls.Wait(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// ended checks why a reader has stopped.
+func ended(t *testing.T, err error) {
+	t.Helper()
+	if !errors.Is(err, errPlayed) && !errors.Is(err, errGarbage) {
+		t.Errorf("the reader has ended with %v", err)
+	}
+}
+
+// serverStream is the stream of a callee that nobody reads from.
+type serverStream struct {
+	rpcStream
+
+	ctx context.Context
+}
+
+// Context implements grpc.ServerStream.
+func (s serverStream) Context() context.Context { return s.ctx }
+
+// What a packet is to protobuf is what its .proto says.
+func TestPacketIsAMessage(t *testing.T) {
+	t.Parallel()
+	for _, frames := range [][]byte{nil, []byte("x"), bytes.Repeat([]byte("y"), 127), bytes.Repeat([]byte("z"), 1<<21), make([]byte, maxFrame)} {
+		b := append(make([]byte, prefixBytes), frames...)
+		fillPrefix(b, 1<<63+5)
+		var m pb.LinkRequest
+		if err := proto.Unmarshal(b, &m); err != nil || m.GetSentAt() != 1<<63+5 || !bytes.Equal(m.GetFrames(), frames) {
+			t.Errorf("%d bytes are read as %d, %v", len(frames), len(m.GetFrames()), err)
+		}
+		encoded, err := proto.Marshal(&pb.LinkResponse{SentAt: 7, Frames: frames})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := packet{buffer: mem.SliceBuffer(encoded)}
+		if err := p.parse(); err != nil || p.sentAt != 7 || !bytes.Equal(p.frames, frames) {
+			t.Errorf("%d bytes are parsed as %d, %v", len(frames), len(p.frames), err)
+		}
+	}
+}
+
+// What remains of a call's time does not include the time that it waited for its message to leave.
+func TestTimeThatRemains(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		deadline, sentAt uint64
+		want             time.Duration
+	}{
+		{deadline: 10, sentAt: 3, want: 7},
+		{deadline: 10, sentAt: 10, want: -1},
+		{deadline: 0, sentAt: 10, want: -1},
+		{deadline: math.MaxUint64, sentAt: 0, want: math.MaxInt64},
+		{deadline: math.MaxUint64, sentAt: math.MaxUint64, want: -1},
+	} {
+		if got := remains(c.deadline, c.sentAt); got != c.want {
+			t.Errorf("remains(%d, %d) = %d, want %d", c.deadline, c.sentAt, got, c.want)
+		}
+	}
+}
+
+// The names that are kept are bounded, whatever comes.
+func TestNamesAreBounded(t *testing.T) {
+	t.Parallel()
+	n := names{}
+	long := strings.Repeat("x", maxNameBytes+1)
+	if n.of([]byte(long)) != long || len(n) != 0 {
+		t.Error("a long name is kept")
+	}
+	for i := range 3 * maxNames {
+		s := strings.Repeat("n", i%50) + string(rune('0'+i))
+		if n.of([]byte(s)) != s {
+			t.Fatalf("%q is another name", s)
+		}
+	}
+	if len(n) != maxNames {
+		t.Errorf("%d names are kept, want %d", len(n), maxNames)
+	}
+}

@@ -1,0 +1,187 @@
+package grpc_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	rpc "google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/internal/transport/grpc"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// A one-way call that its sender believes to be on its way is accepted, however it meets with Drain.
+func TestDrainLosesNoSend(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, grpc.Config{}, grpc.Config{})
+	const senders = 8
+	var working sync.WaitGroup
+	var mu sync.Mutex
+	sent := 0
+	for range senders {
+		link := w.caller.Dial(w.callee.Peer())
+		working.Go(func() {
+			n := 0
+			for {
+				err := link.Send(w.ctx, call("Echo"))
+				if err != nil {
+					w.fails("a send to one that drains", err, transport.ErrDraining, object.ExecutedNo)
+					break
+				}
+				n++
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			sent += n
+		})
+	}
+	w.soon("some sends", func() bool { return w.ran.sends() > 1000 })
+	if err := w.callee.Drain(w.ctx); err != nil {
+		t.Error(err)
+	}
+	working.Wait()
+	if got := w.ran.sends(); got != sent {
+		t.Errorf("%d sends were accepted of %d that had left", got, sent)
+	}
+}
+
+// Drain returns when the replies are there, so that Close can lose none.
+func TestDrainAndCloseLoseNoReply(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		w := newWorld(t, grpc.Config{}, grpc.Config{})
+		var working sync.WaitGroup
+		for range 16 {
+			link := w.caller.Dial(w.callee.Peer())
+			working.Go(func() {
+				for {
+					c := call("Echo", make([]byte, 20_000)...)
+					if _, err := link.Call(w.ctx, c); err != nil {
+						if object.Executed(err) != object.ExecutedNo || w.ran.count(c.CallID) != 0 {
+							t.Errorf("a call to one that drains and closes: %v, executed=%v", err, object.Executed(err))
+						}
+						return
+					}
+				}
+			})
+		}
+		w.soon("some calls", func() bool { w.ran.mu.Lock(); defer w.ran.mu.Unlock(); return len(w.ran.calls) > 200 })
+		if err := w.callee.Drain(w.ctx); err != nil {
+			t.Error(err)
+		}
+		w.close(w.callee)
+		working.Wait()
+	}
+}
+
+// Peers that do not listen hold up Drain for a moment only, unless they have replies to come.
+func TestDrainBesideThePeersWhoDoNotListen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, grpc.Config{}, grpc.Config{Keepalive: time.Hour})
+	w.dialRaw()
+	w.greeted()
+	p := newProxy(t, w.callee.Peer().Address)
+	stalled := w.through(p)
+	if err := stalled.Send(w.ctx, call("Echo")); err != nil {
+		t.Fatal(err)
+	}
+	w.soon("the call", func() bool { return w.ran.sends() == 1 })
+	p.stall(true, true)
+	w.works("the other link", w.link)
+	if err := w.callee.Drain(w.ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// The node's port serves more than links.
+func TestServicesBesideLinks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, grpc.Config{}, grpc.Config{Services: func(r rpc.ServiceRegistrar) {
+		healthpb.RegisterHealthServer(r, health.NewServer())
+	}})
+	w.works("a link", w.link)
+	cc, err := rpc.NewClient(w.callee.Peer().Address, rpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cc.Close()
+	watch, err := healthpb.NewHealthClient(cc).Watch(w.ctx, &healthpb.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := watch.Recv(); err != nil || m.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+		t.Errorf("the node is %v, %v", m, err)
+	}
+	w.close(w.callee) // which waits for no watcher
+}
+
+// Credentials secure a link, and whoever has none is not served.
+func TestCredentials(t *testing.T) {
+	t.Parallel()
+	server, client := certificates(t)
+	w := newWorld(t, grpc.Config{ClientCredentials: client}, grpc.Config{ServerCredentials: server})
+	w.works("a link with credentials", w.link)
+	plain := w.listen(grpc.Config{Keepalive: brief}, peer("127.0.0.1:0"), newRecord())
+	_, err := plain.Dial(w.callee.Peer()).Call(w.ctx, call("Echo"))
+	w.fails("a link without credentials", err, transport.ErrUnreachable, object.ExecutedNo)
+	_, err = w.caller.Dial(plain.Peer()).Call(w.ctx, call("Echo"))
+	w.fails("a link to one without credentials", err, transport.ErrUnreachable, object.ExecutedNo)
+}
+
+func certificates(t *testing.T) (server, client credentials.TransportCredentials) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return credentials.NewServerTLSFromCert(&tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}),
+		credentials.NewClientTLSFromCert(pool, "")
+}
+
+// Addresses: an endpoint may listen elsewhere than where it is reached.
+func TestListenElsewhere(t *testing.T) {
+	t.Parallel()
+	var bound net.Addr
+	w := newWorld(t, grpc.Config{}, grpc.Config{})
+	e := w.listen(grpc.Config{Listen: func(ctx context.Context, _ string) (net.Listener, error) {
+		lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+		if err == nil {
+			bound = lis.Addr()
+		}
+		return lis, err
+	}}, peer("node.example:47000"), newRecord())
+	if got := e.Peer().Address; got != "node.example:47000" {
+		t.Errorf("the address is %q", got)
+	}
+	to := e.Peer()
+	to.Address = bound.String()
+	w.works("a link there", w.caller.Dial(to))
+}
