@@ -20,21 +20,25 @@ func (s *Store) call(ctx context.Context, rep repeat, f func(context.Context, pa
 	if err := s.past.restored(); err != nil {
 		return err
 	}
-	var err error
+	var failed error
 	first := int(s.current.Load())
 	for i := range s.links {
 		at := (first + i) % len(s.links)
-		var v verdict
-		v, err = s.try(ctx, s.links[at], rep, i == len(s.links)-1, f)
+		v, err := s.try(ctx, s.links[at], rep, i == len(s.links)-1, f)
 		if v == done {
 			return err
 		}
 		s.leave(ctx, at, err)
+		if failed == nil {
+			failed = err
+		} else {
+			failed = fmt.Errorf("%w; %w", failed, err)
+		}
 		if v == unknown && rep == once {
-			return err
+			break
 		}
 	}
-	return err
+	return failed
 }
 
 // try sends a request over one link.
@@ -93,11 +97,12 @@ func (s *Store) suspect(ctx context.Context, p path) {
 func (s *Store) probe(ctx context.Context, p path) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
-	_, err := p.status(ctx, false)
-	if err != nil {
+	_, err := p.status(ctx)
+	dead := !answered(err)
+	if dead {
 		s.log.WarnContext(ctx, "etcd endpoint does not answer, closing its connection", "endpoint", p.link.endpoint, "err", err)
 	}
-	if err := p.link.endProbe(err != nil); err != nil {
+	if err := p.link.endProbe(dead); err != nil {
 		s.log.WarnContext(ctx, "etcd endpoint could not be connected anew", "endpoint", p.link.endpoint, "err", err)
 	}
 }

@@ -68,6 +68,12 @@ func refusal(err error) error {
 	return fmt.Errorf("%w: %w", known, etcd)
 }
 
+// answered says whether etcd itself has answered, be it with an error.
+func answered(err error) bool {
+	_, etcd := errors.AsType[rpctypes.EtcdError](rpctypes.Error(err))
+	return err == nil || etcd
+}
+
 // outdated says whether a request was refused for its token, which a new login makes good.
 func outdated(err error) bool {
 	etcd := rpctypes.Error(err)
@@ -79,6 +85,9 @@ func outdated(err error) bool {
 func explain(err error) error {
 	if errors.Is(err, coord.ErrInvalid) || errors.Is(err, coord.ErrUnavailable) {
 		return err
+	}
+	if errors.Is(rpctypes.Error(err), rpctypes.ErrUserEmpty) {
+		return fmt.Errorf("%w: it wants a user name and a password", coord.ErrInvalid)
 	}
 	_, err = judge(err)
 	return err

@@ -35,7 +35,8 @@ type link struct {
 	closed  bool
 	checked bool   // the endpoint was admitted
 	refused error  // the endpoint was not admitted, and never will be
-	token   string // of the user
+	entered bool   // the user has logged in
+	token   string // of the user; empty if etcd lets everybody in
 	probing bool   // somebody asks the silent endpoint for its status
 }
 
@@ -77,35 +78,28 @@ func newLink(e endpoint, cfg Config, admit func(string, *pb.StatusResponse) erro
 
 // open makes the link ready. It waits while it connects, and fails when it cannot; if patient, it tries until ctx ends.
 func (l *link) open(ctx context.Context, patient bool) (path, error) {
-	p, checked, err := l.state()
+	l.mu.Lock()
+	p, entered, checked, closed, err := path{link: l, conn: l.conn, token: l.token}, l.entered, l.checked, l.closed, l.refused
+	l.mu.Unlock()
 	if err != nil {
 		return path{}, err
+	}
+	if closed {
+		return path{}, fmt.Errorf("%w: closed", coord.ErrUnavailable)
 	}
 	if !patient {
 		err = p.ready(ctx)
 	}
-	if err == nil && !checked {
-		err = l.check(ctx, p, patient)
+	if err == nil && l.user != "" && !entered {
+		p, err = p.login(ctx, grpc.WaitForReady(patient))
 	}
-	if err == nil && l.user != "" && p.token == "" {
-		p, err = p.login(ctx)
+	if err == nil && !checked {
+		err = p.check(ctx, grpc.WaitForReady(patient))
 	}
 	if err != nil {
 		return path{}, fmt.Errorf("etcd endpoint %s: %w", l.endpoint, explain(err))
 	}
 	return p, nil
-}
-
-func (l *link) state() (p path, checked bool, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.refused != nil {
-		return path{}, false, l.refused
-	}
-	if l.closed {
-		return path{}, false, fmt.Errorf("%w: closed", coord.ErrUnavailable)
-	}
-	return path{link: l, conn: l.conn, token: l.token}, l.checked, nil
 }
 
 // ready waits until the connection stands.
@@ -116,7 +110,10 @@ func (p path) ready(ctx context.Context) error {
 		case connectivity.Ready:
 			return nil
 		case connectivity.TransientFailure, connectivity.Shutdown:
-			_, err := p.status(ctx, false) // fails at once and says why, or all is well again
+			_, err := p.status(ctx) // fails at once and says why, or all is well again
+			if answered(err) {
+				return nil
+			}
 			return err
 		case connectivity.Idle, connectivity.Connecting:
 			if !p.conn.WaitForStateChange(ctx, state) {
@@ -126,17 +123,18 @@ func (p path) ready(ctx context.Context) error {
 	}
 }
 
-// status asks the member for its state; it answers without a leader, and without knowing who asks.
-func (p path) status(ctx context.Context, patient bool) (*pb.StatusResponse, error) {
-	return pb.NewMaintenanceClient(p.conn).Status(ctx, &pb.StatusRequest{}, grpc.WaitForReady(patient))
+// status asks the member for its state. It answers without a leader.
+func (p path) status(ctx context.Context, opts ...grpc.CallOption) (*pb.StatusResponse, error) {
+	return pb.NewMaintenanceClient(p.conn).Status(p.known(ctx), &pb.StatusRequest{}, opts...)
 }
 
 // check decides whether the endpoint may be used.
-func (l *link) check(ctx context.Context, p path, patient bool) error {
-	status, err := p.status(ctx, patient)
+func (p path) check(ctx context.Context, opts ...grpc.CallOption) error {
+	status, err := p.status(ctx, opts...)
 	if err != nil {
 		return err
 	}
+	l := p.link
 	err = l.admit(l.endpoint, status)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -145,29 +143,30 @@ func (l *link) check(ctx context.Context, p path, patient bool) error {
 }
 
 // login is the path with a new token of the user's, which the link keeps.
-func (p path) login(ctx context.Context) (path, error) {
+func (p path) login(ctx context.Context, opts ...grpc.CallOption) (path, error) {
 	in := &pb.AuthenticateRequest{Name: p.link.user, Password: p.link.password}
-	res, err := pb.NewAuthClient(p.conn).Authenticate(ctx, in)
-	if errors.Is(rpctypes.Error(err), rpctypes.ErrAuthNotEnabled) {
-		return p, nil // etcd lets everybody in
-	}
-	if err != nil {
+	res, err := pb.NewAuthClient(p.conn).Authenticate(ctx, in, opts...)
+	if err != nil && !errors.Is(rpctypes.Error(err), rpctypes.ErrAuthNotEnabled) {
 		return p, err
 	}
 	p.token = res.GetToken()
 	p.link.mu.Lock()
 	defer p.link.mu.Unlock()
-	p.link.token = p.token
+	p.link.token, p.link.entered = p.token, true
 	return p, nil
+}
+
+// known is ctx with what says who we are.
+func (p path) known(ctx context.Context) context.Context {
+	if p.token == "" {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, rpctypes.TokenFieldNameGRPC, p.token)
 }
 
 // outgoing is ctx with what every request carries: who we are, and that a member without a leader must refuse it.
 func (p path) outgoing(ctx context.Context) context.Context {
-	pairs := []string{rpctypes.MetadataRequireLeaderKey, rpctypes.MetadataHasLeader}
-	if p.token != "" {
-		pairs = append(pairs, rpctypes.TokenFieldNameGRPC, p.token)
-	}
-	return metadata.AppendToOutgoingContext(ctx, pairs...)
+	return metadata.AppendToOutgoingContext(p.known(ctx), rpctypes.MetadataRequireLeaderKey, rpctypes.MetadataHasLeader)
 }
 
 // do runs a request, and once more if it was refused because the token is too old.
