@@ -27,6 +27,6 @@
 //
 // Goroutines: a connection has a reader and a writer on each side. The caller's belong to the link, whose Close waits
 // for them; so does the one that connects. The callee's belong to the endpoint, and so do its watch over the silence of
-// all its connections, the gRPC server, and one goroutine for each call that runs; Close of the endpoint waits for
-// them. AcceptCall runs on the readers. gRPC has goroutines of its own, which end with their connection.
+// all its connections, the gRPC server, and one goroutine for each call that runs, which then waits for another while
+// there are many; Close of the endpoint waits for them. AcceptCall runs on the readers. gRPC has goroutines of its own, which end with their connection.
 package grpc

@@ -29,7 +29,8 @@ type endpoint struct {
 	base      context.Context //nolint:containedctx // the parent of the contexts of the calls that arrive
 	cancel    context.CancelCauseFunc
 	calls     tally.Tally    // that were accepted and whose replies were not sent
-	wg        sync.WaitGroup // goroutines that are not links'
+	workers   workers        // run the calls
+	wg        sync.WaitGroup // the other goroutines that are not links'
 	stopped   chan struct{}  // closed when Close has nothing to wait for but calls
 
 	intake atomic.Int32 // an intake, which only grows
@@ -176,6 +177,8 @@ func (e *endpoint) shut() {
 		defer close(e.stopped)
 		e.server.Stop()
 		e.wg.Wait()
+		e.workers.close()
+		e.workers.wg.Wait()
 		for l := range links {
 			l.wg.Wait()
 		}
@@ -194,6 +197,7 @@ func (e *endpoint) watch() {
 			return
 		}
 		e.beat()
+		e.workers.trim()
 		timer.Reset(every)
 	}
 }

@@ -138,6 +138,10 @@ func FuzzMessage(f *testing.F) {
 		func(_ context.Context, c *transport.Call) *transport.Reply {
 			return &transport.Reply{Reply: object.Reply{Body: c.Body}}
 		})}
+	f.Cleanup(func() {
+		e.workers.close()
+		e.workers.wg.Wait()
+	})
 	f.Fuzz(func(t *testing.T, message []byte) {
 		from := &played{message: message}
 		calling := &caller{stream: from, waiters: &e.transport.waiters, known: names{}, cut: func() {}, free: func() {}}
