@@ -111,7 +111,7 @@ func (c *callee) shakeHands() error {
 	}
 	if refused != nil {
 		e.logger().WarnContext(c.ctx, "a link was refused", "remote", remote(c.stream.Context()),
-			"from", from.String(), "why", string(refused.GetText()))
+			"why", string(refused.GetText()))
 		if err := c.stream.Send(&pb.LinkResponse{Refusal: refused}); err != nil {
 			return err
 		}

@@ -104,7 +104,7 @@ func New(cfg Config) *Transport {
 // Listen implements transport.Transport. The host and port of self.Address are where it listens, unless Config.Listen
 // says otherwise; a port 0 there is replaced by that of the listener.
 func (t *Transport) Listen(ctx context.Context, self transport.Peer, h transport.Handler) (transport.Endpoint, error) {
-	if err := self.Validate(); err != nil {
+	if err := valid(self); err != nil {
 		return nil, fmt.Errorf("listen on %q: %w", self.Address, err)
 	}
 	if err := ctx.Err(); err != nil {

@@ -27,13 +27,24 @@ func examine(self transport.Peer, h *pb.Hello) (from transport.Peer, refused *pb
 			h.GetMinVersion(), h.GetMaxVersion(), version))
 	case string(h.GetRole()) != roleNode:
 		return from, refusal(pb.Refusal_WHY_ROLE, fmt.Sprintf("role %q was offered, and only nodes may make links", h.GetRole()))
-	case from.Validate() != nil:
-		return from, refusal(pb.Refusal_WHY_WRONG_PEER, from.Validate().Error())
+	case valid(from) != nil:
+		return from, refusal(pb.Refusal_WHY_WRONG_PEER, valid(from).Error())
 	}
 	if err := transport.Admit(self, from, to); err != nil {
 		return from, refusal(pb.Refusal_WHY_WRONG_PEER, err.Error())
 	}
 	return from, nil
+}
+
+// maxPeerBytes bounds the names of a peer.
+const maxPeerBytes = 1 << 10
+
+// valid says what is wrong with who somebody says to be.
+func valid(p transport.Peer) error {
+	if n := len(p.Cluster) + len(p.Address) + len(p.Incarnation); n > maxPeerBytes {
+		return fmt.Errorf("the peer's names have %d bytes, %d are allowed", n, maxPeerBytes)
+	}
+	return p.Validate()
 }
 
 // refusal cuts its text, in which the caller may be quoted.
