@@ -55,6 +55,15 @@ func (n *Node) expire(a *activation) {
 	}
 	a.queue.alarm.at = 0
 	now, next := n.elapsed(), time.Duration(0)
+	for c := range a.queue.batch.waiting {
+		switch {
+		case c.due == 0:
+		case c.due > now:
+			next = earlier(next, c.due)
+		case c.withdraw():
+			c.w.grant(errExpired)
+		}
+	}
 	for w := a.queue.head; w != nil; {
 		following := w.next
 		switch {
@@ -62,8 +71,8 @@ func (n *Node) expire(a *activation) {
 		case w.due <= now:
 			a.queue.remove(w)
 			w.grant(errExpired)
-		case next == 0 || w.due < next:
-			next = w.due
+		default:
+			next = earlier(next, w.due)
 		}
 		w = following
 	}
@@ -71,4 +80,12 @@ func (n *Node) expire(a *activation) {
 		n.arm(a, next)
 	}
 	a.admitNext() // one that ends the activation may have blocked others
+}
+
+// earlier returns the earlier of two times; 0 is none.
+func earlier(a, b time.Duration) time.Duration {
+	if a == 0 {
+		return b
+	}
+	return min(a, b)
 }

@@ -122,7 +122,7 @@ func (n *Node) queue(t *turn, a *activation, privileged bool) (*waiter, error) {
 	if privileged && a.phase == closing {
 		return nil, t.refuse(object.CodeUnavailable, "", endingMessage)
 	}
-	if limit := a.typ.MailboxLimit; limit > 0 && a.queue.callCount() >= limit && t.mode != alone {
+	if limit := a.typ.MailboxLimit; limit > 0 && t.mode != alone && a.queue.isFull(limit) {
 		return nil, t.refuse(object.CodeResourceExhausted, object.Overloaded,
 			fmt.Sprintf("%d calls wait for the object already, its mailbox limit", limit))
 	}

@@ -113,9 +113,17 @@ func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter) {
 	if !failed && !t.flags.nested && t.mode == object.Sequential && a.leaveFast() {
 		return nil
 	}
+	if isRunner && !failed {
+		if next = a.queue.batch.next(a); next != nil {
+			return next
+		}
+	}
 	a.lock()
 	if !t.flags.nested {
 		a.release(t.mode)
+	}
+	if isRunner {
+		n.endBatch(a)
 	}
 	if failed && a.phase == live {
 		a.phase, a.failing = closing, true

@@ -17,7 +17,7 @@ const (
 
 func (a *activation) lock() {
 	a.mu.Lock()
-	if a.bias.Swap(biasClosed) == biasHeld {
+	if a.bias.Load() != biasClosed && a.bias.Swap(biasClosed) == biasHeld { // it is opened under the lock only
 		a.writer = true
 	}
 }
@@ -31,12 +31,12 @@ func (a *activation) unlock() {
 
 // enterFast admits a turn by the short cut.
 func (a *activation) enterFast(mode object.Mode) bool {
-	return mode == object.Sequential && a.bias.CompareAndSwap(biasOpen, biasHeld)
+	return mode == object.Sequential && a.bias.Load() == biasOpen && a.bias.CompareAndSwap(biasOpen, biasHeld)
 }
 
 // leaveFast ends a turn that was admitted by the short cut, if nobody has closed it
 // meanwhile.
-func (a *activation) leaveFast() bool { return a.bias.CompareAndSwap(biasHeld, biasOpen) }
+func (a *activation) leaveFast() bool { return a.bias.Load() == biasHeld && a.bias.CompareAndSwap(biasHeld, biasOpen) }
 
 // use notes the time of a turn; coarse, so that it seldom changes.
 func (a *activation) use(now int64) {

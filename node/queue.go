@@ -8,11 +8,13 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
-// waiter is one turn that waits for an activation. All fields but at and ready are
-// guarded by the mutex of the activation it waits for.
+// waiter is one turn that waits for an activation. All fields but at, word and ready
+// are guarded by the mutex of the activation it waits for; once a runner has begun the
+// turn they are the runner's, until it is done.
 type waiter struct {
 	prev, next *waiter
 	at         atomic.Pointer[activation] // moves when its activation ends; reread under the lock
+	word       atomic.Uint64              // who decides about the turn, see claim; not reset
 	ready      chan struct{}              // capacity 1; one send per wait
 
 	mode       object.Mode
@@ -24,7 +26,7 @@ type waiter struct {
 	due        time.Duration // when it expires, since the node was made; 0: never by itself
 	granted    bool
 	activator  bool  // granted: run the activation first
-	delegated  bool  // granted: a runner has run the turn
+	delegated  bool  // a runner has run the turn
 	err        error // granted: refused with this error instead, or the outcome of the turn
 }
 
@@ -46,6 +48,7 @@ type queue struct {
 	calls      int32 // waiters that count against the mailbox limit
 	barriers   int32 // waiters that end the activation
 	free       int32 // those of calls that are concurrent
+	batch      *batch
 	alarm      alarm
 }
 
@@ -64,11 +67,16 @@ func (q *queue) len() int {
 	return int(q.calls + q.barriers)
 }
 
-func (q *queue) callCount() int {
-	if q == nil {
-		return 0
+// isFull reports whether as many calls wait as the limit allows.
+func (q *queue) isFull(limit int) bool {
+	if q == nil || int(q.calls)+batchSize < limit {
+		return false
 	}
-	return int(q.calls)
+	n := int(q.calls)
+	for range q.batch.waiting {
+		n++
+	}
+	return n >= limit
 }
 
 // barrierIsNext reports whether the first waiter ends the activation.
@@ -112,7 +120,20 @@ func (q *queue) insertBefore(at, w *waiter) {
 	q.count(w, 1)
 }
 
+// remove takes a waiter out.
 func (q *queue) remove(w *waiter) {
+	q.unlink(w)
+	q.settle()
+}
+
+// settle stops the alarm where nobody waits.
+func (q *queue) settle() {
+	if q.head == nil && (q.batch == nil || q.batch.size == 0) {
+		q.alarm.disarm()
+	}
+}
+
+func (q *queue) unlink(w *waiter) {
 	if w.prev == nil {
 		q.head = w.next
 	} else {
@@ -125,7 +146,4 @@ func (q *queue) remove(w *waiter) {
 	}
 	w.prev, w.next = nil, nil
 	q.count(w, -1)
-	if q.head == nil {
-		q.alarm.disarm()
-	}
 }

@@ -117,12 +117,25 @@ func (n *Node) refuseWaiters() {
 	for i := range n.shards {
 		for _, a := range n.shards[i].snapshot() {
 			a.lock()
-			for w := a.queue.first(); w != nil; w = a.queue.first() {
-				a.queue.remove(w)
-				w.grant(object.Refuse(object.CodeUnavailable, "", "", "", "", stopMessage))
-			}
+			a.refuseAll(&object.Error{Code: object.CodeUnavailable, Message: stopMessage})
 			a.unlock()
 		}
+	}
+}
+
+// refuseAll refuses the turns that wait for the activation.
+func (a *activation) refuseAll(err error) {
+	if a.queue == nil {
+		return
+	}
+	for c := range a.queue.batch.waiting {
+		if c.withdraw() {
+			c.w.grant(err)
+		}
+	}
+	for w := a.queue.head; w != nil; w = a.queue.head {
+		a.queue.remove(w)
+		w.grant(err)
 	}
 }
 

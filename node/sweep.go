@@ -139,7 +139,7 @@ func (n *Node) idleIn(s *shardState, now int64) (idle []*activation) {
 		}
 		timeout := n.patience(a, n.quantum)
 		a.lock()
-		if a.queue.len() == 0 {
+		if a.quiet() && a.queue.len() == 0 {
 			a.queue = nil // what waiting has left: an idle object owns nothing
 		}
 		busy := a.phase == live && !a.quiet()

@@ -30,6 +30,9 @@ func (n *Node) newWaiter(t *turn, a *activation) *waiter {
 // recycle puts a waiter whose channel is empty back.
 func (n *Node) recycle(w *waiter) {
 	w.at.Store(nil)
+	if w.delegated {
+		w.word.Add(^(begun - 1)) // unclaimed
+	}
 	w.turn, w.granted, w.activator, w.delegated, w.err = nil, false, false, false, nil
 	n.waiters.Put(w)
 }
@@ -122,8 +125,19 @@ func (w *waiter) leaveQueue() (ahead int, granted bool) {
 			continue
 		}
 		defer a.unlock()
+		word := w.word.Load()
+		switch word & wordState {
+		case begun:
+			return 0, true
+		case claimed:
+			ahead = a.queue.batch.ahead(w)
+			return ahead, !w.word.CompareAndSwap(word, word-claimed)
+		}
 		if w.granted {
 			return 0, true
+		}
+		for range a.queue.batch.waiting {
+			ahead++
 		}
 		for x := w.prev; x != nil && ahead < manyAhead; x = x.prev {
 			ahead++
