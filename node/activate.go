@@ -93,7 +93,7 @@ func (n *Node) abandon(a *activation, failure *object.Error) {
 // type's call timeout or the node, not with the call that caused it. Its error says
 // that the call which caused it did not run.
 func (n *Node) runHook(a *activation, up *turn, h hook, f func(context.Context) error) (failure *object.Error) {
-	t := &turn{parent: n.killed, node: n, up: up, act: a, hook: h, id: a.id, flags: flags{inner: true}}
+	t := &turn{parent: n.killed, node: n, up: up, act: a, hook: h, flags: flags{inner: true}}
 	if up != nil {
 		t.depth = up.depth + 1
 	}
@@ -184,11 +184,12 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 	if init != nil && !ty.Share {
 		init = proto.Clone(init)
 	}
-	t := &turn{parent: ctx, node: n, id: id, hook: onCreate}
+	t := &turn{parent: ctx, node: n, hook: onCreate}
+	found := n.target(t, id, ty)
 	if err := n.inherit(t, ty.CallTimeout); err != nil {
 		return "", err
 	}
-	w, err := n.place(t, n.objects.find(id), ty)
+	w, err := n.place(t, found, ty)
 	if err != nil {
 		return "", err
 	}
@@ -227,7 +228,7 @@ func (n *Node) Delete(ctx context.Context, id string) error {
 	if typ.Client {
 		return object.Refuse(object.CodeInvalidArgument, "", "delete", id, "", "a client object ends with its connection")
 	}
-	t := &turn{parent: ctx, node: n, id: id, hook: deletion, mode: alone}
+	t := &turn{parent: ctx, node: n, act: &activation{id: id}, hook: deletion, mode: alone}
 	if err := n.inherit(t, typ.CallTimeout); err != nil {
 		return err
 	}
@@ -237,7 +238,7 @@ func (n *Node) Delete(ctx context.Context, id string) error {
 // endInTurn waits until the object's turn to end has come, and ends it.
 func (n *Node) endInTurn(t *turn, why ending) error {
 	for {
-		a := n.objects.find(t.id)
+		a := n.objects.find(t.id())
 		if a == nil {
 			return nil
 		}

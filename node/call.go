@@ -29,35 +29,35 @@ func (n *Node) Invoke(ctx context.Context, id string, method object.Expr, req pr
 }
 
 func (n *Node) call(ctx context.Context, id string, method wanted, req proto.Message, opts []object.CallOption) (proto.Message, error) {
-	t := &turn{parent: ctx, node: n, id: id, req: req}
+	t := &turn{parent: ctx, node: n, msg: req}
 	if len(opts) > 0 {
 		s := object.Resolve(opts)
 		t.setMetadata(s.Metadata)
 		t.setKey(s.Key)
 		if s.OneWay {
-			return nil, n.sendOneWay(t, method, s)
+			return nil, n.sendOneWay(t, id, method, s)
 		}
 	}
-	if err := n.serve(t, method); err != nil {
+	if err := n.serve(t, id, method); err != nil {
 		return nil, err
 	}
-	return t.out, nil
+	return t.msg, nil
 }
 
 // Serve runs a call that arrived encoded; the reply is encoded within the turn.
 func (n *Node) Serve(ctx context.Context, req object.Request) (object.Reply, error) {
-	t := &turn{parent: ctx, node: n, id: req.ID, flags: flags{owned: true}}
+	t := &turn{parent: ctx, node: n, flags: flags{owned: true}}
 	t.extra().encode = true
 	t.setKey(req.Key)
 	t.setMetadata(req.Metadata)
-	_, m, err := n.resolve(t, wanted{name: req.Method})
+	_, m, err := n.resolve(t, req.ID, wanted{name: req.Method})
 	if err != nil {
 		return object.Reply{}, err
 	}
-	if t.req, err = decode(m, req); err != nil {
+	if t.msg, err = decode(m, req); err != nil {
 		return object.Reply{}, object.Refuse(object.CodeInvalidArgument, "", "call", req.ID, req.Method, err.Error())
 	}
-	if err := n.serve(t, wanted{name: req.Method}); err != nil {
+	if err := n.serve(t, req.ID, wanted{name: req.Method}); err != nil {
 		return object.Reply{}, err
 	}
 	return object.Reply{Message: m.ReplyName(), Body: t.extra().body}, nil
@@ -75,8 +75,8 @@ func decode(m *object.MethodInfo, req object.Request) (proto.Message, error) {
 }
 
 // serve runs a turn from its arrival to its effects.
-func (n *Node) serve(t *turn, method wanted) error {
-	w, err := n.arrive(t, method)
+func (n *Node) serve(t *turn, id string, method wanted) error {
+	w, err := n.arrive(t, id, method)
 	if err != nil {
 		return err
 	}
@@ -121,8 +121,8 @@ func (n *Node) perform(t *turn) error {
 
 // arrive checks a call and gives it its place: admitted (a nil waiter and t.act
 // set), or queued.
-func (n *Node) arrive(t *turn, method wanted) (*waiter, error) {
-	a, m, err := n.resolve(t, method)
+func (n *Node) arrive(t *turn, id string, method wanted) (*waiter, error) {
+	a, m, err := n.resolve(t, id, method)
 	if err != nil {
 		return nil, err
 	}
@@ -149,18 +149,35 @@ type wanted struct {
 	expr object.Expr // of a typed call, instead of the name
 }
 
-// resolve finds the object and the method of a call. It creates nothing.
-func (n *Node) resolve(t *turn, method wanted) (target, *object.MethodInfo, error) {
-	if a := n.objects.find(t.id); a != nil {
-		m, err := method.of(a.typ, t.id)
+// resolve finds the object and the method of a call. It puts nothing into memory.
+func (n *Node) resolve(t *turn, id string, method wanted) (target, *object.MethodInfo, error) {
+	if a := n.objects.find(id); a != nil {
+		t.act = a
+		m, err := method.of(a.typ, id)
 		return target{a, a.typ}, m, err
 	}
-	typ, err := n.typeOf("call", t.id)
+	typ, err := n.typeOf("call", id)
 	if err != nil {
 		return target{}, nil, err
 	}
-	m, err := method.of(typ, t.id)
+	t.act = n.newActivation(id, typ)
+	m, err := method.of(typ, id)
 	return target{nil, typ}, m, err
+}
+
+// target gives a turn its object, and returns the object's activation if there is one.
+func (n *Node) target(t *turn, id string, typ *object.Type) (found *activation) {
+	if found = n.objects.find(id); found != nil {
+		t.act = found
+	} else {
+		t.act = n.newActivation(id, typ)
+	}
+	return found
+}
+
+// newActivation returns one that is not in memory yet.
+func (n *Node) newActivation(id string, typ *object.Type) *activation {
+	return &activation{id: strings.Clone(id), typ: typ, shard: n.shardOf(id)}
 }
 
 func (n *Node) typeOf(op, id string) (*object.Type, error) {
@@ -222,26 +239,27 @@ func (n *Node) inherit(t *turn, timeout time.Duration) error {
 func (n *Node) prepare(t *turn, typ *object.Type) error {
 	m := t.method
 	switch {
-	case t.req == nil:
-		t.req = m.NewRequest()
-	case !m.Accepts(t.req):
-		return t.refuse(object.CodeInvalidArgument, "", fmt.Sprintf("the request is a %T, the method takes %s", t.req, m.RequestName()))
-	case reflect.ValueOf(t.req).IsNil(): // a pointer, or the method had not accepted it
-		t.req = m.NewRequest()
+	case t.msg == nil:
+		t.msg = m.NewRequest()
+	case !m.Accepts(t.msg):
+		return t.refuse(object.CodeInvalidArgument, "", fmt.Sprintf("the request is a %T, the method takes %s", t.msg, m.RequestName()))
+	case reflect.ValueOf(t.msg).IsNil(): // a pointer, or the method had not accepted it
+		t.msg = m.NewRequest()
 	case t.flags.owned || typ.Share: // nobody else has it, or nobody changes it
 	default:
-		t.req = proto.Clone(t.req)
+		t.msg = proto.Clone(t.msg)
 	}
 	return nil
 }
 
 // place finds the call's place at its object, looking again where the activation
-// ended meanwhile.
+// ended meanwhile. Where a is nil, t.act is the activation to put into memory.
 func (n *Node) place(t *turn, a *activation, typ *object.Type) (*waiter, error) {
+	made := t.act
 	for {
 		if a == nil {
 			var err error
-			if a, err = n.put(t.id, typ); err != nil {
+			if a, err = n.put(made); err != nil {
 				return nil, err
 			}
 		}
@@ -249,18 +267,20 @@ func (n *Node) place(t *turn, a *activation, typ *object.Type) (*waiter, error) 
 		if ok || err != nil {
 			return w, err
 		}
-		a = n.objects.find(t.id)
+		if a = n.objects.find(t.id()); a == nil {
+			made = n.newActivation(t.id(), typ)
+		}
 	}
 }
 
-// put returns the activation of id, with a fresh one in its place if there is none.
-// Client objects come with their connection and never by a call.
-func (n *Node) put(id string, typ *object.Type) (*activation, error) {
+// put puts an activation into memory and returns it, or the one that is there. Client
+// objects come with their connection and never by a call.
+func (n *Node) put(made *activation) (*activation, error) {
+	id, typ := made.id, made.typ
 	if typ.Client {
 		return nil, clientGone("call", id, "")
 	}
 	now := n.coarse.Load()
-	made := &activation{id: strings.Clone(id), typ: typ, shard: n.shardOf(id)}
 	made.use(now)
 	a, _ := n.add(made, now+int64(n.idleTimeout(typ)))
 	if a == nil {

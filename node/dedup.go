@@ -92,7 +92,7 @@ func (n *Node) invokeRemembered(t *turn, d object.Deduplicator, key string) erro
 	if reply, ok := d.Lookup(t, key); ok {
 		return n.answer(t, reply)
 	}
-	out, err := t.method.Invoke(t, t.act.obj, t.req)
+	out, err := t.method.Invoke(t, t.act.obj, t.msg)
 	if err != nil {
 		return n.appError(t, err)
 	}
@@ -101,7 +101,7 @@ func (n *Node) invokeRemembered(t *turn, d object.Deduplicator, key string) erro
 }
 
 func digestOf(t *turn) ([sha256.Size]byte, error) {
-	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(t.req)
+	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(t.msg)
 	if err != nil {
 		return [sha256.Size]byte{}, t.refuse(object.CodeInvalidArgument, "", "encode the request: "+err.Error())
 	}
@@ -133,7 +133,7 @@ func (n *Node) invokeFirst(t *turn, key string, o *outcome) error {
 		n.settle(t, key, o)
 		close(o.done)
 	}()
-	out, err := t.method.Invoke(t, t.act.obj, t.req)
+	out, err := t.method.Invoke(t, t.act.obj, t.msg)
 	if err != nil {
 		failure := n.appError(t, err)
 		var known *object.Error

@@ -56,7 +56,7 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 
 // invoke calls the method and isolates its reply while the object cannot change.
 func (n *Node) invoke(t *turn) error {
-	out, err := t.method.Invoke(t, t.act.obj, t.req)
+	out, err := t.method.Invoke(t, t.act.obj, t.msg)
 	if err != nil {
 		return n.appError(t, err)
 	}
@@ -76,7 +76,7 @@ func (n *Node) answer(t *turn, out proto.Message) error {
 	if !t.act.typ.Share {
 		out = proto.Clone(out)
 	}
-	t.out = out
+	t.msg = out
 	return nil
 }
 
@@ -93,7 +93,7 @@ func (n *Node) appError(t *turn, err error) *object.Error {
 
 // crashed is the error of a turn that panicked, or whose goroutine exited.
 func (n *Node) crashed(t *turn, reason any) *object.Error {
-	n.cfg.Logger.Error("turn panicked", "object", t.id, "turn", t.name(), "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
+	n.cfg.Logger.Error("turn panicked", "object", t.id(), "turn", t.name(), "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
 	what := t.what() + " panicked"
 	if reason == nil {
 		what = "the goroutine of " + t.what() + " exited"

@@ -174,7 +174,7 @@ func (tm *timer) fire() {
 }
 
 func (n *Node) runTimer(tm *timer, a *activation) {
-	t := &turn{parent: n.killed, node: n, id: a.id, method: tm.method, mode: tm.method.Mode, req: tm.req, flags: flags{bound: true}}
+	t := &turn{parent: n.killed, node: n, act: a, method: tm.method, mode: tm.method.Mode, msg: tm.req, flags: flags{bound: true}}
 	t.extra().timer = tm
 	t.limit(tm.method.CallTimeout)
 	err := n.prepare(t, a.typ)

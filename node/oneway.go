@@ -9,20 +9,20 @@ import (
 // sendOneWay accepts a call nobody waits for. Within a turn it leaves when the turn
 // has ended well; otherwise it takes its place at the object at once, so that one
 // caller's calls keep their order.
-func (n *Node) sendOneWay(t *turn, method wanted, s object.CallSettings) error {
+func (n *Node) sendOneWay(t *turn, id string, method wanted, s object.CallSettings) error {
 	if up := n.callerTurn(t.parent); up != nil && !up.ended.Load() {
-		return n.enlist(t, up, method, s)
+		return n.enlist(t, up, id, method, s)
 	}
 	if err := t.parent.Err(); err != nil {
-		return object.Refuse(object.CodeOf(err), "", "call", t.id, "", "the call was not sent: its context had ended")
+		return object.Refuse(object.CodeOf(err), "", "call", id, "", "the call was not sent: its context had ended")
 	}
 	t.parent = n.killed
-	return n.dispatch(t, method)
+	return n.dispatch(t, id, method)
 }
 
 // enlist checks a one-way call of a running turn and keeps it among its effects.
-func (n *Node) enlist(t, up *turn, method wanted, s object.CallSettings) error {
-	a, m, err := n.resolve(t, method)
+func (n *Node) enlist(t, up *turn, id string, method wanted, s object.CallSettings) error {
+	a, m, err := n.resolve(t, id, method)
 	if err != nil {
 		return err
 	}
@@ -35,9 +35,9 @@ func (n *Node) enlist(t, up *turn, method wanted, s object.CallSettings) error {
 	defer x.mu.Unlock()
 	if up.ended.Load() { // nobody would send what is added now
 		t.parent, t.flags.owned = n.killed, true
-		return n.dispatch(t, method)
+		return n.dispatch(t, id, method)
 	}
-	x.effects = append(x.effects, effect{id: t.id, method: m.Name, req: t.req, key: s.Key, meta: object.MergeMetadata(up.Metadata(), s.Metadata)})
+	x.effects = append(x.effects, effect{id: id, method: m.Name, req: t.msg, key: s.Key, meta: object.MergeMetadata(up.Metadata(), s.Metadata)})
 	return nil
 }
 
@@ -51,10 +51,10 @@ func (n *Node) release(t *turn) {
 	effects := r.effects
 	r.mu.Unlock()
 	for _, e := range effects {
-		sent := &turn{parent: n.killed, node: n, id: e.id, req: e.req, flags: flags{owned: true, inner: true}}
+		sent := &turn{parent: n.killed, node: n, msg: e.req, flags: flags{owned: true, inner: true}}
 		sent.setKey(e.key)
 		sent.setMetadata(e.meta)
-		if err := n.dispatch(sent, wanted{name: e.method}); err != nil {
+		if err := n.dispatch(sent, e.id, wanted{name: e.method}); err != nil {
 			n.cfg.Logger.Warn("one-way call failed", "from", t.name(), "object", e.id, "method", e.method, "error", err.Error())
 		}
 	}
@@ -62,14 +62,14 @@ func (n *Node) release(t *turn) {
 
 // dispatch gives the turn its place at the object and runs it on a goroutine of its
 // own.
-func (n *Node) dispatch(t *turn, method wanted) error {
-	w, err := n.arrive(t, method)
+func (n *Node) dispatch(t *turn, id string, method wanted) error {
+	w, err := n.arrive(t, id, method)
 	if err != nil {
 		return err
 	}
 	n.run(func() {
 		if err := n.carryOut(t, w); err != nil {
-			n.cfg.Logger.Warn("one-way call failed", "object", t.id, "method", t.method.Name, "error", err.Error())
+			n.cfg.Logger.Warn("one-way call failed", "object", id, "method", t.method.Name, "error", err.Error())
 		}
 	})
 	return nil
@@ -79,6 +79,7 @@ func (n *Node) dispatch(t *turn, method wanted) error {
 // at its deadline whatever the method does.
 func (n *Node) serveDetached(t *turn, w *waiter) error {
 	done, claimed := make(chan error, 1), &t.extra().claimed
+	left := &turn{node: n, act: t.act, method: t.method} // what this goroutine says of a turn that is the other's
 	n.run(func() {
 		err := error(nil)
 		returned := false
@@ -99,10 +100,10 @@ func (n *Node) serveDetached(t *turn, w *waiter) error {
 	case <-expired.Done():
 	}
 	if claimed.CompareAndSwap(false, true) {
-		return n.refuseExpired(t, expired.Err(), "while it waited for the object")
+		return n.refuseExpired(left, expired.Err(), "while it waited for the object")
 	}
 	t.extra().left.Store(true)
-	e := t.refuse(object.CodeOf(expired.Err()), "", "the call was left while the method ran")
+	e := left.refuse(object.CodeOf(expired.Err()), "", "the call was left while the method ran")
 	if n.killed.Err() != nil {
 		e.Code = object.CodeUnavailable
 	}

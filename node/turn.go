@@ -19,13 +19,11 @@ type turn struct {
 
 	parent context.Context // the caller's
 	node   *Node
-	up     *turn // the turn that makes this call; nil from outside
-	act    *activation
+	up     *turn       // the turn that makes this call; nil from outside
+	act    *activation // what it runs on; before it is admitted: one of the same ID, in memory or not
 
 	method *object.MethodInfo // nil for a hook
-	id     string
-	req    proto.Message
-	out    proto.Message // the reply, isolated
+	msg    proto.Message      // the request; once the method has returned the reply, isolated
 
 	rare atomic.Pointer[rare]
 
@@ -117,8 +115,11 @@ func (t *turn) setMetadata(meta map[string]string) {
 	}
 }
 
+// id is the object's.
+func (t *turn) id() string { return t.act.id }
+
 // name is "ChatRoom-General.Join".
-func (t *turn) name() string { return t.id + "." + t.what() }
+func (t *turn) name() string { return t.id() + "." + t.what() }
 
 func (t *turn) what() string {
 	if t.method == nil {
@@ -135,7 +136,7 @@ func (t *turn) refuse(code object.Code, reason object.Reason, message string) *o
 	} else {
 		method = t.method.Name
 	}
-	return object.Refuse(code, reason, op, t.id, method, message)
+	return object.Refuse(code, reason, op, t.id(), method, message)
 }
 
 // hook is a turn that is no call of a method.
