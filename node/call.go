@@ -19,16 +19,16 @@ const decodeDepth = 200
 // nil request is the method's empty message. The turn runs on the calling goroutine
 // where the object is idle and the method not detached.
 func (n *Node) Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
-	return n.call(ctx, id, wanted{name: method}, req, opts)
+	return n.call(ctx, id, &wanted{name: method}, req, opts)
 }
 
 // Invoke is [Node.Call] with a method expression: an object of another type than the
 // method's refuses.
 func (n *Node) Invoke(ctx context.Context, id string, method object.Expr, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
-	return n.call(ctx, id, wanted{expr: method}, req, opts)
+	return n.call(ctx, id, &wanted{expr: method}, req, opts)
 }
 
-func (n *Node) call(ctx context.Context, id string, method wanted, req proto.Message, opts []object.CallOption) (proto.Message, error) {
+func (n *Node) call(ctx context.Context, id string, method *wanted, req proto.Message, opts []object.CallOption) (proto.Message, error) {
 	t := &turn{parent: ctx, node: n, msg: req}
 	if len(opts) > 0 {
 		s := object.Resolve(opts)
@@ -50,14 +50,14 @@ func (n *Node) Serve(ctx context.Context, req object.Request) (object.Reply, err
 	t.extra().encode = true
 	t.setKey(req.Key)
 	t.setMetadata(req.Metadata)
-	_, m, err := n.resolve(t, req.ID, wanted{name: req.Method})
+	_, m, err := n.resolve(t, req.ID, &wanted{name: req.Method})
 	if err != nil {
 		return object.Reply{}, err
 	}
 	if t.msg, err = decode(m, req); err != nil {
 		return object.Reply{}, object.Refuse(object.CodeInvalidArgument, "", "call", req.ID, req.Method, err.Error())
 	}
-	if err := n.serve(t, req.ID, wanted{name: req.Method}); err != nil {
+	if err := n.serve(t, req.ID, &wanted{name: req.Method}); err != nil {
 		return object.Reply{}, err
 	}
 	return object.Reply{Message: m.ReplyName(), Body: t.extra().body}, nil
@@ -75,7 +75,7 @@ func decode(m *object.MethodInfo, req object.Request) (proto.Message, error) {
 }
 
 // serve runs a turn from its arrival to its effects.
-func (n *Node) serve(t *turn, id string, method wanted) error {
+func (n *Node) serve(t *turn, id string, method *wanted) error {
 	w, err := n.arrive(t, id, method)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (n *Node) perform(t *turn) error {
 
 // arrive checks a call and gives it its place: admitted (a nil waiter and t.act
 // set), or queued.
-func (n *Node) arrive(t *turn, id string, method wanted) (*waiter, error) {
+func (n *Node) arrive(t *turn, id string, method *wanted) (*waiter, error) {
 	a, m, err := n.resolve(t, id, method)
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ type wanted struct {
 }
 
 // resolve finds the object and the method of a call. It puts nothing into memory.
-func (n *Node) resolve(t *turn, id string, method wanted) (target, *object.MethodInfo, error) {
+func (n *Node) resolve(t *turn, id string, method *wanted) (target, *object.MethodInfo, error) {
 	if a := n.objects.find(id); a != nil {
 		t.act = a
 		m, err := method.of(a.typ, id)
@@ -192,7 +192,7 @@ func (n *Node) typeOf(op, id string) (*object.Type, error) {
 	return typ, nil
 }
 
-func (w wanted) of(typ *object.Type, id string) (*object.MethodInfo, error) {
+func (w *wanted) of(typ *object.Type, id string) (*object.MethodInfo, error) {
 	name := w.name
 	if owner := w.expr.Owner(); owner != nil {
 		if m := typ.MethodOf(w.expr); m != nil {

@@ -131,6 +131,7 @@ func (n *Node) queue(t *turn, a *activation, privileged bool) (*waiter, error) {
 	}
 	w := n.newWaiter(t, a)
 	n.enqueue(a, w, privileged)
+	w.watch = a.watchFor(t)
 	return w, nil
 }
 

@@ -92,7 +92,7 @@ type timer struct {
 
 func (h *host) schedule(d, period time.Duration, method string, req proto.Message) func() bool {
 	n, a := h.parts()
-	m, err := wanted{name: method}.of(a.typ, a.id)
+	m, err := (&wanted{name: method}).of(a.typ, a.id)
 	if err == nil && req != nil && !m.Accepts(req) {
 		err = object.Refuse(object.CodeInvalidArgument, "", "schedule", a.id, method, "the method takes "+m.RequestName())
 	}

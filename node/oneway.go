@@ -9,7 +9,7 @@ import (
 // sendOneWay accepts a call nobody waits for. Within a turn it leaves when the turn
 // has ended well; otherwise it takes its place at the object at once, so that one
 // caller's calls keep their order.
-func (n *Node) sendOneWay(t *turn, id string, method wanted, s object.CallSettings) error {
+func (n *Node) sendOneWay(t *turn, id string, method *wanted, s object.CallSettings) error {
 	if up := n.callerTurn(t.parent); up != nil && !up.ended.Load() {
 		return n.enlist(t, up, id, method, s)
 	}
@@ -21,7 +21,7 @@ func (n *Node) sendOneWay(t *turn, id string, method wanted, s object.CallSettin
 }
 
 // enlist checks a one-way call of a running turn and keeps it among its effects.
-func (n *Node) enlist(t, up *turn, id string, method wanted, s object.CallSettings) error {
+func (n *Node) enlist(t, up *turn, id string, method *wanted, s object.CallSettings) error {
 	a, m, err := n.resolve(t, id, method)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (n *Node) release(t *turn) {
 		sent := &turn{parent: n.killed, node: n, msg: e.req, flags: flags{owned: true, inner: true}}
 		sent.setKey(e.key)
 		sent.setMetadata(e.meta)
-		if err := n.dispatch(sent, e.id, wanted{name: e.method}); err != nil {
+		if err := n.dispatch(sent, e.id, &wanted{name: e.method}); err != nil {
 			n.cfg.Logger.Warn("one-way call failed", "from", t.name(), "object", e.id, "method", e.method, "error", err.Error())
 		}
 	}
@@ -62,7 +62,7 @@ func (n *Node) release(t *turn) {
 
 // dispatch gives the turn its place at the object and runs it on a goroutine of its
 // own.
-func (n *Node) dispatch(t *turn, id string, method wanted) error {
+func (n *Node) dispatch(t *turn, id string, method *wanted) error {
 	w, err := n.arrive(t, id, method)
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ type waiter struct {
 	privileged bool          // a concurrent turn of its chain runs here and holds up the activation's end
 	persists   bool          // create and delete: not concerned by another's failed activation
 	turn       *turn         // one that a runner may run; nil: only its own goroutine
+	watch      *watch        // looks out for the end of its context; nil: it does itself
 	due        time.Duration // when it expires, since the node was made; 0: never by itself
 	granted    bool
 	activator  bool  // granted: run the activation first
@@ -50,6 +51,8 @@ type queue struct {
 	free       int32 // those of calls that are concurrent
 	batch      *batch
 	alarm      alarm
+	watch      *watch
+	last       <-chan struct{} // what ends the context of a call that came lately
 }
 
 // first returns the waiter who came first; nil without any.
@@ -126,11 +129,14 @@ func (q *queue) remove(w *waiter) {
 	q.settle()
 }
 
-// settle stops the alarm where nobody waits.
+// settle stops the alarm and the watch where nobody waits.
 func (q *queue) settle() {
-	if q.head == nil && (q.batch == nil || q.batch.size == 0) {
-		q.alarm.disarm()
+	if q.head != nil || q.batch != nil && q.batch.size > 0 {
+		return
 	}
+	q.alarm.disarm()
+	q.last = nil
+	q.takeWatch().end()
 }
 
 func (q *queue) unlink(w *waiter) {

@@ -38,9 +38,10 @@ type batch struct {
 
 // claim is one turn's. The waiter may have a new turn by now: the word tells.
 type claim struct {
-	w    *waiter
-	word uint64        // the waiter's, as long as it is this turn's and has not begun
-	due  time.Duration // the waiter's
+	w     *waiter
+	word  uint64        // the waiter's, as long as it is this turn's and has not begun
+	due   time.Duration // the waiter's
+	watch *watch        // the waiter's
 }
 
 // The lower bits of a waiter's word; the rest counts its claims.
@@ -119,7 +120,7 @@ func (a *activation) nextForRunner(isRunner bool) *waiter {
 	b.size, b.begun = 0, 0
 	for ; w.runnable() && b.size < batchSize; w = a.queue.first() {
 		a.queue.unlink(w)
-		b.claims[b.size] = claim{w: w, word: w.claim(), due: w.due}
+		b.claims[b.size] = claim{w: w, word: w.claim(), due: w.due, watch: w.watch}
 		b.size++
 	}
 	return b.next(a)

@@ -88,6 +88,7 @@ func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras) {
 	defer a.unlock()
 	a.phase = dead
 	var heir *activation
+	watch := a.queue.takeWatch()
 	for w := a.queue.first(); w != nil; w = a.queue.first() {
 		a.queue.remove(w)
 		if err := fate(w); err != nil {
@@ -106,8 +107,10 @@ func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras) {
 	seg.remove(a)
 	s.unlink(a)
 	if heir == nil {
+		watch.end()
 		n.count.Add(-1)
 	} else {
+		watch.moveTo(heir)
 		seg.put(heir)
 		s.link(heir)
 		heir.admitNext()

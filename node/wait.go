@@ -29,18 +29,21 @@ func (n *Node) newWaiter(t *turn, a *activation) *waiter {
 
 // recycle puts a waiter whose channel is empty back.
 func (n *Node) recycle(w *waiter) {
-	w.at.Store(nil)
 	if w.delegated {
 		w.word.Add(^(begun - 1)) // unclaimed
 	}
-	w.turn, w.granted, w.activator, w.delegated, w.err = nil, false, false, false, nil
+	w.turn, w.watch, w.granted, w.activator, w.delegated, w.err = nil, nil, false, false, false, nil
 	n.waiters.Put(w)
 }
 
 // wait returns when the turn is admitted, or has been run by a runner. A turn that
 // expires while it waits is never run.
 func (n *Node) wait(t *turn, w *waiter) (ran bool, err error) {
-	if done := t.parent.Done(); done == nil {
+	var done <-chan struct{}
+	if w.watch == nil {
+		done = t.parent.Done()
+	}
+	if done == nil {
 		<-w.ready
 	} else {
 		select {
@@ -83,6 +86,9 @@ func (t *turn) overdue() error {
 func (n *Node) refused(t *turn, err error) error {
 	if errors.Is(err, errExpired) {
 		return n.refuseExpired(t, context.DeadlineExceeded, "while it waited for the object")
+	}
+	if errors.Is(err, errLeft) {
+		return n.refuseExpired(t, t.parent.Err(), "while it waited for the object, among many")
 	}
 	if e, ok := err.(*object.Error); ok { //nolint:errorlint // as granted, never wrapped
 		return at(e, t)
