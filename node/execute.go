@@ -123,7 +123,7 @@ func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter) {
 		a.release(t.mode)
 	}
 	if isRunner {
-		n.endBatch(a)
+		a.endBatch()
 	}
 	if failed && a.phase == live {
 		a.phase, a.failing = closing, true

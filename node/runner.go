@@ -135,14 +135,11 @@ func (w *waiter) claim() uint64 {
 
 // endBatch ends the runner's batch; the turns of it that wait go back to the head of
 // the queue. The activation's lock is held.
-func (n *Node) endBatch(a *activation) {
+func (a *activation) endBatch() {
 	b := a.queue.batch
 	for i := b.size - 1; i >= b.begun; i-- {
 		if c := &b.claims[i]; c.withdraw() {
 			a.queue.insertBefore(a.queue.head, c.w)
-			if c.due > 0 {
-				n.arm(a, c.due)
-			}
 		}
 	}
 	b.size = 0

@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +42,10 @@ func TestClaimedCallsWait(t *testing.T) {
 			func() *pending { return w.begin("Plain-a", "Hurry", "note late") },
 			note(1), note(2),
 		)
+		brief, end := context.WithCancel(w.t.Context())
+		behind := w.start(brief, "Plain-a", "Patient", "note left") // the only one that is not claimed
+		end()
+		behind.fails(object.ErrCanceled, object.ExecutedNo, "behind 5 others")
 		cancel()
 		claimed[1].fails(object.ErrCanceled, object.ExecutedNo, "behind 1 others")
 		sleep(time.Second)
@@ -115,7 +120,7 @@ func TestClaimedCallsOutliveAFailedTurn(t *testing.T) {
 func TestClaimedCallsAreCutOff(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		first, claimed := w.busy("Plain-a", func() *pending { return w.begin("Plain-a", "Write", "note never") })
+		first, claimed := w.busy("Plain-a", func() *pending { return w.begin("Plain-a", "Patient", "note never") })
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
 		if err := w.Stop(ctx); err == nil {
@@ -174,12 +179,57 @@ func TestManyCallsOfOneContext(t *testing.T) {
 	}
 }
 
+// A call whose turn a runner has begun is waited for when its context ends, time and
+// again: waiters are used again.
+func TestBegunCallsAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		for round := range 20 {
+			ctx, cancel := context.WithCancel(w.t.Context())
+			name := fmt.Sprint("round", round)
+			head := w.begin("Plain-a", "Patient", "hold head"+name)
+			call := w.start(ctx, "Plain-a", "Patient", "hold "+name)
+			next := w.begin("Plain-a", "Patient", "echo next")
+			w.open("head" + name)
+			synctest.Wait()
+			cancel()
+			synctest.Wait()
+			call.running()
+			next.running()
+			w.open(name)
+			head.ok("head" + name)
+			call.ok(name)
+			next.ok("next")
+		}
+	})
+}
+
+// observed is a context that counts who follows its end.
+type observed struct {
+	context.Context //nolint:containedctx // a context wrapper
+
+	followers atomic.Int32
+}
+
+// Value hides the context inside, so that nobody follows that one instead.
+func (o *observed) Value(any) any { return nil }
+
+func (o *observed) AfterFunc(f func()) func() bool {
+	o.followers.Add(1)
+	stop := context.AfterFunc(o.Context, f)
+	return func() bool {
+		o.followers.Add(-1)
+		return stop()
+	}
+}
+
 // The watch of a context ends with the queue: what comes later is not refused by it.
 func TestWatchEndsWithTheQueue(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		ctx, cancel := context.WithCancel(w.t.Context())
+		base, cancel := context.WithCancel(w.t.Context())
 		defer cancel()
+		ctx := &observed{Context: base}
 		for round := range 3 {
 			name := fmt.Sprint("head", round)
 			head := w.begin("Plain-a", "Patient", "hold "+name)
@@ -187,10 +237,16 @@ func TestWatchEndsWithTheQueue(t *testing.T) {
 			for range 20 {
 				calls = append(calls, w.start(ctx, "Plain-a", "Patient", "echo x"))
 			}
+			if n := ctx.followers.Load(); n != 1 {
+				w.t.Errorf("%d follow the context, want 1 for all calls", n)
+			}
 			w.open(name)
 			head.ok(name)
 			for _, p := range calls {
 				p.ok("x")
+			}
+			if n := ctx.followers.Load(); n != 0 {
+				w.t.Errorf("%d follow the context of calls that are over", n)
 			}
 		}
 		cancel()
