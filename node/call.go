@@ -12,9 +12,6 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
-// decodeDepth limits the nesting of messages that arrive encoded.
-const decodeDepth = 200
-
 // Call runs a method of an object and returns its reply, which the caller owns. A
 // nil request is the method's empty message. The turn runs on the calling goroutine
 // where the object is idle and the method not detached.
@@ -44,42 +41,17 @@ func (n *Node) call(ctx context.Context, id string, method *wanted, req proto.Me
 	return t.msg, nil
 }
 
-// Serve runs a call that arrived encoded; the reply is encoded within the turn.
-func (n *Node) Serve(ctx context.Context, req object.Request) (object.Reply, error) {
-	t := &turn{parent: ctx, node: n, flags: flags{owned: true}}
-	t.extra().encode = true
-	t.setKey(req.Key)
-	t.setMetadata(req.Metadata)
-	_, m, err := n.resolve(t, req.ID, &wanted{name: req.Method})
-	if err != nil {
-		return object.Reply{}, err
-	}
-	if t.msg, err = decode(m, req); err != nil {
-		return object.Reply{}, object.Refuse(object.CodeInvalidArgument, "", "call", req.ID, req.Method, err.Error())
-	}
-	if err := n.serve(t, req.ID, &wanted{name: req.Method}); err != nil {
-		return object.Reply{}, err
-	}
-	return object.Reply{Message: m.ReplyName(), Body: t.extra().body}, nil
-}
-
-func decode(m *object.MethodInfo, req object.Request) (proto.Message, error) {
-	if req.Message != m.RequestName() && (req.Message != "" || len(req.Body) > 0) {
-		return nil, fmt.Errorf("the request is a %q, the method takes %s", req.Message, m.RequestName())
-	}
-	msg := m.NewRequest()
-	if err := (proto.UnmarshalOptions{RecursionLimit: decodeDepth}).Unmarshal(req.Body, msg); err != nil {
-		return nil, fmt.Errorf("decode %s: %w", m.RequestName(), err)
-	}
-	return msg, nil
-}
-
 // serve runs a turn from its arrival to its effects.
 func (n *Node) serve(t *turn, id string, method *wanted) error {
 	w, err := n.arrive(t, id, method)
 	if err != nil {
 		return err
 	}
+	return n.see(t, w)
+}
+
+// see brings a turn that has its place to its end, or until its caller leaves it.
+func (n *Node) see(t *turn, w *waiter) error {
 	if t.method.Detached && !t.flags.nested { // inside another turn it would run beside it
 		return n.serveDetached(t, w)
 	}
@@ -126,6 +98,11 @@ func (n *Node) arrive(t *turn, id string, method *wanted) (*waiter, error) {
 	if err != nil {
 		return nil, err
 	}
+	return n.settleIn(t, a, m)
+}
+
+// settleIn is arrive for a call whose object and method are known.
+func (n *Node) settleIn(t *turn, a target, m *object.MethodInfo) (*waiter, error) {
 	t.method, t.mode = m, m.Mode
 	if err := n.inherit(t, m.CallTimeout); err != nil {
 		return nil, err

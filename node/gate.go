@@ -36,7 +36,9 @@ func (a *activation) enterFast(mode object.Mode) bool {
 
 // leaveFast ends a turn that was admitted by the short cut, if nobody has closed it
 // meanwhile.
-func (a *activation) leaveFast() bool { return a.bias.Load() == biasHeld && a.bias.CompareAndSwap(biasHeld, biasOpen) }
+func (a *activation) leaveFast() bool {
+	return a.bias.Load() == biasHeld && a.bias.CompareAndSwap(biasHeld, biasOpen)
+}
 
 // use notes the time of a turn; coarse, so that it seldom changes.
 func (a *activation) use(now int64) {

@@ -1,0 +1,61 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// decodeDepth limits the nesting of messages that arrive encoded.
+const decodeDepth = 200
+
+// Serve runs a call that arrived encoded; the reply is encoded within the turn.
+func (n *Node) Serve(ctx context.Context, req object.Request) (object.Reply, error) {
+	return n.Accept(ctx, req)()
+}
+
+// Accept gives a call that arrived encoded its place at its object, and returns the
+// function that runs it, which must be called. Calls of an object that are accepted
+// one after the other run in that order where its methods take turns. Accept decodes
+// the request; it neither waits nor runs anything of the object.
+func (n *Node) Accept(ctx context.Context, req object.Request) (run func() (object.Reply, error)) {
+	t := &turn{parent: ctx, node: n, flags: flags{owned: true}}
+	t.extra().encode = true
+	t.setKey(req.Key)
+	t.setMetadata(req.Metadata)
+	w, err := n.accept(t, req)
+	return func() (object.Reply, error) {
+		if err != nil {
+			return object.Reply{}, err
+		}
+		if err := n.see(t, w); err != nil {
+			return object.Reply{}, err
+		}
+		return object.Reply{Message: t.method.ReplyName(), Body: t.extra().body}, nil
+	}
+}
+
+func (n *Node) accept(t *turn, req object.Request) (*waiter, error) {
+	a, m, err := n.resolve(t, req.ID, &wanted{name: req.Method})
+	if err != nil {
+		return nil, err
+	}
+	if t.msg, err = decode(m, req); err != nil {
+		return nil, object.Refuse(object.CodeInvalidArgument, "", "call", req.ID, req.Method, err.Error())
+	}
+	return n.settleIn(t, a, m)
+}
+
+func decode(m *object.MethodInfo, req object.Request) (proto.Message, error) {
+	if req.Message != m.RequestName() && (req.Message != "" || len(req.Body) > 0) {
+		return nil, fmt.Errorf("the request is a %q, the method takes %s", req.Message, m.RequestName())
+	}
+	msg := m.NewRequest()
+	if err := (proto.UnmarshalOptions{RecursionLimit: decodeDepth}).Unmarshal(req.Body, msg); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", m.RequestName(), err)
+	}
+	return msg, nil
+}
