@@ -132,5 +132,8 @@ func (t *table) putShard(n uint32, record shard.Record, rev int64, gone bool) bo
 	}
 	record.Owner, record.Target = t.intern(record.Owner), t.intern(record.Target)
 	e.Record, e.Rev, e.Gone, e.Epoch = record, rev, gone, max(e.Epoch, record.Epoch)
+	if record.Owner != "" {
+		e.Last = shard.NodeGuard{ID: record.Owner, Rev: record.OwnerRev}
+	}
 	return true
 }

@@ -17,10 +17,11 @@ type Member struct {
 
 // Entry is a shard as the allocator sees it.
 type Entry struct {
-	Record Record // the zero record: none, or one that is garbage
-	Rev    int64  // mod revision of the key; 0: there never was one
-	Gone   bool   // the key was deleted, at Rev
-	Epoch  uint64 // the greatest that was ever seen
+	Record Record    // the zero record: none, or one that is garbage
+	Rev    int64     // mod revision of the key; 0: there never was one
+	Gone   bool      // the key was deleted, at Rev
+	Last   NodeGuard // the owner in the last record that could be read
+	Epoch  uint64    // the greatest that was ever seen
 }
 
 // Order is an operator's wish that a shard be on a member.
@@ -214,17 +215,51 @@ func (s *step) takeOver() {
 		if c.From != "" {
 			continue
 		}
-		e := &s.view.Shards[c.Shard]
-		next := Record{Owner: c.To, OwnerRev: s.living[c.To], Epoch: NextEpoch(max(e.Epoch, e.Record.Epoch), s.view.Rev)}
-		if s.cfg.Flaws.SameEpoch && e.Record.Epoch > 0 {
-			next.Epoch = e.Record.Epoch
+		e := s.view.Shards[c.Shard]
+		to, former := NodeGuard{c.To, s.living[c.To]}, e.Record.Owner
+		if former == "" {
+			former = e.Last.ID
 		}
-		guards := []NodeGuard{{c.To, next.OwnerRev}}
-		if e.Record.Owner != "" && !s.cfg.Flaws.NoLiveness {
-			guards = append(guards, NodeGuard{e.Record.Owner, s.living[e.Record.Owner]})
+		if e.Record.Owner == "" && s.alive(e.Last.ID, e.Last.Rev) {
+			to = e.Last // it may not know yet that the record is lost
 		}
-		s.write(c.Shard, next, guards...)
+		s.writes = append(s.writes, e.takeOver(c.Shard, to, s.living[former], s.view.Rev, s.cfg.Flaws))
 	}
+}
+
+// takeOver gives a shard that nobody has to a member. The former owner's key has the
+// create revision was, 0: there is none; rev is one that the store had after the entry
+// was read.
+func (e Entry) takeOver(n int, to NodeGuard, was, rev int64, flaws Flaws) Write {
+	former := e.Record.Owner
+	if former == "" { // the record was lost, not its owner
+		former = e.Last.ID
+	}
+	next := Record{Owner: to.ID, OwnerRev: to.Rev, Epoch: NextEpoch(max(e.Epoch, e.Record.Epoch), rev)}
+	if flaws.SameEpoch && e.Record.Epoch > 0 {
+		next.Epoch = e.Record.Epoch
+	}
+	guards := []NodeGuard{to}
+	if former != "" && former != to.ID && !flaws.NoLiveness {
+		guards = append(guards, NodeGuard{former, was})
+	}
+	return e.replace(n, next, guards...)
+}
+
+// moveTo asks the owner of a shard to hand it over.
+func (e Entry) moveTo(n int, to NodeGuard, pinned bool) Write {
+	return e.replace(n, e.Record.MovingTo(to.ID, to.Rev, pinned), to)
+}
+
+// settle takes a move back.
+func (e Entry) settle(n int) Write { return e.replace(n, e.Record.Settled()) }
+
+func (e Entry) replace(n int, record Record, guards ...NodeGuard) Write {
+	w := Write{Shard: uint32(n), Rev: e.Rev, Record: record, Guards: guards} //nolint:gosec // G115: a shard number
+	if e.Gone {
+		w.Rev = 0
+	}
+	return w
 }
 
 func (s *step) nodes(accepts func(Member) bool) []Node {
@@ -233,14 +268,6 @@ func (s *step) nodes(accepts func(Member) bool) []Node {
 		nodes[i] = Node{ID: m.ID, Weight: m.Weight, Accepts: accepts(m), Drains: m.Draining || m.Leaving}
 	}
 	return nodes
-}
-
-func (s *step) write(shard int, record Record, guards ...NodeGuard) {
-	rev := s.view.Shards[shard].Rev
-	if s.view.Shards[shard].Gone {
-		rev = 0
-	}
-	s.writes = append(s.writes, Write{Shard: uint32(shard), Rev: rev, Record: record, Guards: guards}) //nolint:gosec // G115: a shard number
 }
 
 // abort ends moves whose target is gone, and those that nobody ends.
@@ -256,7 +283,7 @@ func (s *step) abort() {
 			s.wakeAt(end)
 			continue
 		}
-		s.write(i, r.Settled()) // once it is written, it is seen to have ended, and backs off
+		s.writes = append(s.writes, s.view.Shards[i].settle(i)) // once written, it is seen to have ended, and backs off
 		s.holdings[i].Target, s.holdings[i].Waits = "", true
 	}
 }
@@ -268,7 +295,7 @@ func (s *step) carryOutOrders() {
 			s.decision.Done = append(s.decision.Done, o)
 			continue
 		}
-		h, r := &s.holdings[o.Shard], s.view.Shards[o.Shard].Record
+		h := &s.holdings[o.Shard]
 		i := slices.IndexFunc(s.view.Members, func(m Member) bool { return m.ID == o.Target })
 		switch {
 		case h.Owner == o.Target && h.Target == "",
@@ -277,7 +304,7 @@ func (s *step) carryOutOrders() {
 		case h.Owner == "" || h.Target != "" || h.Waits: // later
 		default:
 			to := s.view.Members[i]
-			s.write(int(o.Shard), r.MovingTo(to.ID, to.Rev, true), NodeGuard{to.ID, to.Rev})
+			s.writes = append(s.writes, s.view.Shards[o.Shard].moveTo(int(o.Shard), NodeGuard{to.ID, to.Rev}, true))
 			h.Target, h.Pinned = to.ID, true
 		}
 	}
@@ -299,7 +326,6 @@ func (s *step) move() {
 		if c.From == "" {
 			continue // it has been decided that it is not its time
 		}
-		rev := s.living[c.To]
-		s.write(c.Shard, s.view.Shards[c.Shard].Record.MovingTo(c.To, rev, false), NodeGuard{c.To, rev})
+		s.writes = append(s.writes, s.view.Shards[c.Shard].moveTo(c.Shard, NodeGuard{c.To, s.living[c.To]}, false))
 	}
 }
