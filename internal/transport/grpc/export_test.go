@@ -21,7 +21,6 @@ const (
 	MaxSteps    = maxSteps
 	WindowBytes = windowBytes
 	Alone       = alone
-	MostBackoff = mostBackoff
 	Version     = version
 )
 
@@ -103,6 +102,14 @@ func Stuck(e transport.Endpoint) bool {
 		}
 	}
 	return false
+}
+
+// Conns is how many TCP connections an endpoint has accepted that are open.
+func Conns(e transport.Endpoint) int {
+	l := e.(*endpoint).listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open)
 }
 
 // Callees is how many connections an endpoint has accepted and not forgotten.

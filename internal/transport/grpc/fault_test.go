@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -174,12 +175,12 @@ func (w *world) flood(link transport.Link, calls, size int) map[transport.CallID
 // When a connection breaks, the calls that were never handed over are known not to have run.
 func TestCallsQueuedOnABrokenLink(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, grpc.Config{}, grpc.Config{})
+	w := newWorld(t, grpc.Config{QueueBytes: 64 << 20}, grpc.Config{})
 	p := newProxy(t, w.callee.Peer().Address)
 	link := w.through(p)
 	w.works("before", link)
 	p.stall(true, false)
-	const calls = 1500
+	const calls = 3000 // of which gRPC and the kernel cannot take all
 	ends := make(chan error, calls)
 	for range calls {
 		go func() {
@@ -188,6 +189,7 @@ func TestCallsQueuedOnABrokenLink(t *testing.T) {
 		}()
 	}
 	w.full(link)
+	w.soon("all calls to be under way", func() bool { return grpc.StateOf(link).Flights == calls })
 	link.Close()
 	no, unknown := 0, 0
 	for range calls {
@@ -243,6 +245,33 @@ func TestWaitingForRoomEnds(t *testing.T) {
 	w.works("afterwards", link)
 }
 
+// Those who wait for room when the connection breaks have sent nothing, so they go on over the next one.
+func TestWaitingForRoomOutlivesAConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, grpc.Config{QueueBytes: 64 << 10}, grpc.Config{})
+	p := newProxy(t, w.callee.Peer().Address)
+	link := w.through(p)
+	w.works("before", link)
+	p.stall(true, false)
+	for err := error(nil); err == nil; {
+		short, stop := context.WithTimeout(w.ctx, 30*time.Millisecond)
+		err = link.Send(short, call("Echo", make([]byte, 15000)...))
+		stop()
+	}
+	var waiting []<-chan error
+	for range 20 {
+		waiting = append(waiting, w.begin(w.ctx, link, call("Echo")))
+	}
+	runtime.Gosched()
+	p.cut()
+	p.stall(false, false)
+	for _, c := range waiting {
+		if err := comes(w, "the end of a call", c); err != nil {
+			t.Errorf("a call that waited for room: %v, executed=%v", err, object.Executed(err))
+		}
+	}
+}
+
 func TestBoundOfCallsUnderWay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, grpc.Config{MaxCalls: 3}, grpc.Config{})
@@ -277,7 +306,11 @@ func TestBoundOfCallsUnderWay(t *testing.T) {
 // Nobody waits for gRPC's own idea of when to connect again.
 func TestUnreachablePeer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, grpc.Config{}, grpc.Config{})
+	dials := 0
+	w := newWorld(t, grpc.Config{Dial: func(ctx context.Context, address string) (net.Conn, error) {
+		dials++
+		return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	}}, grpc.Config{})
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -285,12 +318,18 @@ func TestUnreachablePeer(t *testing.T) {
 	lis.Close()
 	to := peer(lis.Addr().String())
 	link := w.caller.Dial(to)
-	for range 200 {
+	calls := 0
+	w.soon("some attempts", func() bool {
+		calls++
 		_, err := link.Call(w.ctx, call("Echo"))
 		w.fails("nobody listens", err, transport.ErrUnreachable, object.ExecutedNo)
-		if wait := grpc.Backoff(link); wait > grpc.MostBackoff {
+		if wait := grpc.Backoff(link); wait > 100*time.Millisecond {
 			t.Fatalf("the link does not try again for %v", wait)
 		}
+		return dials == 8
+	})
+	if dials == calls {
+		t.Errorf("each of %d calls has tried to connect", calls)
 	}
 	w.listen(grpc.Config{}, to, newRecord())
 	w.soon("the link to find the peer", func() bool {

@@ -101,7 +101,7 @@ func (r *raw) broken(what string) error {
 
 func TestRefusedHellos(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, grpc.Config{}, grpc.Config{})
+	w := newWorld(t, grpc.Config{}, grpc.Config{Keepalive: time.Hour}) // silence does not break it
 	w.works("before", w.link)
 	for name, c := range map[string]struct {
 		change func(*pb.Hello)
@@ -181,7 +181,7 @@ func whatBreaks(w *world) map[string]*pb.LinkRequest {
 // Whatever a peer sends, its link is broken, and nothing else happens.
 func TestGarbageBreaksItsLink(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, grpc.Config{}, grpc.Config{})
+	w := newWorld(t, grpc.Config{}, grpc.Config{Keepalive: time.Hour}) // silence does not break it
 	w.works("before", w.link)
 	for name, message := range whatBreaks(w) {
 		r := w.greeted()
@@ -326,6 +326,7 @@ func TestSilentCallers(t *testing.T) {
 	w := newWorld(t, grpc.Config{}, grpc.Config{Keepalive: brief})
 	w.dialRaw().broken("a stream without a hello")
 	w.greeted().broken("a caller that answers no ping")
+	w.soon("the connections to be closed", func() bool { return grpc.Conns(w.callee) == 0 })
 
 	patient := newWorld(t, grpc.Config{}, grpc.Config{Keepalive: time.Hour})
 	patient.dialRaw()

@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"sync"
@@ -184,4 +186,38 @@ func TestListenElsewhere(t *testing.T) {
 	to := e.Peer()
 	to.Address = bound.String()
 	w.works("a link there", w.caller.Dial(to))
+}
+
+// What a frame may hold beside its bytes is bounded, and who asks for more is told before anything is sent.
+func TestBoundsOfACall(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, grpc.Config{}, grpc.Config{})
+	w.works("before", w.link)
+	wide := func(pairs int) *transport.Call {
+		c := call("Echo", 1, 2, 3)
+		c.Metadata = map[string]string{}
+		for i := range pairs {
+			c.Metadata[fmt.Sprint(i)] = ""
+		}
+		return c
+	}
+	deep := func(steps int) *transport.Call {
+		c := call("Echo", 1, 2, 3)
+		c.Chain = make([]transport.Step, steps)
+		return c
+	}
+	for name, c := range map[string]*transport.Call{"metadata": wide(grpc.MaxPairs), "chain": deep(grpc.MaxSteps)} {
+		if r, err := w.link.Call(w.ctx, c); err != nil || r.Err != nil || len(r.Body) != 3 {
+			t.Errorf("as much %s as is allowed: %+v, %v", name, r, err)
+		}
+	}
+	for name, c := range map[string]*transport.Call{"metadata": wide(grpc.MaxPairs + 1), "chain": deep(grpc.MaxSteps + 1)} {
+		_, err := w.link.Call(w.ctx, c)
+		for what, err := range map[string]error{"Call": err, "Send": w.link.Send(w.ctx, c)} {
+			if !errors.Is(err, transport.ErrTooLarge) || object.Executed(err) != object.ExecutedNo || object.CodeOf(err) != object.CodeResourceExhausted {
+				t.Errorf("%s with too much %s: %v, executed=%v", what, name, err, object.Executed(err))
+			}
+		}
+	}
+	w.works("afterwards", w.link)
 }

@@ -141,6 +141,11 @@ func testSend(k *kit) {
 	want.Timeout = arrived.Timeout
 	k.same("the call", arrived, want)
 
+	k.must(link.Send(k.ctx, sent)) // over a link that has been there for a while
+	if left := comes(k, "the call", got).Timeout; left <= time.Hour-patience || left > time.Hour {
+		k.t.Errorf("Timeout = %v, want what is left of an hour", left)
+	}
+
 	sent.Timeout = 0
 	k.must(link.Send(k.ctx, sent))
 	if left := comes(k, "the call", got).Timeout; left != 0 {

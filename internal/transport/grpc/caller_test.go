@@ -1,0 +1,48 @@
+package grpc
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/util/clock"
+)
+
+// A call that is given up while its connection breaks, or while its reply comes, gets one outcome. A second one would
+// be that of the next call.
+func TestOneOutcomePerCall(t *testing.T) {
+	t.Parallel()
+	tr := New(Config{Clock: clock.Virtual()})
+	for round := range 5000 {
+		c := &caller{waiters: &tr.waiters, known: names{}, cut: func() {}, free: func() {}}
+		c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
+		ctx, cancel := context.WithCancel(t.Context())
+		w, err := c.begin(ctx, &transport.Call{}, false, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply := appendReply(nil, w.number, &transport.Reply{})
+		var beside sync.WaitGroup
+		beside.Go(cancel)
+		beside.Go(func() {
+			if round%2 == 0 {
+				c.fail(transport.ErrBroken)
+				return
+			}
+			if err := c.take(0, kindReply, payloadOf(reply)); err != nil {
+				t.Error(err)
+			}
+			c.deliver()
+		})
+		c.await(ctx, w)
+		beside.Wait()
+		if len(w.done) != 0 {
+			t.Fatalf("round %d: the call has got two outcomes", round)
+		}
+		if c.flights != 0 {
+			t.Fatalf("round %d: %d calls are under way", round, c.flights)
+		}
+	}
+}
