@@ -37,6 +37,10 @@ func (n *Node) becomeLive(a *activation, mode *object.Mode) {
 	if mode != nil {
 		a.take(*mode)
 	}
+	if a.lost.Load() { // its shard went while it came up
+		n.endLost(a)
+		return
+	}
 	a.admitNext()
 }
 
@@ -54,7 +58,12 @@ func (n *Node) bringUp(a *activation, hooks func() *object.Error) (failure *obje
 	}()
 	a.obj = a.typ.New()
 	object.Bind(a.obj, (*host)(a))
-	failure = hooks()
+	if failure = n.restore(a); failure == nil {
+		failure = hooks()
+	}
+	if failure == nil {
+		a.shard.forget(a.id)
+	}
 	returned = true
 	return failure
 }
@@ -165,8 +174,12 @@ func (n *Node) carryOn(w *waiter) error {
 	switch {
 	case w.bound:
 		return errEnded
-	case n.draining.Load() && !w.chained:
+	case n.stopping() && !w.chained:
 		return &object.Error{Code: object.CodeUnavailable, Message: stopMessage}
+	}
+	s := w.at.Load().shard // locked, see replace
+	if s.gate == shut || s.gate == draining && !w.up.runsIn(s) {
+		return &object.Error{Code: object.CodeUnavailable, Message: movingMessage}
 	}
 	return nil
 }
@@ -203,6 +216,10 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 		return "", t.exists()
 	}
 	a := t.act
+	if a.shard.keeps(id) {
+		_ = n.giveBack(t)
+		return "", t.exists()
+	}
 	if err := n.bringUp(a, func() *object.Error {
 		if err := n.runOnCreate(a, t.up, init); err != nil {
 			return err
@@ -228,7 +245,7 @@ func (n *Node) Delete(ctx context.Context, id string) error {
 	if typ.Client {
 		return object.Refuse(object.CodeInvalidArgument, "", "delete", id, "", "a client object ends with its connection")
 	}
-	t := &turn{parent: ctx, node: n, act: &activation{id: id}, hook: deletion, mode: alone}
+	t := &turn{parent: ctx, node: n, act: n.newActivation(id, typ), hook: deletion, mode: alone}
 	if err := n.inherit(t, typ.CallTimeout); err != nil {
 		return err
 	}
@@ -240,6 +257,9 @@ func (n *Node) endInTurn(t *turn, why ending) error {
 	for {
 		a := n.objects.find(t.id())
 		if a == nil {
+			if why.reason == object.ReasonDeleted {
+				return n.deleteKept(t)
+			}
 			return nil
 		}
 		w, ok, err := n.enter(t, a)
@@ -253,6 +273,9 @@ func (n *Node) endInTurn(t *turn, why ending) error {
 			if _, err := n.wait(t, w); err != nil {
 				return err
 			}
+		}
+		if why.reason == object.ReasonDeleted {
+			t.act.shard.forget(t.act.id)
 		}
 		n.end(t.act, t.up, why) // a fresh activation has no object yet: no hook runs
 		return nil

@@ -285,13 +285,13 @@ func TestShardsOfOthers(t *testing.T) {
 		_, err = n.Create(w.t.Context(), "Plain", "Plain-a", nil)
 		wantErr(w.t, err, object.ErrUnavailable, object.ExecutedNo)
 		s := n.ShardOf("Plain-a")
-		if err := n.OpenShard(w.t.Context(), s, 0); err == nil {
+		if err := n.OpenShard(w.t.Context(), s, 0, nil); err == nil {
 			w.t.Error("a shard was opened at epoch 0")
 		}
-		if err := n.OpenShard(w.t.Context(), 9999, 1); err == nil {
+		if err := n.OpenShard(w.t.Context(), 9999, 1, nil); err == nil {
 			w.t.Error("a shard that is none was opened")
 		}
-		if err := n.OpenShard(w.t.Context(), s, 7); err != nil || n.Epoch(s) != 7 {
+		if err := n.OpenShard(w.t.Context(), s, 7, nil); err != nil || n.Epoch(s) != 7 {
 			w.t.Errorf("OpenShard: %v, epoch %d", err, n.Epoch(s))
 		}
 		if _, err := n.Call(w.t.Context(), "Plain-a", "Write", wrapperspb.String("note ran")); err != nil {

@@ -32,7 +32,7 @@ func benchNode(b *testing.B, opts ...object.RegisterOption) *node.Node {
 	}
 	n := node.New(node.Config{Registry: r, Clock: clock.System(), Logger: slog.New(slog.DiscardHandler)})
 	for s := range uint32(8192) {
-		if err := n.OpenShard(b.Context(), s, 1); err != nil {
+		if err := n.OpenShard(b.Context(), s, 1, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

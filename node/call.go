@@ -193,20 +193,22 @@ func (w *wanted) of(typ *object.Type, id string) (*object.MethodInfo, error) {
 // inherit takes over what flows along the call chain, and refuses a call that is
 // over before it began.
 func (n *Node) inherit(t *turn, timeout time.Duration) error {
-	if up := n.callerTurn(t.parent); up != nil {
+	if up := n.callerTurn(t.parent); up != nil && t.up == nil {
 		t.setMetadata(object.MergeMetadata(up.Metadata(), t.Metadata()))
 		if !up.ended.Load() { // what a turn left behind is no part of its chain
 			t.up, t.depth = up, up.depth+1
 		}
 		if t.depth >= maxDepth {
-			return t.refuse(object.CodeFailedPrecondition, "", fmt.Sprintf("the call chain is longer than %d calls", maxDepth))
+			return t.refuse(object.CodeFailedPrecondition, "", tooDeep)
 		}
 	}
 	if err := t.parentErr(); err != nil {
 		return n.refuseExpired(t, err, "before it began")
 	}
-	if n.draining.Load() && !t.chained() {
-		return t.refuse(object.CodeUnavailable, "", stopMessage)
+	if why := n.closed.Load(); why != 0 {
+		if err := n.refuseClosed(t, why); err != nil {
+			return err
+		}
 	}
 	t.limit(timeout)
 	return nil
@@ -236,7 +238,7 @@ func (n *Node) place(t *turn, a *activation, typ *object.Type) (*waiter, error) 
 	for {
 		if a == nil {
 			var err error
-			if a, err = n.put(made); err != nil {
+			if a, err = n.put(t, made); err != nil {
 				return nil, err
 			}
 		}
@@ -252,19 +254,19 @@ func (n *Node) place(t *turn, a *activation, typ *object.Type) (*waiter, error) 
 
 // put puts an activation into memory and returns it, or the one that is there. Client
 // objects come with their connection and never by a call.
-func (n *Node) put(made *activation) (*activation, error) {
+func (n *Node) put(t *turn, made *activation) (*activation, error) {
 	id, typ := made.id, made.typ
 	if typ.Client {
 		return nil, clientGone("call", id, "")
 	}
 	now := n.coarse.Load()
 	made.use(now)
-	a, _ := n.add(made, now+int64(n.idleTimeout(typ)))
+	a, _ := n.add(t, made, now+int64(n.idleTimeout(typ)))
 	if a == nil {
-		if n.draining.Load() {
+		if n.stopping() {
 			return nil, stopping("call", id, "")
 		}
-		return nil, object.Refuse(object.CodeUnavailable, "", "call", id, "", "this node does not own the object's shard")
+		return nil, object.Refuse(object.CodeUnavailable, "", "call", id, "", movingMessage)
 	}
 	return a, nil
 }

@@ -17,12 +17,12 @@ func (n *Node) AttachClient(ctx context.Context, id string) error {
 	switch {
 	case !typ.Client:
 		return object.Refuse(object.CodeInvalidArgument, "", "connect", id, "", "type "+typ.Name+" is not a client type")
-	case n.draining.Load():
+	case n.closed.Load() != 0:
 		return stopping("connect", id, "")
 	case ctx.Err() != nil:
 		return object.Refuse(object.CodeOf(ctx.Err()), "", "connect", id, "", "the client is gone already")
 	}
-	a, added := n.add(&activation{id: id, typ: typ, shard: n.shardOf(id), pinned: true, phase: activating, writer: true}, int64(never))
+	a, added := n.add(nil, &activation{id: id, typ: typ, shard: &n.clients, pinned: true, phase: activating, writer: true}, int64(never))
 	switch {
 	case a == nil:
 		return stopping("connect", id, "")

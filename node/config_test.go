@@ -82,12 +82,12 @@ func TestConfig(t *testing.T) {
 		})
 		stop := w.sweep()
 		s := w.ShardOf("Plain-a")
-		if err := w.OpenShard(t.Context(), s, 1); !errors.Is(err, refuse) || w.Epoch(s) != 0 {
+		if err := w.OpenShard(t.Context(), s, 1, nil); !errors.Is(err, refuse) || w.Epoch(s) != 0 {
 			t.Errorf("OpenShard behind a fence: %v, epoch %d", err, w.Epoch(s))
 		}
 		_, err := w.do("Plain-a", "Write", "nothing")
 		wantErr(t, err, object.ErrUnavailable, object.ExecutedNo)
-		if err := w.OpenShard(t.Context(), s, 2); err != nil || w.Epoch(s) != 2 {
+		if err := w.OpenShard(t.Context(), s, 2, nil); err != nil || w.Epoch(s) != 2 {
 			t.Errorf("OpenShard: %v, epoch %d", err, w.Epoch(s))
 		}
 		if want := fmt.Sprintf("%d@1 %d@2 ", s, s); fenced != want {

@@ -86,6 +86,9 @@ func (n *Node) enter(t *turn, a *activation) (w *waiter, ok bool, err error) {
 	if t.method == nil && t.hook == onCreate && a.phase == live {
 		return nil, false, t.exists() // there is nothing to wait for
 	}
+	if a.lost.Load() && t.mode != alone {
+		return nil, false, t.refuse(object.CodeUnavailable, "", movingMessage)
+	}
 	if rel == through {
 		if holder.ended.Load() { // it has given its admission back, or is about to
 			return nil, false, nil
@@ -128,6 +131,9 @@ func (n *Node) queue(t *turn, a *activation, privileged bool) (*waiter, error) {
 	}
 	if n.killed.Err() != nil && (t.method != nil || t.hook != stop) {
 		return nil, t.refuse(object.CodeUnavailable, "", stopMessage)
+	}
+	if n.suspended() && t.mode != alone {
+		return nil, t.fenced()
 	}
 	w := n.newWaiter(t, a)
 	n.enqueue(a, w, privileged)
@@ -183,11 +189,17 @@ func (t *turn) leaveWithin() { <-t.extra().within.extra().inside }
 // deadlock is the error of a call that would wait for itself. It names the cycle.
 func (t *turn) deadlock(holder *turn) error {
 	path := []string{t.name()}
-	for f := t.up; f != nil; f = f.up {
-		path = append(path, f.name())
-		if f == holder {
+	for f := t; f != holder && f != nil; f = f.up {
+		if steps := f.path(); steps != nil { // the chain as other nodes have it
+			for i := len(steps) - 1; i >= 0; i-- {
+				path = append(path, steps[i].ID+"."+steps[i].Method)
+				if steps[i].ID == holder.id() {
+					break
+				}
+			}
 			break
 		}
+		path = append(path, f.up.name())
 	}
 	slices.Reverse(path)
 	return t.refuse(object.CodeFailedPrecondition, object.Deadlock,

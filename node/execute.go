@@ -36,6 +36,9 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 			n.release(t) // before the next turn, so that one object's sends keep their order
 		}
 		next := n.leave(t, !returned, isRunner)
+		if t.flags.lost {
+			r.err = t.fenced().WithExecuted(object.ExecutedUnknown)
+		}
 		if isRunner && (returned || !exited) {
 			r.next = next
 			return
@@ -113,7 +116,7 @@ func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter) {
 	if !failed && !t.flags.nested && t.mode == object.Sequential && a.leaveFast() {
 		return nil
 	}
-	if isRunner && !failed {
+	if isRunner && !failed && !a.lost.Load() {
 		if next = a.queue.batch.next(a); next != nil {
 			return next
 		}
@@ -125,6 +128,7 @@ func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter) {
 	if isRunner {
 		a.endBatch()
 	}
+	t.flags.lost = a.lost.Load()
 	if failed && a.phase == live {
 		a.phase, a.failing = closing, true
 		a.refusePrivileged()
@@ -141,7 +145,11 @@ func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter) {
 	}
 	a.unlock()
 	if last {
-		n.end(a, t.up, ending{reason: object.ReasonFailed, disconnect: object.DisconnectKicked})
+		why := ending{reason: object.ReasonFailed, disconnect: object.DisconnectKicked}
+		if t.flags.lost {
+			why.reason = object.ReasonFenced
+		}
+		n.end(a, t.up, why)
 	}
 	return next
 }

@@ -34,7 +34,7 @@ func TestIdleObjectsAreSmall(t *testing.T) {
 	}
 	n := node.New(node.Config{Registry: r, Clock: clock.System(), Shards: shards, Logger: slog.New(slog.DiscardHandler)})
 	for s := range uint32(shards) {
-		if err := n.OpenShard(t.Context(), s, 1); err != nil {
+		if err := n.OpenShard(t.Context(), s, 1, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -23,7 +23,7 @@ func (a *activation) lock() {
 }
 
 func (a *activation) unlock() {
-	if a.phase == live && a.quiet() && a.queue.first() == nil {
+	if a.phase == live && a.quiet() && a.queue.first() == nil && !a.lost.Load() {
 		a.bias.Store(biasOpen)
 	}
 	a.mu.Unlock()

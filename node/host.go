@@ -19,10 +19,11 @@ func (h *host) parts() (*Node, *activation) { return h.shard.node, (*activation)
 // extras is what few activations have: a context of their own, timers, remembered
 // calls. It is guarded by the activation's mutex.
 type extras struct {
-	ctx    context.Context //nolint:containedctx // the life of the activation, not a caller's
-	cancel context.CancelFunc
-	timers map[*timer]struct{}
-	seen   *outcomes
+	ctx     context.Context //nolint:containedctx // the life of the activation, not a caller's
+	cancel  context.CancelFunc
+	timers  map[*timer]struct{}
+	seen    *outcomes
+	sending chan struct{} // closed when the calls that the last turn sent to other nodes have left; nil: none did
 }
 
 // end stops all that an activation's extras run. It is called once, after the
@@ -77,6 +78,9 @@ func (h *host) Every(d time.Duration, method string, req proto.Message) func() b
 	}
 	return h.schedule(d, d, method, req)
 }
+
+// timerRetry is when a timer that is due on a suspended node looks again.
+const timerRetry = 100 * time.Millisecond
 
 // timer calls a method of its activation. Its fields are written once, before it
 // starts, but for stopped and done, which the activation's lock guards.
@@ -152,7 +156,12 @@ func (tm *timer) fire() {
 	n, a := tm.host.parts()
 	a.lock()
 	over := tm.stopped || a.phase == dead
-	if !over {
+	switch {
+	case over:
+	case n.suspended(): // later
+		over = true
+		tm.t.Reset(timerRetry)
+	default:
 		n.tasks.Begin()
 	}
 	a.unlock()

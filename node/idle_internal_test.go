@@ -30,7 +30,7 @@ func TestSweepTakesTheQueueOfAnIdleObject(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := New(Config{Registry: types, Clock: clock.Virtual(), Logger: slog.New(slog.DiscardHandler), Shards: 1})
-		if err := n.OpenShard(t.Context(), 0, 1); err != nil {
+		if err := n.OpenShard(t.Context(), 0, 1, nil); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

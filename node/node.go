@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"sync"
@@ -17,6 +16,9 @@ import (
 
 // maxDepth is the longest call chain, in calls.
 const maxDepth = 32
+
+// tooDeep refuses a call whose chain is longer.
+const tooDeep = "the call chain is longer than 32 calls"
 
 // Config is what a node is made of. Registry, Clock, Logger and Runtime are
 // required; the rest has defaults.
@@ -52,18 +54,21 @@ type Node struct {
 	base     time.Time     // the wall clock at the start
 	baseMono time.Duration // the monotonic clock at the same moment
 	shards   []shardState
+	clients  shardState // what belongs to no shard: the client objects
 	objects  *directory // the activations by ID
 	waiters  *sync.Pool
 	quantum  time.Duration // how often the sweep looks
 	coarse   atomic.Int64  // elapsed time at the last sweep, in ns
 	count    atomic.Int64  // activations
 
-	draining atomic.Bool
-	killed   context.Context //nolint:containedctx // the end of all turns, not a caller's context
-	kill     context.CancelCauseFunc
-	tasks    tally.Tally   // the goroutines that the node started
-	hooks    chan struct{} // slots for the hooks of ending activations
-	reaping  atomic.Bool   // a goroutine ends idle activations with hooks
+	closed  atomic.Uint32   // why calls from outside are refused, see closedBy…; zero: they are not
+	killed  context.Context //nolint:containedctx // the end of all turns, not a caller's context
+	kill    context.CancelCauseFunc
+	era     atomic.Pointer[era]
+	away    departures
+	tasks   tally.Tally   // the goroutines that the node started
+	hooks   chan struct{} // slots for the hooks of ending activations
+	reaping atomic.Bool   // a goroutine ends idle activations with hooks
 }
 
 // New returns a node that owns no shard yet. It starts nothing.
@@ -88,11 +93,14 @@ func New(cfg Config) *Node {
 		shards: make([]shardState, cfg.Shards), objects: &directory{seed: maphash.MakeSeed()}, waiters: newWaiterPool(),
 		hooks: make(chan struct{}, 64),
 	}
+	n.clients.node, n.clients.gate = n, open
 	for i := range n.shards {
 		n.shards[i].node = n
 	}
 	n.quantum = n.sweepEvery()
+	n.away.turns = make(map[TurnID]*turn)
 	n.killed, n.kill = context.WithCancelCause(context.Background()) //nolint:forbidigo // the node's own end, no caller's
+	n.newEra()
 	return n
 }
 
@@ -104,24 +112,6 @@ func (n *Node) Activations() int { return int(n.count.Load()) }
 
 // ShardOf returns the shard of an object.
 func (n *Node) ShardOf(id string) uint32 { return shard.Of(id, len(n.shards)) }
-
-// OpenShard makes the node own a shard under the given epoch, which must be greater
-// than zero and grow with every owner. The store's fence is raised first.
-func (n *Node) OpenShard(ctx context.Context, s uint32, epoch uint64) error {
-	if int(s) >= len(n.shards) || epoch == 0 {
-		return fmt.Errorf("open shard %d at epoch %d: %w", s, epoch, object.ErrInvalidArgument)
-	}
-	if n.cfg.Fence != nil {
-		if err := n.cfg.Fence(ctx, s, epoch); err != nil {
-			return fmt.Errorf("fence shard %d at epoch %d: %w", s, epoch, err)
-		}
-	}
-	n.shards[s].word.Store(epoch)
-	return nil
-}
-
-// Epoch returns the epoch under which the node owns a shard; zero where it does not.
-func (n *Node) Epoch(s uint32) uint64 { return n.shards[s].word.Load() }
 
 func (n *Node) shardOf(id string) *shardState { return &n.shards[n.ShardOf(id)] }
 

@@ -50,14 +50,63 @@ func (n *Node) release(t *turn) {
 	r.mu.Lock()
 	effects := r.effects
 	r.mu.Unlock()
+	if t.act.lost.Load() {
+		return // what it did did not happen
+	}
+	var elsewhere []effect
 	for _, e := range effects {
 		sent := &turn{parent: n.killed, node: n, msg: e.req, flags: flags{owned: true, inner: true}}
 		sent.setKey(e.key)
 		sent.setMetadata(e.meta)
-		if err := n.dispatch(sent, e.id, &wanted{name: e.method}); err != nil {
-			n.cfg.Logger.Warn("one-way call failed", "from", t.name(), "object", e.id, "method", e.method, "error", err.Error())
+		err := n.dispatch(sent, e.id, &wanted{name: e.method})
+		switch {
+		case err == nil:
+		case object.CodeOf(err) == object.CodeUnavailable && !n.stopping():
+			elsewhere = append(elsewhere, e)
+		default:
+			n.notSent(t, e, err)
 		}
 	}
+	if len(elsewhere) > 0 {
+		n.forward(t, elsewhere)
+	}
+}
+
+func (n *Node) notSent(from *turn, e effect, err error) {
+	n.cfg.Logger.Warn("one-way call failed", "from", from.name(), "object", e.id, "method", e.method, "error", err.Error())
+}
+
+// forward lets the runtime find the objects of a turn's one-way calls that are not on
+// this node: after those of the turns before it.
+func (n *Node) forward(t *turn, effects []effect) {
+	done := make(chan struct{})
+	before := t.act.forwarded(n, done)
+	n.run(func() {
+		defer close(done)
+		if before != nil {
+			<-before
+		}
+		for _, e := range effects {
+			opts := []object.CallOption{object.OneWay(), object.WithIdempotencyKey(e.key)}
+			for k, v := range e.meta {
+				opts = append(opts, object.WithMetadata(k, v))
+			}
+			if _, err := n.cfg.Runtime.Call(n.killed, e.id, e.method, e.req, opts...); err != nil {
+				n.notSent(t, e, err)
+			}
+		}
+	})
+}
+
+// forwarded returns the end of the last forwarding of the activation's calls, and puts
+// another in its place.
+func (a *activation) forwarded(n *Node, done chan struct{}) (before chan struct{}) {
+	a.lock()
+	defer a.unlock()
+	if x := n.extrasLocked(a); x != nil {
+		before, x.sending = x.sending, done
+	}
+	return before
 }
 
 // dispatch gives the turn its place at the object and runs it on a goroutine of its
@@ -123,7 +172,8 @@ func (t *turn) exited() error {
 // deadline or the node.
 func (n *Node) expiry(t *turn) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(t.parent)
-	unlink := context.AfterFunc(n.killed, func() { cancel(context.Cause(n.killed)) })
+	era := n.era.Load().ctx
+	unlink := context.AfterFunc(era, func() { cancel(context.Cause(era)) })
 	due := t.due()
 	if due == 0 {
 		return ctx, func() { unlink(); cancel(nil) }

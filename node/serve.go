@@ -22,11 +22,17 @@ func (n *Node) Serve(ctx context.Context, req object.Request) (object.Reply, err
 // one after the other run in that order where its methods take turns. Accept decodes
 // the request; it neither waits nor runs anything of the object.
 func (n *Node) Accept(ctx context.Context, req object.Request) (run func() (object.Reply, error)) {
+	return n.Arrive(ctx, Departure{Request: req})
+}
+
+// Arrive is [Node.Accept] for a call of another node's. A one-way call ends with its
+// own deadline or the node, not with ctx.
+func (n *Node) Arrive(ctx context.Context, d Departure) (run func() (object.Reply, error)) {
 	t := &turn{parent: ctx, node: n, flags: flags{owned: true}}
 	t.extra().encode = true
-	t.setKey(req.Key)
-	t.setMetadata(req.Metadata)
-	w, err := n.accept(t, req)
+	t.setKey(d.Key)
+	t.setMetadata(d.Metadata)
+	w, err := n.accept(t, d)
 	return func() (object.Reply, error) {
 		if err != nil {
 			return object.Reply{}, err
@@ -38,13 +44,17 @@ func (n *Node) Accept(ctx context.Context, req object.Request) (run func() (obje
 	}
 }
 
-func (n *Node) accept(t *turn, req object.Request) (*waiter, error) {
-	a, m, err := n.resolve(t, req.ID, &wanted{name: req.Method})
+func (n *Node) accept(t *turn, d Departure) (*waiter, error) {
+	a, m, err := n.resolve(t, d.ID, &wanted{name: d.Method})
 	if err != nil {
 		return nil, err
 	}
-	if t.msg, err = decode(m, req); err != nil {
-		return nil, object.Refuse(object.CodeInvalidArgument, "", "call", req.ID, req.Method, err.Error())
+	if t.msg, err = decode(m, d.Request); err != nil {
+		return nil, object.Refuse(object.CodeInvalidArgument, "", "call", d.ID, d.Method, err.Error())
+	}
+	t.method = m
+	if err := n.follow(t, d.Chain); err != nil {
+		return nil, err
 	}
 	return n.settleIn(t, a, m)
 }

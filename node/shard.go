@@ -5,29 +5,53 @@ import (
 	"sync/atomic"
 )
 
-// shardState is a set of objects that are owned, and later moved, together.
+// gate says which calls a shard takes.
+type gate uint8
+
+const (
+	shut     gate = iota // none: the node does not own the shard, or has emptied it
+	draining             // those that belong to a call chain which runs in the shard
+	open                 // all
+)
+
+// shardState is a set of objects that are owned, and moved, together.
 type shardState struct {
-	node *Node
+	node  *Node
+	epoch atomic.Uint64 // under which the node owns the shard; zero while it does not
 
-	// word is the shard's state: zero while the node does not own it, else the
-	// epoch under which it does.
-	word atomic.Uint64
-
-	mu    sync.Mutex
-	first *activation // guarded by mu: the activations of this shard, linked
-	due   int64       // guarded by mu: nothing here is idle before this time, in ns
+	mu      sync.Mutex
+	gate    gate
+	first   *activation      // guarded by mu: the activations of this shard, linked
+	due     int64            // guarded by mu: nothing here is idle before this time, in ns
+	kept    map[string]*kept // guarded by mu: state of objects that are not active
+	changed chan struct{}    // guarded by mu: closed when the gate changes; nil: nobody waits for it
 }
 
-// add puts a into memory and returns it, or returns the activation of the same ID that
-// is there already; nil where the node does not own the shard. a is idle at idleAt.
-func (n *Node) add(a *activation, idleAt int64) (there *activation, added bool) {
+// turnGate changes the gate and wakes those who wait for it. The lock is held.
+func (s *shardState) turnGate(g gate) {
+	s.gate = g
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// admits reports whether the turn may bring an object up. The lock is held.
+func (s *shardState) admits(t *turn) bool {
+	return s.gate == open || s.gate == draining && t.up.runsIn(s)
+}
+
+// add puts a into memory for a turn and returns it, or returns the activation of the
+// same ID that is there already; nil where the shard does not admit the turn. a is idle
+// at idleAt.
+func (n *Node) add(t *turn, a *activation, idleAt int64) (there *activation, added bool) {
 	seg, hash := n.objects.of(a.id)
 	seg.mu.Lock()
 	defer seg.mu.Unlock()
 	s := a.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.word.Load() == 0 {
+	if !s.admits(t) {
 		return nil, false
 	}
 	if there = seg.find(hash, a.id); there != nil {

@@ -29,7 +29,7 @@ func stopping(op, id, method string) *object.Error {
 // return within another half second are named in the error. Stop may be called
 // again.
 func (n *Node) Stop(ctx context.Context) error {
-	n.draining.Store(true)
+	n.closed.Or(closedByStop)
 	for {
 		ended, err := n.endAll(ctx)
 		if err != nil {
@@ -44,8 +44,8 @@ func (n *Node) Stop(ctx context.Context) error {
 // endAll ends all objects, each when its turn to do so comes, and gives up all shards
 // if no object has come up meanwhile. When ctx ends it leaves those that are busy.
 func (n *Node) endAll(ctx context.Context) (ended bool, err error) {
-	for i := range n.shards {
-		for _, a := range n.shards[i].snapshot() {
+	for s := range n.sets {
+		for _, a := range s.snapshot() {
 			if !n.endWhenFree(ctx, a) {
 				return false, ctx.Err()
 			}
@@ -99,11 +99,11 @@ func (n *Node) closeShards() bool {
 		return false // what still runs may call objects of any shard
 	}
 	empty := true
-	for i := range n.shards {
-		s := &n.shards[i]
+	for s := range n.sets {
 		s.mu.Lock()
 		if s.first == nil {
-			s.word.Store(0)
+			s.epoch.Store(0)
+			s.turnGate(shut)
 		} else {
 			empty = false
 		}
@@ -114,17 +114,20 @@ func (n *Node) closeShards() bool {
 
 // refuseWaiters refuses all calls that wait, once no more can begin to.
 func (n *Node) refuseWaiters() {
-	for i := range n.shards {
-		for _, a := range n.shards[i].snapshot() {
+	for s := range n.sets {
+		for _, a := range s.snapshot() {
 			a.lock()
-			a.refuseAll(&object.Error{Code: object.CodeUnavailable, Message: stopMessage})
+			a.refuse(&object.Error{Code: object.CodeUnavailable, Message: stopMessage}, true)
 			a.unlock()
 		}
 	}
 }
 
-// refuseAll refuses the turns that wait for the activation.
-func (a *activation) refuseAll(err error) {
+// refuseCalls refuses the calls that wait for the activation, but not its ends.
+func (a *activation) refuseCalls(err error) { a.refuse(err, false) }
+
+// refuse refuses the turns that wait for the activation.
+func (a *activation) refuse(err error, ends bool) {
 	if a.queue == nil {
 		return
 	}
@@ -133,9 +136,13 @@ func (a *activation) refuseAll(err error) {
 			c.w.grant(err)
 		}
 	}
-	for w := a.queue.head; w != nil; w = a.queue.head {
-		a.queue.remove(w)
-		w.grant(err)
+	for w := a.queue.head; w != nil; {
+		following := w.next
+		if ends || w.mode != alone {
+			a.queue.remove(w)
+			w.grant(err)
+		}
+		w = following
 	}
 }
 
@@ -165,8 +172,8 @@ func (n *Node) cutOff() error {
 
 // some returns the IDs of a few objects in memory.
 func (n *Node) some(most int) (ids []string) {
-	for i := range n.shards {
-		for _, a := range n.shards[i].snapshot() {
+	for s := range n.sets {
+		for _, a := range s.snapshot() {
 			if len(ids) == most {
 				return ids
 			}

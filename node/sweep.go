@@ -26,7 +26,9 @@ func (n *Node) Run(ctx context.Context, ready func()) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			n.sweep()
+			if !n.suspended() {
+				n.sweep()
+			}
 			tick.Reset(n.quantum)
 		}
 	}
@@ -60,8 +62,8 @@ func (n *Node) sweep() {
 	now, quantum := n.elapsed(), n.quantum
 	n.coarse.Store(int64(now))
 	var hooked []*activation
-	for i := range n.shards {
-		for _, a := range n.idleIn(&n.shards[i], int64(now)) {
+	for s := range n.sets {
+		for _, a := range n.idleIn(s, int64(now)) {
 			switch {
 			case a.typ.Hooks.Deactivate:
 				hooked = append(hooked, a)
@@ -129,10 +131,11 @@ func (a *activation) closeIdle(now, patience int64) bool {
 func (n *Node) idleIn(s *shardState, now int64) (idle []*activation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.first == nil || s.due > now {
+	if s.first == nil && s.kept == nil || s.due > now {
 		return nil
 	}
 	s.due = int64(never)
+	s.expireKept(now)
 	for a := s.first; a != nil; a = a.following {
 		if a.pinned {
 			continue

@@ -40,6 +40,7 @@ type flags struct {
 	inner     bool // part of work that began before the node drained
 	bound     bool // a timer's call: ends with its activation
 	nested    bool // runs inside rare.within
+	lost      bool // it ended on an activation that was lost
 	activates bool // admitted as the first: run the activation before the turn
 }
 
@@ -48,6 +49,7 @@ type rare struct {
 	life    atomic.Pointer[lifetime]
 	meta    map[string]string
 	key     string        // idempotency key
+	path    []Step        // from another node: the chain that waits for the turn
 	encode  bool          // the reply is wanted encoded, in body
 	body    []byte        // the encoded reply
 	within  *turn         // re-entrant: the turn of the same chain that this one runs inside of
@@ -150,16 +152,18 @@ const (
 	onDisconnect
 	deletion
 	stop
+	onSnapshot
+	onRestore
 )
 
 // String is the name that call chains show.
 func (h hook) String() string {
-	return [...]string{"OnCreate", "OnActivate", "OnDeactivate", "OnConnect", "OnDisconnect", "Delete", "Stop"}[h]
+	return [...]string{"OnCreate", "OnActivate", "OnDeactivate", "OnConnect", "OnDisconnect", "Delete", "Stop", "OnSnapshot", "OnRestore"}[h]
 }
 
 // op is the operation that errors name.
 func (h hook) op() string {
-	return [...]string{"create", "activate", "deactivate", "connect", "disconnect", "delete", "stop"}[h]
+	return [...]string{"create", "activate", "deactivate", "connect", "disconnect", "delete", "stop", "snapshot", "restore"}[h]
 }
 
 // at makes err, which concerns all that waited for an object, the error of one turn.

@@ -68,7 +68,7 @@ func (t *turn) Err() error {
 	if l := t.begun(); l != nil {
 		return l.ctx.Err()
 	}
-	if t.ended.Load() || t.node.killed.Err() != nil {
+	if t.ended.Load() || t.node.interrupted() {
 		return context.Canceled
 	}
 	if err := t.parent.Err(); err != nil {
@@ -86,7 +86,7 @@ func (t *turn) parentErr() error {
 	if !ok || p.begun() != nil || atomic.LoadInt64(&p.deadline) > 0 {
 		return t.parent.Err()
 	}
-	if p.ended.Load() || p.node.killed.Err() != nil {
+	if p.ended.Load() || p.node.interrupted() {
 		return context.Canceled
 	}
 	return p.parentErr()
@@ -140,14 +140,15 @@ func (t *turn) lifetime() *lifetime {
 
 func (t *turn) newLifetime() *lifetime {
 	ctx, cancel := context.WithCancelCause(withoutValues{t.parent})
-	unlink := context.AfterFunc(t.node.killed, func() { cancel(context.Cause(t.node.killed)) })
+	era := t.node.era.Load().ctx
+	unlink := context.AfterFunc(era, func() { cancel(context.Cause(era)) })
 	stop := func() { unlink() }
 	if d := t.due(); d > 0 {
 		timed, release := context.WithDeadline(ctx, t.node.base.Add(d))
 		ctx, stop = timed, func() { unlink(); release() }
 	}
-	if t.node.killed.Err() != nil { // AfterFunc may take its time
-		cancel(context.Cause(t.node.killed))
+	if era.Err() != nil { // AfterFunc may take its time
+		cancel(context.Cause(era))
 	}
 	return &lifetime{ctx: ctx, cancel: cancel, stop: stop}
 }

@@ -17,6 +17,7 @@ var errExpired = errors.New("expired")
 // newWaiter takes a waiter for t from the pool.
 func (n *Node) newWaiter(t *turn, a *activation) *waiter {
 	w, _ := n.waiters.Get().(*waiter)
+	w.up = t.up
 	w.mode, w.bound, w.persists = t.mode, t.flags.bound, t.method == nil
 	w.chained = t.up != nil && t.chained() || t.flags.inner
 	w.due = t.due()
@@ -32,7 +33,7 @@ func (n *Node) recycle(w *waiter) {
 	if w.delegated {
 		w.word.Add(^(begun - 1)) // unclaimed
 	}
-	w.turn, w.watch, w.granted, w.activator, w.delegated, w.err = nil, nil, false, false, false, nil
+	w.turn, w.up, w.watch, w.granted, w.activator, w.delegated, w.err = nil, nil, nil, false, false, false, nil
 	n.waiters.Put(w)
 }
 

@@ -61,7 +61,7 @@ func newWorld(t *testing.T, c clock.Clock, types ...registration) *world {
 		Logger: slog.New(slog.NewTextHandler(lockedWriter{w}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	for s := range uint32(16) {
-		if err := w.OpenShard(t.Context(), s, 1); err != nil {
+		if err := w.OpenShard(t.Context(), s, 1, nil); err != nil {
 			t.Fatalf("open shard: %v", err)
 		}
 	}

@@ -22,6 +22,8 @@ func hooks() []hook {
 		{"OnCreate", reflect.TypeFor[Creator](), false},
 		{"OnActivate", reflect.TypeFor[Activator](), false},
 		{"OnDeactivate", reflect.TypeFor[Deactivator](), false},
+		{"OnSnapshot", reflect.TypeFor[snapshotTaker](), false},
+		{"OnRestore", reflect.TypeFor[snapshotGiver](), false},
 		{"OnConnect", reflect.TypeFor[Connector](), true},
 		{"OnDisconnect", reflect.TypeFor[Disconnector](), true},
 	}

@@ -30,7 +30,7 @@ type Type struct {
 }
 
 // Hooks tells which optional interfaces a type implements.
-type Hooks struct{ Create, Activate, Deactivate, Connect, Disconnect, Deduplicate bool }
+type Hooks struct{ Create, Activate, Deactivate, Connect, Disconnect, Deduplicate, Snapshot bool }
 
 // New returns a new zero value of the type, not yet bound to a host.
 func (t *Type) New() Object {
@@ -175,6 +175,7 @@ func newType(goType reflect.Type, client bool, opts []RegisterOption) (*Type, er
 		problems = append(problems, "it does not embed its base by value")
 	}
 	problems = append(problems, nameProblem(s.name)...)
+	problems = append(problems, snapshotProblem(goType)...)
 	problems = append(problems, s.apply(goType, methods)...)
 	if len(problems) > 0 {
 		slices.Sort(problems)
@@ -190,6 +191,7 @@ func newType(goType reflect.Type, client bool, opts []RegisterOption) (*Type, er
 			Connect:     goType.Implements(reflect.TypeFor[Connector]()),
 			Disconnect:  goType.Implements(reflect.TypeFor[Disconnector]()),
 			Deduplicate: goType.Implements(reflect.TypeFor[Deduplicator]()),
+			Snapshot:    goType.Implements(reflect.TypeFor[Snapshotter]()),
 		},
 		goType: goType, methods: methods, list: slices.Collect(maps.Values(methods)), settings: s,
 	}, nil

@@ -1,0 +1,182 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// TurnID names a turn that waits for a call on another node. It is random and unique;
+// zero names none.
+type TurnID [16]byte
+
+// Step is one turn of a call chain.
+type Step struct {
+	ID     string // of its object
+	Method string
+	Turn   TurnID
+}
+
+// Departure is a call on its way between nodes.
+type Departure struct {
+	object.Request
+
+	Chain      []Step // the turns that wait for the call, outermost first
+	OneWay     bool
+	AtMostOnce bool
+}
+
+// departures are the turns that wait for calls on other nodes: a chain that comes back
+// finds them.
+type departures struct {
+	mu    sync.Mutex
+	turns map[TurnID]*turn // guarded by mu
+}
+
+// Depart encodes a call of an object that lives on another node, as the call of the
+// turn that ctx belongs to, if any. The request is checked as [Node.Call] does. decode
+// makes the reply a message; release must be called when the call is over.
+func (n *Node) Depart(
+	ctx context.Context, id, method string, req proto.Message, opts []object.CallOption,
+) (d Departure, decode func(object.Reply) (proto.Message, error), release func(), err error) {
+	typ, err := n.typeOf("call", id)
+	if err != nil {
+		return Departure{}, nil, nil, err
+	}
+	m, err := (&wanted{name: method}).of(typ, id)
+	if err != nil {
+		return Departure{}, nil, nil, err
+	}
+	refuse := func(why string) error {
+		return object.Refuse(object.CodeInvalidArgument, "", "call", id, method, why)
+	}
+	s := object.Resolve(opts)
+	d = Departure{
+		Request: object.Request{ID: id, Method: method, Message: m.RequestName(), Metadata: s.Metadata, Key: s.Key},
+		OneWay:  s.OneWay, AtMostOnce: s.AtMostOnce,
+	}
+	if req != nil {
+		if !m.Accepts(req) {
+			return Departure{}, nil, nil, refuse(fmt.Sprintf("the request is a %T, the method takes %s", req, m.RequestName()))
+		}
+		if d.Body, err = proto.Marshal(req); err != nil {
+			return Departure{}, nil, nil, refuse("encode the request: " + err.Error())
+		}
+	}
+	release = func() {}
+	if up := n.callerTurn(ctx); up != nil {
+		d.Metadata = object.MergeMetadata(up.Metadata(), s.Metadata)
+		if !up.ended.Load() && !s.OneWay {
+			if up.depth+1 >= maxDepth {
+				return Departure{}, nil, nil, object.Refuse(object.CodeFailedPrecondition, "", "call", id, method, tooDeep)
+			}
+			d.Chain = up.chain()
+			release = n.away.enter(up, &d.Chain[len(d.Chain)-1])
+		}
+	}
+	return d, func(r object.Reply) (proto.Message, error) { return decodeReply(m, id, r) }, release, nil
+}
+
+// decodeReply decodes what a method of another node has answered: that is its outcome,
+// so what is wrong with it does not undo the call.
+func decodeReply(m *object.MethodInfo, id string, r object.Reply) (proto.Message, error) {
+	msg := m.NewReply()
+	if r.Message != m.ReplyName() && r.Message != "" {
+		typ, err := protoregistry.GlobalTypes.FindMessageByURL(r.Message)
+		if err != nil {
+			return nil, object.Refuse(object.CodeInternal, "", "call", id, m.Name, "decode the reply: "+err.Error()).WithExecuted(object.ExecutedYes)
+		}
+		msg = typ.New().Interface()
+	}
+	if err := (proto.UnmarshalOptions{RecursionLimit: decodeDepth}).Unmarshal(r.Body, msg); err != nil {
+		return nil, object.Refuse(object.CodeInternal, "", "call", id, m.Name, "decode the reply: "+err.Error()).WithExecuted(object.ExecutedYes)
+	}
+	return msg, nil
+}
+
+// enter makes a turn known while it waits for a call elsewhere, under the ID in step.
+func (d *departures) enter(t *turn, step *Step) (leave func()) {
+	_, _ = rand.Read(step.Turn[:]) // never fails
+	id := step.Turn
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.turns[id] = t
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.turns, id)
+	}
+}
+
+func (d *departures) find(id TurnID) *turn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.turns[id]
+}
+
+// chain returns the turns from the chain's beginning to t.
+func (t *turn) chain() []Step {
+	var local []Step
+	for f := t; f != nil; f = f.up {
+		local = append(local, Step{ID: f.id(), Method: f.what()})
+		if path := f.path(); path != nil {
+			return append(path[:len(path):len(path)], reversed(local)...)
+		}
+	}
+	return reversed(local)
+}
+
+func reversed(steps []Step) []Step {
+	for i, j := 0, len(steps)-1; i < j; i, j = i+1, j-1 {
+		steps[i], steps[j] = steps[j], steps[i]
+	}
+	return steps
+}
+
+// path returns the chain that a turn brought from another node; nil for none.
+func (t *turn) path() []Step {
+	if r := t.rare.Load(); r != nil {
+		return r.path
+	}
+	return nil
+}
+
+// follow ties a turn that has arrived from another node to its chain: where that has
+// passed here before, to the turn that waits for it.
+func (n *Node) follow(t *turn, chain []Step) error {
+	if len(chain) == 0 {
+		return nil
+	}
+	if len(chain) >= maxDepth {
+		return t.refuse(object.CodeFailedPrecondition, "", tooDeep)
+	}
+	t.extra().path = chain
+	t.depth = uint8(len(chain)) //nolint:gosec // G115: less than maxDepth
+	for i := len(chain) - 1; i >= 0; i-- {
+		if chain[i].Turn == (TurnID{}) {
+			continue
+		}
+		if up := n.away.find(chain[i].Turn); up != nil && up.id() == chain[i].ID && !up.ended.Load() {
+			t.up = up
+			return nil
+		}
+	}
+	return nil
+}
+
+// runsIn reports whether a turn of the chain that ends with t runs in the shard. A nil
+// turn ends none.
+func (t *turn) runsIn(s *shardState) bool {
+	for f := t; f != nil && !f.ended.Load(); f = f.waiting() {
+		if f.act.shard == s {
+			return true
+		}
+	}
+	return false
+}
