@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -276,4 +277,22 @@ func (h *host) wantEmpty(t *testing.T) {
 	if len(h.shards) > 0 || h.suspended {
 		t.Errorf("%s: %d shards left, suspended %v", h.name, len(h.shards), h.suspended)
 	}
+}
+
+// resist makes drains of some shards last for ever.
+func (h *host) resist(stubborn func(shard uint32) bool) {
+	defer h.lock()()
+	h.stubborn = stubborn
+}
+
+// stop makes the court look away from a host: its process is dead.
+func (c *court) stop(h *host) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h.dead = true
+}
+
+func (h *host) history() string {
+	defer h.lock()()
+	return strings.Join(h.log, "\n")
 }

@@ -13,14 +13,14 @@ func TestOneMember(t *testing.T) {
 		begun := time.Now()
 		m := r.join()
 		if took := time.Since(begun); took > 300*time.Millisecond || !served(m)() {
-			t.Errorf("ready after %v, all served: %v", took, served(m)())
+			r.Errorf("ready after %v, all served: %v", took, served(m)())
 		}
 		r.leave(m)
 		if left := r.page(nodesPrefix); len(left) != 0 {
-			t.Errorf("left in the store: %+v", left)
+			r.Errorf("left in the store: %+v", left)
 		}
 		if n := len(r.page(shardsPrefix)); n != shards {
-			t.Errorf("%d shard records, want all %d: epochs could fall back", n, shards)
+			r.Errorf("%d shard records, want all %d: epochs could fall back", n, shards)
 		}
 	})
 }
@@ -34,7 +34,7 @@ func TestJoinAndLeave(t *testing.T) {
 		<-a.ready
 		<-b.ready
 		if !balanced(a, b)() || a.host.moved+b.host.moved > 0 {
-			t.Errorf("a has %d, b has %d, moved %d", a.host.count(), b.host.count(), a.host.moved+b.host.moved)
+			r.Errorf("a has %d, b has %d, moved %d", a.host.count(), b.host.count(), a.host.moved+b.host.moved)
 		}
 		for s := range uint32(shards) {
 			for _, m := range []*member{a, b} {
@@ -44,23 +44,23 @@ func TestJoinAndLeave(t *testing.T) {
 			}
 		}
 		c := r.join()
-		t.Logf("c joined: balanced after %v", r.await("balance with c", 10*time.Second, balanced(a, b, c)))
+		r.Logf("c joined: balanced after %v", r.await("balance with c", 10*time.Second, balanced(a, b, c)))
 		if n := a.host.moved + b.host.moved; n > shards/3+1 {
-			t.Errorf("%d shards moved, a third would do", n)
+			r.Errorf("%d shards moved, a third would do", n)
 		}
 		begun := time.Now()
 		r.leave(a)
-		t.Logf("a left after %v", time.Since(begun))
+		r.Logf("a left after %v", time.Since(begun))
 		r.await("b and c serve", time.Millisecond*100, served(b, c))
 		for s := range uint32(shards) {
 			if got := b.host.state(s) + c.host.state(s); got != fmt.Sprint("state of ", s) {
-				t.Errorf("shard %d has %q", s, got)
+				r.Errorf("shard %d has %q", s, got)
 			}
 		}
 		r.await("balance without a", 10*time.Second, balanced(b, c))
 		begun = time.Now()
 		r.leave(b, c)
-		t.Logf("b and c left after %v", time.Since(begun))
+		r.Logf("b and c left after %v", time.Since(begun))
 	})
 }
 
@@ -73,7 +73,7 @@ func TestFailover(t *testing.T) {
 			r.await("balance", 10*time.Second, balanced(all...))
 			r.kill(all[victim])
 			rest := append(append([]*member{}, all[:victim]...), all[victim+1:]...)
-			t.Logf("m%d killed: served after %v", victim+1, r.await("failover", ttl+time.Second, served(rest...)))
+			r.Logf("m%d killed: served after %v", victim+1, r.await("failover", ttl+time.Second, served(rest...)))
 			r.court.look()
 			r.leave(rest...)
 			all[victim].stop()

@@ -134,7 +134,7 @@ func (m *Member) Run(ctx context.Context, ready func()) error {
 	cancel()
 	m.wg.Wait()
 	m.applySuspension(true)
-	if err == nil {
+	if err == nil || errors.Is(err, shard.ErrIncompatible) {
 		m.revoke(ctx, lease)
 	}
 	return err

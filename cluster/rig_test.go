@@ -39,6 +39,7 @@ type rig struct {
 	link   *mem.Client
 	court  *court
 	joined int
+	all    []*member
 }
 
 func inBubble(t *testing.T, f func(r *rig)) {
@@ -47,9 +48,20 @@ func inBubble(t *testing.T, f func(r *rig)) {
 		c := clock.Virtual()
 		r := &rig{T: t, clock: c, store: mem.New(c, mem.Options{}), court: newCourt(t)}
 		defer r.store.Close()
+		defer r.stopAll()
 		r.link = r.store.Connect()
 		f(r)
 	})
+}
+
+// stopAll ends what a test that failed has left.
+func (r *rig) stopAll() {
+	for _, m := range r.all {
+		m.stop()
+	}
+	for _, m := range r.all {
+		<-m.gone
+	}
 }
 
 // pass lets time go by.
@@ -86,6 +98,7 @@ type member struct {
 	log   *logBook
 	ready chan struct{}
 	ended chan error
+	gone  chan struct{} // closed after ended
 	stop  context.CancelFunc
 }
 
@@ -96,8 +109,9 @@ func (r *rig) run(opts ...option) *member {
 	r.joined++
 	m := &member{
 		name: fmt.Sprintf("m%d", r.joined), link: r.store.Connect(), log: &logBook{},
-		ready: make(chan struct{}), ended: make(chan error, 1),
+		ready: make(chan struct{}), ended: make(chan error, 1), gone: make(chan struct{}),
 	}
+	r.all = append(r.all, m)
 	m.host = &host{court: r.court, name: m.name, shards: make(map[uint32]*held)}
 	cfg := cluster.Config{
 		Store: m.link, Clock: r.clock, Logger: slog.New(slog.NewTextHandler(m.log, nil)),
@@ -112,8 +126,10 @@ func (r *rig) run(opts ...option) *member {
 	r.court.admit(m.host)
 	ctx, cancel := context.WithCancel(r.Context())
 	m.stop = cancel
-	r.Cleanup(cancel)
-	go func() { m.ended <- m.Run(ctx, func() { close(m.ready) }) }()
+	go func() {
+		defer close(m.gone)
+		m.ended <- m.Run(ctx, func() { close(m.ready) })
+	}()
 	return m
 }
 

@@ -310,6 +310,23 @@ func (s *step) carryOutOrders() {
 	}
 }
 
+// plan prefers shards whose move has never been aborted: others, tried again and again,
+// would take their places in the limits for ever.
+func (s *step) plan(nodes []Node) []Change {
+	if len(s.retries) == 0 {
+		return Plan(nodes, s.holdings, s.cfg.Limits)
+	}
+	first := slices.Clone(s.holdings)
+	for shard := range s.retries {
+		first[shard].Waits = true
+	}
+	changes := Plan(nodes, first, s.cfg.Limits)
+	if slices.ContainsFunc(changes, func(c Change) bool { return c.From != "" }) {
+		return changes
+	}
+	return Plan(nodes, s.holdings, s.cfg.Limits)
+}
+
 // move begins the planned moves.
 func (s *step) move() {
 	nodes := s.nodes(func(m Member) bool {
@@ -322,7 +339,7 @@ func (s *step) move() {
 		}
 		return true
 	})
-	for _, c := range Plan(nodes, s.holdings, s.cfg.Limits) {
+	for _, c := range s.plan(nodes) {
 		if c.From == "" {
 			continue // it has been decided that it is not its time
 		}

@@ -1,0 +1,223 @@
+package cluster_test
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/coord"
+	"github.com/xiaonanln/goverse/internal/coord/mem"
+	"github.com/xiaonanln/goverse/internal/shard"
+	"github.com/xiaonanln/goverse/util/clock"
+)
+
+// outages are ways in which a store is away.
+var outages = map[string]func(r *rig, m *member, away bool){
+	"refuses":       func(_ *rig, m *member, away bool) { m.link.SetFaults(mem.Faults{Unavailable: away}) },
+	"hangs":         func(_ *rig, m *member, away bool) { m.link.SetFaults(mem.Faults{Hang: away}) },
+	"has no quorum": func(r *rig, _ *member, away bool) { r.store.SetOutage(away) },
+	"loses replies": func(_ *rig, m *member, away bool) { m.link.SetFaults(mem.Faults{LoseReplies: away}) },
+}
+
+// A store that is away for less than half the TTL is nothing to a member, also again and
+// again and whatever the TTL.
+func TestShortOutageIsNotNoticed(t *testing.T) {
+	t.Parallel()
+	for name, outage := range outages {
+		for _, ttl := range []time.Duration{2 * time.Second, 6 * time.Second, 20 * time.Second} {
+			inBubble(t, func(r *rig) {
+				m := r.join(func(c *cluster.Config) { c.LeaseTTL = ttl })
+				for i := range 40 {
+					pass(10*time.Second + time.Duration(i)*177*time.Millisecond)
+					outage(r, m, true)
+					for range 100 {
+						if pass(ttl / 2 / 100); !m.Valid() {
+							r.Fatalf("%s, TTL %v, outage %d: not valid", name, ttl, i)
+						}
+					}
+					outage(r, m, false)
+				}
+				pass(time.Minute)
+				if !m.Valid() || strings.Contains(m.host.history(), "suspend") {
+					r.Errorf("%s, TTL %v: valid %v, %s", name, ttl, m.Valid(), m.host.history())
+				}
+				r.leave(m)
+			})
+		}
+	}
+}
+
+// One that is away for longer fences the member when its lease's time is over, by the
+// safe reckoning, and not before; when it is back, the member goes on with the same
+// epochs if nothing has changed meanwhile.
+func TestLongOutageFencesAndGoesOn(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		a, b := r.join(), r.join()
+		r.await("balance", 5*time.Second, balanced(a, b))
+		before := a.Shards()
+		pass(time.Minute)
+		r.store.SetOutage(true)
+		begun := time.Now()
+		r.await("the fence", ttl, func() bool { return !a.Valid() })
+		if took := time.Since(begun); took < ttl/2 || took > ttl-shard.Margin(ttl) {
+			r.Errorf("fenced after %v", took)
+		}
+		r.await("the other fence", ttl, func() bool { return !b.Valid() })
+		pass(time.Minute)
+		if s := a.State(); s.Lease != shard.LeaseFenced || s.ValidFor > 0 {
+			r.Errorf("state %+v", s)
+		}
+		r.store.SetOutage(false)
+		r.await("to go on", ttl/2, served(a, b))
+		for i, now := range a.Shards() {
+			if now != before[i] {
+				r.Errorf("shard %d was %+v, is %+v", i, before[i], now)
+			}
+		}
+		if h := a.host.history(); strings.Count(h, "suspend") != 1 || strings.Count(h, "resume") != 1 || strings.Contains(h, ": lost") {
+			r.Error(h)
+		}
+		r.leave(a, b)
+	})
+}
+
+// Who slept past the lease finds it gone, and is dead; others serve. It was invalid by the
+// clock alone, from the deadline on.
+func TestSleeperIsDead(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		a, b := r.join(), r.join()
+		r.await("balance", 5*time.Second, balanced(a, b))
+		a.link.SetFaults(mem.Faults{Hang: true})
+		r.await("failover", ttl+time.Second, func() bool { return b.host.count() == shards && served(b)() })
+		if a.Valid() {
+			r.Error("the sleeper is valid")
+		}
+		a.link.SetFaults(mem.Faults{})
+		if err := <-a.ended; !errors.Is(err, cluster.ErrLeaseLost) {
+			r.Errorf("run: %v", err)
+		}
+		a.host.wantEmpty(r.T)
+		if h := a.host.history(); !strings.Contains(h, "lost") {
+			r.Error(h)
+		}
+		r.leave(b)
+	})
+}
+
+// The clock of suspends counts for Valid, though no timer has run.
+func TestSuspendedMachineIsNotValid(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		c := &suspended{Clock: r.clock}
+		m := r.join(func(cfg *cluster.Config) { cfg.Clock = c })
+		if !m.Valid() {
+			r.Fatal("not valid")
+		}
+		c.slept.Store(int64(ttl))
+		if m.Valid() {
+			r.Error("valid after a sleep as long as the lease, before anything in the process has run")
+		}
+		r.await("the member to come back: the store did not sleep", ttl, m.Valid)
+		r.leave(m)
+	})
+}
+
+// suspended is a clock of a machine that slept.
+type suspended struct {
+	clock.Clock
+
+	slept atomic.Int64
+}
+
+func (c *suspended) Boot() time.Duration { return c.Clock.Boot() + time.Duration(c.slept.Load()) }
+
+// A member whose key is deleted stops at once, though its lease lives.
+func TestEvictedMemberStops(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		a, b := r.join(), r.join()
+		r.await("balance", 5*time.Second, balanced(a, b))
+		r.court.stop(a.host) // whoever evicts has seen it die
+		begun := time.Now()
+		if err := b.Evict(r.Context(), a.Incarnation()); err != nil {
+			r.Fatal(err)
+		}
+		r.await("failover", time.Second, served(b))
+		r.Logf("served after %v", time.Since(begun))
+		if err := <-a.ended; !errors.Is(err, cluster.ErrLeaseLost) {
+			r.Errorf("run: %v", err)
+		}
+		if err := b.Evict(r.Context(), a.Incarnation()); err != nil {
+			r.Errorf("evict who is not there: %v", err)
+		}
+		r.leave(b)
+	})
+}
+
+// A renewal that a stale leader answers does not end a fence: the key is read.
+func TestStaleRenewalDoesNotUnfence(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		a, b := r.join(), r.join()
+		r.await("balance", 5*time.Second, balanced(a, b))
+		a.link.SetFaults(mem.Faults{Hang: true})
+		r.await("failover", ttl+time.Second, func() bool { return b.host.count() == shards && served(b)() })
+		a.link.SetFaults(mem.Faults{StaleKeepAlive: true})
+		if err := <-a.ended; !errors.Is(err, cluster.ErrLeaseLost) {
+			r.Errorf("run: %v", err)
+		}
+		if h := a.host.history(); strings.Contains(h, "resume") && !strings.Contains(h, ": lost") {
+			r.Error(h)
+		}
+		r.leave(b)
+	})
+}
+
+// In steady state a member asks the store for its lease four times per TTL, and nothing
+// else; the others likewise.
+func TestSteadyTraffic(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		var n [3]counts
+		var all []*member
+		for i := range n {
+			all = append(all, r.join(func(c *cluster.Config) {
+				c.Store, c.Relist = &counting{Store: c.Store, n: &n[i]}, -1
+			}))
+		}
+		r.await("balance", 5*time.Second, balanced(all...))
+		pass(10 * time.Second)
+		rev := r.store.Rev()
+		for i := range n {
+			n[i].reset()
+		}
+		pass(100 * ttl)
+		for i := range n {
+			if k, other := n[i].keepAlives.Load(), n[i].others.Load(); other != 0 || k < 400 || k > 460 {
+				r.Errorf("member %d: %d renewals in 100 TTLs, %d other requests", i, k, other)
+			}
+		}
+		if r.store.Rev() != rev {
+			r.Error("somebody wrote")
+		}
+		r.leave(all...)
+	})
+}
+
+// A member that is told that the store is another one than before ends, and says so.
+func TestRestoredStoreIsRefused(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		m := r.join(func(c *cluster.Config) { c.Store = &restoredLater{Store: c.Store} })
+		err := <-m.ended
+		if !errors.Is(err, coord.ErrRestored) || !strings.Contains(err.Error(), "stop all members") {
+			r.Errorf("run: %v", err)
+		}
+		m.host.wantEmpty(r.T)
+	})
+}

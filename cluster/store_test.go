@@ -1,0 +1,88 @@
+package cluster_test
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/xiaonanln/goverse/internal/coord"
+)
+
+// counts are the requests to a store.
+type counts struct{ keepAlives, others atomic.Int64 }
+
+func (n *counts) reset() {
+	n.keepAlives.Store(0)
+	n.others.Store(0)
+}
+
+// counting is a store that counts.
+type counting struct {
+	coord.Store
+
+	n *counts
+}
+
+func (c *counting) Get(ctx context.Context, key string) (coord.KV, int64, error) {
+	c.n.others.Add(1)
+	return c.Store.Get(ctx, key)
+}
+
+func (c *counting) Range(ctx context.Context, prefix string, opts coord.RangeOptions) (coord.Page, error) {
+	c.n.others.Add(1)
+	return c.Store.Range(ctx, prefix, opts)
+}
+
+func (c *counting) Txn(ctx context.Context, txn coord.Txn) (coord.TxnResult, error) {
+	c.n.others.Add(1)
+	return c.Store.Txn(ctx, txn)
+}
+
+func (c *counting) Watch(ctx context.Context, prefix string, rev int64) <-chan coord.Batch {
+	c.n.others.Add(1)
+	return c.Store.Watch(ctx, prefix, rev)
+}
+
+func (c *counting) KeepAliveOnce(ctx context.Context, lease coord.LeaseID) (time.Duration, error) {
+	c.n.keepAlives.Add(1)
+	return c.Store.KeepAliveOnce(ctx, lease)
+}
+
+// restoredLater is a store that is found to be restored at the third renewal.
+type restoredLater struct {
+	coord.Store
+
+	n atomic.Int64
+}
+
+func (s *restoredLater) KeepAliveOnce(ctx context.Context, lease coord.LeaseID) (time.Duration, error) {
+	if s.n.Add(1) >= 3 {
+		return 0, coord.ErrRestored
+	}
+	return s.Store.KeepAliveOnce(ctx, lease)
+}
+
+// swallowing is a store whose watches can keep events to themselves.
+type swallowing struct {
+	coord.Store
+
+	swallow atomic.Bool
+}
+
+func (s *swallowing) Watch(ctx context.Context, prefix string, rev int64) <-chan coord.Batch {
+	from, to := s.Store.Watch(ctx, prefix, rev), make(chan coord.Batch)
+	go func() {
+		defer close(to)
+		for b := range from {
+			if s.swallow.Load() {
+				b.Events = nil
+			}
+			select {
+			case to <- b:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return to
+}
