@@ -72,7 +72,7 @@ func (s *Server) services() []lifecycle.Service {
 	services := []lifecycle.Service{
 		{Name: "server", Run: s.be},
 		{Name: nodeService, Run: s.listenForNodes},
-		{Name: "membership", Run: func(ctx context.Context, ready func()) error { return s.beMember(ctx, p.node, ready) }},
+		{Name: "membership", Run: func(ctx context.Context, ready func()) error { return s.beMember(ctx, owner{p.node}, ready) }},
 		{Name: "sweep for idle objects", Run: p.node.Run},
 		{Name: "objects", Run: func(ctx context.Context, ready func()) error { return s.hostObjects(ctx, p, ready) }},
 	}
@@ -85,6 +85,13 @@ func (s *Server) services() []lifecycle.Service {
 		}})
 	}
 	return services
+}
+
+// owner is the node as its member sees it.
+type owner struct{ node *node.Node }
+
+func (o owner) OpenShard(ctx context.Context, shard uint32, epoch uint64) error {
+	return o.node.OpenShard(ctx, shard, epoch, nil)
 }
 
 // beMember keeps the server a member of its cluster, here of one inside the process.
