@@ -242,6 +242,44 @@ func TestLoginThatNoLongerWorks(t *testing.T) {
 	}
 }
 
+// Logging in is for once; and where it fails, another endpoint is asked, for writes as well: nothing was done yet.
+func TestLogins(t *testing.T) {
+	t.Parallel()
+	f := newFakes(t, 2)
+	logins := 0
+	login := func() (string, error) {
+		if logins++; logins == 3 {
+			return "", rpctypes.ErrGRPCNoLeader
+		}
+		return map[bool]string{true: "token", false: ""}[logins > 3], nil
+	}
+	f.login = login
+	s := open(t, etcd.Config{Endpoints: f.endpoints, Username: "u", Password: "p"})
+	for method, call := range requests(s) {
+		if err := call(t.Context()); err != nil {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+	f.set(func(f *fakes) {
+		f.calls = nil
+		f.answer = func(_ context.Context, n int) (int64, error) {
+			if n < 2 {
+				return 0, rpctypes.ErrGRPCInvalidAuthToken
+			}
+			return 1, nil
+		}
+	})
+	if logins != 2 {
+		t.Errorf("%d logins for two endpoints", logins)
+	}
+	if err := requests(s)["Txn"](t.Context()); err != nil { // refused, no login, refused, a login, done
+		t.Error(err)
+	}
+	if made := f.made(); len(made) != 3 || made[0] == made[1] || made[1] != made[2] || logins != 4 {
+		t.Errorf("sent %v with %d logins", made, logins)
+	}
+}
+
 // No space is left: nothing can be written, but what lives is kept alive.
 func TestNoSpace(t *testing.T) {
 	t.Parallel()

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/xiaonanln/goverse/internal/coord"
 	"github.com/xiaonanln/goverse/internal/coord/etcd"
 )
 
@@ -26,6 +27,8 @@ type fakes struct {
 	calls   []string // "0 Range", "1 Txn", …
 	asked   int      // how often for the status
 
+	// status is the error that the status is answered with.
+	status error
 	// answer is what a request is answered with; nil: revision 1. n counts the requests, from 0.
 	answer func(ctx context.Context, n int) (rev int64, err error)
 	// watch serves a watch that has been created; nil: says nothing.
@@ -102,6 +105,19 @@ func (f *fakes) made() []string {
 	return slices.Clone(f.calls)
 }
 
+// sent waits until n requests were sent since they were last forgotten.
+func (f *fakes) sent(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprint("request ", n), func(context.Context) error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if len(f.calls) < n {
+			return coord.ErrUnavailable
+		}
+		return nil
+	})
+}
+
 func (f *fakes) header(rev int64) *pb.ResponseHeader {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -124,9 +140,9 @@ func (f *fake) ask(ctx context.Context, method string) (*pb.ResponseHeader, erro
 func (f *fake) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
 	f.all.mu.Lock()
 	f.all.asked++
-	version := f.all.version
+	version, err := f.all.version, f.all.status
 	f.all.mu.Unlock()
-	return &pb.StatusResponse{Header: f.all.header(1), Version: version}, nil
+	return &pb.StatusResponse{Header: f.all.header(1), Version: version}, err
 }
 
 func (f *fake) Range(ctx context.Context, _ *pb.RangeRequest) (*pb.RangeResponse, error) {

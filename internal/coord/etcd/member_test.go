@@ -248,6 +248,25 @@ func (f *follower) batch() coord.Batch {
 	}
 }
 
+// ends waits for the end of the watch, and checks its error.
+func (f *follower) ends(want error) {
+	f.t.Helper()
+	ctx := limit(f.t)
+	for {
+		select {
+		case b, ok := <-f.watch:
+			if !ok {
+				return
+			}
+			if b.Err != nil {
+				wantErr(f.t, "the watch", b.Err, want)
+			}
+		case <-ctx.Done():
+			f.t.Fatal("the watch does not end")
+		}
+	}
+}
+
 // events are the next n events.
 func (f *follower) events(n int) []coord.Event {
 	f.t.Helper()

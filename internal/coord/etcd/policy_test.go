@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -171,60 +172,110 @@ func TestContextEndsACall(t *testing.T) {
 		cancel()
 
 		ctx, cancel = context.WithCancel(t.Context())
-		go func() {
-			for len(f.made()) == 0 {
-				if ctx.Err() != nil {
-					return
-				}
-			}
-			cancel()
-		}()
-		wantErr(t, method, call(ctx), context.Canceled)
+		f.made()
+		ended := make(chan error, 1)
+		go func() { ended <- call(ctx) }()
+		f.sent(t, 1)
+		cancel()
+		wantErr(t, method, <-ended, context.Canceled)
 	}
 }
 
-// A member that is slow to answer one request, but alive, keeps its connection and what hangs on it.
+// A member that is slow to answer one request, but alive, keeps its connection and what hangs on it, be it that the
+// answer is a refusal.
 func TestSlowIsNotDead(t *testing.T) {
 	t.Parallel()
-	f := newFakes(t, 2)
-	s := f.open(t)
-	watch := s.Watch(t.Context(), "k", 1)
-	eventually(t, "the watch", func(context.Context) error { // its read
-		if len(f.made()) == 0 {
-			return coord.ErrUnavailable
-		}
-		return nil
-	})
-	slow := s.CurrentEndpoint()
-	release := make(chan struct{})
-	defer close(release)
+	for name, status := range map[string]error{"answers": nil, "refuses": rpctypes.ErrGRPCInvalidAuthToken} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFakes(t, 2)
+			log := &logged{}
+			s := open(t, etcd.Config{Endpoints: f.endpoints, Logger: log.logger()})
+			watch := s.Watch(t.Context(), "k", 1)
+			f.sent(t, 1) // its read
+			f.made()
+			slow := s.CurrentEndpoint()
+			release := hang(t, f, 1)
+			f.set(func(f *fakes) { f.asked, f.status = 0, status })
+			if _, _, err := s.Get(t.Context(), "k"); err != nil {
+				t.Errorf("Get: %v", err)
+			}
+			if made := f.made(); len(made) != 2 || made[0] == made[1] || s.CurrentEndpoint() == slow {
+				t.Errorf("sent %v, %s is in use after %s was slow", made, s.CurrentEndpoint(), slow)
+			}
+			eventually(t, "the probe", func(context.Context) error {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				if f.asked == 0 || s.Probing() {
+					return coord.ErrUnavailable
+				}
+				return nil
+			})
+			select {
+			case b := <-watch:
+				t.Errorf("the watch says %+v", b)
+			default:
+			}
+			if said := strings.Join(log.all(), "\n"); strings.Contains(said, "closing its connection") {
+				t.Errorf("it was taken for dead:\n%s", said)
+			}
+			release()
+		})
+	}
+}
+
+// hang lets the next n requests hang until release is called.
+func hang(t *testing.T, f *fakes, n int) (release func()) {
+	t.Helper()
+	released := make(chan struct{})
 	f.set(func(f *fakes) {
-		f.asked = 0
-		f.answer = func(_ context.Context, n int) (int64, error) {
-			if n == 0 {
-				<-release
+		f.calls = nil
+		f.answer = func(_ context.Context, i int) (int64, error) {
+			if i < n {
+				<-released
 			}
 			return 1, nil
 		}
 	})
-	if _, _, err := s.Get(t.Context(), "k"); err != nil {
-		t.Errorf("Get: %v", err)
+	release = sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
+	return release
+}
+
+// The last link has all the time that the context allows, and so have writes on any.
+func TestWhoHasNoPatienceToFear(t *testing.T) {
+	t.Parallel()
+	f := newFakes(t, 2)
+	s := f.open(t)
+	release := hang(t, f, 5)
+	results := make(chan error, 3)
+	for i, method := range []string{"Txn", "Range", "Range"} {
+		go func() { results <- requests(s)[method](t.Context()) }()
+		// A Txn to the first link, a Range to both; and then another Range to both, which takes its Patience.
+		f.sent(t, 1+2*i)
 	}
-	if made := f.made(); len(made) != 2 || made[0] == made[1] || s.CurrentEndpoint() == slow {
-		t.Errorf("sent %v, %s is in use after %s was slow", made, s.CurrentEndpoint(), slow)
-	}
-	eventually(t, "the probe", func(context.Context) error {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if f.asked == 0 || s.Probing() {
-			return coord.ErrUnavailable
+	release()
+	for range 3 {
+		if err := <-results; err != nil {
+			t.Error(err)
 		}
-		return nil
-	})
-	select {
-	case b := <-watch:
-		t.Errorf("the watch says %+v", b)
-	default:
+	}
+	if made := f.made(); len(made) != 5 {
+		t.Errorf("sent %v", made)
+	}
+}
+
+// TTLs are rounded up to whole seconds.
+func TestGrantRoundsUp(t *testing.T) {
+	t.Parallel()
+	s := newFakes(t, 1).open(t)
+	for ttl, want := range map[time.Duration]time.Duration{
+		-time.Hour: time.Second, 0: time.Second, 1: time.Second, 2 * time.Second: 2 * time.Second,
+		2*time.Second + 1: 3 * time.Second, 2500 * time.Millisecond: 3 * time.Second,
+	} {
+		if lease, err := s.Grant(t.Context(), ttl); err != nil || lease.TTL != want {
+			t.Errorf("Grant(%v) = %v, %v, want %v", ttl, lease.TTL, err, want)
+		}
 	}
 }
 

@@ -44,9 +44,7 @@ func TestRestoredToThePast(t *testing.T) {
 		return err
 	})
 	// The watch would wait for a future that has been already.
-	for b := range f.watch {
-		wantErr(t, "the watch", b.Err, coord.ErrUnavailable)
-	}
+	f.ends(coord.ErrUnavailable)
 	wantErr(t, "the resumed watch", (<-s.Watch(t.Context(), "", seen+1)).Err, coord.ErrRestored)
 	other := open(t, etcd.Config{Endpoints: endpoints(members)})
 	for range 5 {
@@ -128,14 +126,7 @@ func TestOvertakenRead(t *testing.T) {
 	})
 	slow := make(chan error, 1)
 	go func() { slow <- requests(s)["Range"](t.Context()) }()
-	eventually(t, "the slow read", func(context.Context) error {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if len(f.calls) == 0 {
-			return coord.ErrUnavailable
-		}
-		return nil
-	})
+	f.sent(t, 1)
 	if err := requests(s)["Txn"](t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -17,6 +17,9 @@ func TestRestoreIsFoundOut(t *testing.T) {
 		before := s.Snapshot()
 		put(t, b, "k", "new", coord.NoLease)
 		seen := put(t, b, "l", "", coord.NoLease)
+		if err := b.Revoke(t.Context(), lease.ID); err != nil {
+			t.Fatal(err)
+		}
 		watch := b.Watch(t.Context(), "", seen+1)
 		sleep(9 * time.Second)
 
@@ -45,8 +48,17 @@ func TestRestoreIsFoundOut(t *testing.T) {
 		s.Restore(before)
 		_, _, err = a.Get(t.Context(), "k")
 		wantErr(t, "Get after a second restore", err, coord.ErrRestored)
-		if c := s.Connect(); string(get(t, c).Value) != "old" {
-			t.Error("the snapshot has changed")
+		c := s.Connect()
+		if kv := get(t, c); string(kv.Value) != "old" || kv.Lease != lease.ID {
+			t.Errorf("the snapshot has changed: %+v", kv)
+		}
+		put(t, c, "k", "other", lease.ID)
+		if kv := get(t, c); kv.Version != 2 {
+			t.Errorf("the snapshot has changed: a second put makes %+v", kv)
+		}
+		sleep(10 * time.Second)
+		if exists(t, c) {
+			t.Error("the lease of the snapshot lives for ever")
 		}
 	})
 }

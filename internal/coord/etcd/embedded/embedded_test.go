@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
 
 	"github.com/xiaonanln/goverse/internal/coord"
 	"github.com/xiaonanln/goverse/internal/coord/coordtest"
@@ -188,6 +190,60 @@ func TestWhoHoldsTheAddress(t *testing.T) {
 			wantText(t, err, "address "+l.Addr().String()+" is in use", "not by an etcd that can be used")
 		})
 	}
+}
+
+// Who held the address goes away, as an etcd that was stopping: it is ours now.
+func TestHolderGoesAway(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range 3 {
+			conn, err := l.Accept()
+			if err != nil {
+				t.Error(err)
+				break
+			}
+			conn.Close()
+		}
+		l.Close()
+	})
+	r := mustRun(t, embedded.Config{Address: l.Addr().String()})
+	wg.Wait()
+	if !r.Started() {
+		t.Error("joined an etcd that is not there")
+	}
+}
+
+// old is an etcd with unsafe leases.
+type old struct {
+	pb.UnimplementedMaintenanceServer
+}
+
+func (old) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
+	return &pb.StatusResponse{Header: &pb.ResponseHeader{ClusterId: 1}, Version: "3.5.12"}, nil
+}
+
+func TestOldEtcdIsNotJoined(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer()
+	pb.RegisterMaintenanceServer(s, old{})
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = s.Serve(l) })
+	t.Cleanup(wg.Wait)
+	t.Cleanup(s.Stop)
+	_, err = run(t, embedded.Config{Address: l.Addr().String()})
+	if !errors.Is(err, coord.ErrInvalid) {
+		t.Errorf("error %v, want ErrInvalid", err)
+	}
+	wantText(t, err, "address "+l.Addr().String()+" is in use", "3.5.12", "at least 3.5.28")
 }
 
 func TestAlone(t *testing.T) {
