@@ -94,6 +94,19 @@ func TestFrozenEndpoint(t *testing.T) {
 	}
 }
 
+// Where nobody asks for anything, gRPC's pings find the silence out.
+func TestSilenceEndsAnIdleWatch(t *testing.T) {
+	t.Parallel()
+	members := newMembers(t, 1, nil)
+	start(t, members...)
+	p := newProxy(t, members[0].endpoint)
+	s := open(t, etcd.Config{Endpoints: []string{p.endpoint}})
+	f := follow(t, s, "k", put(t, s, "k", "", coord.NoLease))
+	f.events(1)
+	p.freeze(true)
+	f.ends(coord.ErrUnavailable)
+}
+
 func TestOpenWithAFrozenEndpoint(t *testing.T) {
 	t.Parallel()
 	members := newMembers(t, 1, nil)
