@@ -175,7 +175,7 @@ func (m *Member) decide() (shard.Decision, bool) {
 	if m.terms == nil || m.terms.number != m.table.allocator.term {
 		m.terms = &term{number: m.table.allocator.term, rules: shard.NewAllocator(shard.AllocatorConfig{
 			Limits: m.cfg.Limits, Gather: max(m.cfg.Gather, 0), Grace: max(m.cfg.Grace, 0),
-			MoveTimeout: m.cfg.DrainTimeout + moveSlack, Backoff: moveBackoff, MaxBackoff: maxMoveBackoff, Flaws: m.flaws(),
+			MoveTimeout: m.cfg.DrainTimeout + moveSlack, Backoff: moveBackoff, MaxBackoff: maxMoveBackoff, Flaws: m.flaws,
 		}, now)}
 	}
 	return m.terms.rules.Step(now, m.table.view(m.settleUntil)), true
@@ -213,7 +213,7 @@ func (m *Member) writeBatch(ctx context.Context, term int64, b shard.Batch) bool
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.LeaseTTL/2)
 	defer cancel()
 	var txn coord.Txn
-	if !m.flaws().NoTerm {
+	if !m.flaws.NoTerm {
 		txn.If = append(txn.If, coord.CreateRev(m.keys.allocator(), term))
 	}
 	look := []coord.Op{coord.Get(m.keys.allocator())}
@@ -223,7 +223,7 @@ func (m *Member) writeBatch(ctx context.Context, term int64, b shard.Batch) bool
 	}
 	for _, w := range b.Writes {
 		key := m.keys.shard(w.Shard)
-		if !m.flaws().NoCompare {
+		if !m.flaws.NoCompare {
 			txn.If = append(txn.If, coord.ModRev(key, w.Rev))
 		}
 		txn.Then = append(txn.Then, coord.Put(key, w.Record.Encode()))

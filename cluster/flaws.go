@@ -4,5 +4,5 @@ package cluster
 
 import "github.com/xiaonanln/goverse/internal/shard"
 
-// flaws are the guards that this build leaves out: none.
-func (m *Member) flaws() shard.Flaws { return shard.Flaws{} }
+// planted are the guards that this build leaves out: none.
+func planted() shard.Flaws { return shard.Flaws{} }

@@ -26,7 +26,7 @@ func (m *Member) step(n uint32, e shard.OwnerEvent) {
 		if m.over {
 			return
 		}
-		h = &holding{rules: shard.NewOwner(m.id, m.self, m.flaws())}
+		h = &holding{rules: shard.NewOwner(m.id, m.self, m.flaws)}
 		m.shards[n] = h
 	}
 	for _, a := range h.rules.Step(e) {
@@ -208,7 +208,7 @@ func (m *Member) write(ctx context.Context, n uint32, a shard.OwnerAction) (shar
 		If:   []coord.Compare{coord.CreateRev(m.keys.node(m.id), m.self)},
 		Then: []coord.Op{coord.Put(m.keys.shard(n), a.Record.Encode())},
 	}
-	if !m.flaws().NoCompare {
+	if !m.flaws.NoCompare {
 		txn.If = append(txn.If, coord.ModRev(m.keys.shard(n), a.Rev))
 	}
 	if a.Kind == shard.WriteTransfer {

@@ -296,3 +296,9 @@ func (h *host) history() string {
 	defer h.lock()()
 	return strings.Join(h.log, "\n")
 }
+
+func (c *court) isGuilty() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.guilty
+}

@@ -31,7 +31,7 @@ func (m *Member) join(ctx context.Context) (coord.LeaseID, error) {
 	}
 	m.mu.Lock()
 	m.leaseID, m.meta, m.table.uuid = lease.ID, meta, meta.UUID
-	m.lease = shard.NewLease(sent, m.cfg.Clock.Boot(), lease.TTL, m.flaws())
+	m.lease = shard.NewLease(sent, m.cfg.Clock.Boot(), lease.TTL, m.flaws)
 	m.mu.Unlock()
 	kv, err := m.enter(limited, lease.ID, rev)
 	if err != nil {

@@ -35,6 +35,8 @@ type Member struct {
 	id   string
 	keys keys
 
+	flaws shard.Flaws // none, but in tests
+
 	validUntil atomic.Int64 // on the boot clock, in ns; what Valid compares
 	told       atomic.Int64 // the revision until which the watch has told all
 	routes     []atomic.Pointer[Route]
@@ -80,7 +82,7 @@ type Member struct {
 // NewMember returns a member that has not joined. What is wrong with the configuration
 // is what Run fails with.
 func NewMember(cfg Config) *Member {
-	m := &Member{id: cfg.Incarnation}
+	m := &Member{id: cfg.Incarnation, flaws: planted()}
 	m.cfg, m.bad = cfg.withDefaults()
 	if m.id == "" {
 		m.id = crand.Text()

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/internal/coord"
 	"github.com/xiaonanln/goverse/internal/coord/mem"
+	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/util/clock"
 )
 
@@ -40,6 +42,7 @@ type rig struct {
 	court  *court
 	joined int
 	all    []*member
+	flaws  shard.Flaws // of members that are started
 }
 
 func inBubble(t *testing.T, f func(r *rig)) {
@@ -62,6 +65,7 @@ func (r *rig) stopAll() {
 	for _, m := range r.all {
 		<-m.gone
 	}
+	pass(5 * time.Second) // writes that come late
 }
 
 // pass lets time go by.
@@ -96,6 +100,7 @@ type member struct {
 	host  *host
 	link  *mem.Client
 	log   *logBook
+	late  *atomic.Bool // set: its writes come late, after it was told that they failed
 	ready chan struct{}
 	ended chan error
 	gone  chan struct{} // closed after ended
@@ -122,6 +127,7 @@ func (r *rig) run(opts ...option) *member {
 		set(&cfg)
 	}
 	m.Member = cluster.NewMember(cfg)
+	m.Plant(r.flaws)
 	m.host.valid = m.Valid
 	r.court.admit(m.host)
 	ctx, cancel := context.WithCancel(r.Context())

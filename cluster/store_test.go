@@ -2,6 +2,8 @@ package cluster_test
 
 import (
 	"context"
+	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -85,4 +87,28 @@ func (s *swallowing) Watch(ctx context.Context, prefix string, rev int64) <-chan
 		}
 	}()
 	return to
+}
+
+// lateStore is a store whose transactions, half of them, fail at once and are carried out
+// later: what may happen to a request when the connection breaks.
+type lateStore struct {
+	coord.Store
+
+	on   atomic.Bool
+	mu   sync.Mutex
+	rand *rand.Rand // guarded by mu
+}
+
+func (s *lateStore) Txn(ctx context.Context, txn coord.Txn) (coord.TxnResult, error) {
+	s.mu.Lock()
+	late, delay := s.on.Load() && s.rand.IntN(2) == 0, time.Duration(s.rand.IntN(3000))*time.Millisecond
+	s.mu.Unlock()
+	if !late || len(txn.If) == 0 {
+		return s.Store.Txn(ctx, txn)
+	}
+	go func() {
+		<-time.After(delay)
+		_, _ = s.Store.Txn(context.WithoutCancel(ctx), txn) // closing the store ends it
+	}()
+	return coord.TxnResult{}, coord.ErrUnavailable
 }
