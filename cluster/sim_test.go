@@ -318,8 +318,8 @@ func (h *host) isDead() bool {
 	return h.dead
 }
 
-// keyGone says whether a member's key is certainly not in the store.
+// keyGone says whether a member's key was in the store and certainly is no more.
 func (s *sim) keyGone(m *member) bool {
 	kv, _, err := s.link.Get(s.Context(), nodesPrefix+m.name)
-	return err == nil && !kv.Exists()
+	return m.isReady() && err == nil && !kv.Exists()
 }
