@@ -1,0 +1,57 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// misrouted is the reason, between nodes only, of a refusal to be retried: the node cannot answer for the object now.
+const misrouted object.Reason = "Misrouted"
+
+// fenceMessage is the error of what a node without a valid lease does not do.
+const fenceMessage = "the node has lost contact with its cluster"
+
+// refused says whether a node refused a call because it does not answer for the object, not because of the call or of
+// what the object did.
+func refused(err error) bool {
+	e, ok := err.(*object.Error) //nolint:errorlint // as nodes return it
+	return ok && e != nil && e.Code == object.CodeUnavailable && e.Op != "activate" && object.Executed(e) == object.ExecutedNo
+}
+
+// isMissing says whether a node has not found an object.
+func isMissing(err error) bool {
+	e, ok := err.(*object.Error) //nolint:errorlint // as nodes return it
+	return ok && e != nil && e.Code == object.CodeNotFound && e.Reason == "" && object.Executed(e) == object.ExecutedNo
+}
+
+func fenced(op, id, method string) *object.Error {
+	return object.Refuse(object.CodeUnavailable, object.Fenced, op, id, method, fenceMessage)
+}
+
+func clientGone(op, id, method string) *object.Error {
+	return object.Refuse(object.CodeNotFound, "", op, id, method, "the client is not connected")
+}
+
+// endOf is the code of what has ended a context.
+func endOf(ctx context.Context) object.Code {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return object.CodeDeadlineExceeded
+	}
+	return object.CodeCanceled
+}
+
+// told is an error as the caller is told it: without what concerns only nodes.
+func told(err *object.Error) *object.Error {
+	if err.Reason != misrouted {
+		return err
+	}
+	c := *err
+	c.Reason = ""
+	return &c
+}
+
+// printable makes a name from another node harmless in errors and logs.
+func printable(name string) string { return strconv.Quote(name[:min(len(name), object.MaxIDBytes)]) }

@@ -1,0 +1,180 @@
+package routing
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// handler answers other nodes.
+type handler struct{ router *Router }
+
+// AcceptCall implements [transport.Handler]. It gives a call its place at its object where the gate is open, and else in
+// the line of those who wait for it.
+func (h *handler) AcceptCall(ctx context.Context, c *transport.Call) (run func() *transport.Reply) {
+	r, v := h.router, h.router.view.Load()
+	a := &arrival{router: r, view: v, ctx: ctx, call: c}
+	switch {
+	case v.table == nil:
+		return a.refuse(object.CodeUnavailable, misrouted, "the node is no member of the cluster")
+	case c.Op == opHandover:
+		return func() *transport.Reply { return a.reply(object.Reply{}, r.host.receive(c)) }
+	case c.Op > transport.OpPush:
+		return a.refuse(object.CodeUnimplemented, "", "the node does not know the operation")
+	case c.Hops > maxHops:
+		return a.refuse(object.CodeUnavailable, misrouted, fmt.Sprintf("the call has been passed on %d times", c.Hops))
+	case c.Shard == noShard:
+		return a.pinned()
+	case c.Op == transport.OpPush:
+		return a.refuse(object.CodeInvalidArgument, "", "it is not addressed to a client")
+	case c.Shard != r.cfg.Node.ShardOf(c.ID):
+		return a.refuse(object.CodeInvalidArgument, "", fmt.Sprintf("the object is not in shard %d", c.Shard))
+	case !v.table.Valid():
+		return a.refuse(object.CodeUnavailable, object.Fenced, fenceMessage)
+	}
+	return a.sharded()
+}
+
+// arrival is a call that has arrived.
+type arrival struct {
+	router *Router
+	view   *view
+	ctx    context.Context //nolint:containedctx // of the one call
+	call   *transport.Call
+	epoch  uint64 // of the shard, when the call began last
+
+	refusals int // how often the node refused although the gate was open
+	tries    int // how often the call was not passed on
+}
+
+// sharded finds the place of a call to an object that belongs to a shard.
+func (a *arrival) sharded() (run func() *transport.Reply) {
+	shard, lot := a.call.Shard, &a.router.parked
+	p := a.view.find(a.router.cfg.Node, shard)
+	open := p.kind == here
+	switch {
+	case open && a.call.Epoch <= p.epoch && !lot.occupied(shard), a.mayPass(p):
+		begun := a.begin(p.epoch)
+		return func() *transport.Reply {
+			if reply := a.run(begun); reply != nil {
+				return reply
+			}
+			return a.wait(lot.enter(shard, false))
+		}
+	case open && a.call.Epoch > p.epoch: // whoever says so must not hold up others
+		spot := lot.enter(shard, false)
+		return func() *transport.Reply { return a.wait(spot) }
+	}
+	spot := lot.enter(shard, len(a.call.Chain) == 0) // what a chain waits for waits for nobody
+	return func() *transport.Reply { return a.wait(spot) }
+}
+
+// mayPass says whether a closed gate may let the call pass: it belongs to a chain that the drain may be waiting for. The
+// node decides.
+func (a *arrival) mayPass(p place) bool {
+	return p.kind == soon && p.epoch != 0 && p.route.Epoch <= p.epoch && len(a.call.Chain) > 0
+}
+
+// begin gives the call its place at its object. What it returns runs it.
+func (a *arrival) begin(epoch uint64) func() (object.Reply, error) {
+	a.epoch = epoch
+	c := a.call
+	switch c.Op {
+	case transport.OpCreate:
+		return func() (object.Reply, error) { return object.Reply{}, a.router.create(a.ctx, c.Request) }
+	case transport.OpDelete:
+		return func() (object.Reply, error) { return object.Reply{}, a.router.cfg.Node.Delete(a.ctx, c.ID) }
+	default:
+		return a.router.cfg.Node.Accept(a.ctx, departure(c))
+	}
+}
+
+func departure(c *transport.Call) Departure {
+	d := Departure{Request: c.Request, OneWay: c.OneWay, AtMostOnce: c.AtMostOnce}
+	if len(c.Chain) > 0 {
+		d.Chain = make([]Step, len(c.Chain))
+		for i, s := range c.Chain {
+			d.Chain[i] = Step{ID: s.ID, Method: s.Method, Turn: s.Turn}
+		}
+	}
+	return d
+}
+
+// run runs a call that has begun; nil: the node refused, as it does not answer for the object now.
+func (a *arrival) run(begun func() (object.Reply, error)) *transport.Reply {
+	reply, err := begun()
+	if refused(err) {
+		return nil
+	}
+	return a.leaves(reply, err)
+}
+
+// leaves is the reply to a call that the node has taken on, if it may still leave. A turn may outlive the lease under
+// which it began, and even the next: what the shard's epoch has ended without a hand-over is not answered.
+func (a *arrival) leaves(reply object.Reply, err error) *transport.Reply {
+	ran := err == nil || object.Executed(err) != object.ExecutedNo
+	lost := a.call.Shard != noShard && a.router.host.hasLost(a.call.Shard, a.epoch)
+	if lost || !a.view.table.Valid() {
+		e := fenced(a.call.Op.String(), a.call.ID, a.call.Method)
+		if ran {
+			e = e.WithExecuted(object.ExecutedUnknown)
+		}
+		return a.reply(object.Reply{}, e)
+	}
+	if object.CodeOf(err) == object.CodeCanceled && object.Executed(err) == object.ExecutedUnknown && a.ctx.Err() == nil {
+		err = object.Refuse(object.CodeUnavailable, "", a.call.Op.String(), a.call.ID, a.call.Method,
+			"the node has ended the turn").WithExecuted(object.ExecutedUnknown) // not the caller
+	}
+	return a.reply(reply, err)
+}
+
+// reply is what the caller gets, with what this node knows of the shard.
+func (a *arrival) reply(reply object.Reply, err error) *transport.Reply {
+	if a.call.OneWay && err != nil {
+		a.router.cfg.Logger.WarnContext(a.ctx, "one-way call failed", "from", a.call.From, "object", a.call.ID,
+			"method", a.call.Method, "error", err.Error())
+	}
+	out := &transport.Reply{Reply: reply, Epoch: a.epoch}
+	if err != nil {
+		out.Reply, out.Err = object.Reply{}, object.FromError(err)
+	}
+	if a.epoch != 0 {
+		if rt, ok := a.view.table.Route(a.call.Shard); ok && rt.Incarnation == a.view.self && rt.Epoch == a.epoch {
+			out.Revision = rt.Revision
+		}
+	}
+	return out
+}
+
+// refuse answers a call without looking further.
+func (a *arrival) refuse(code object.Code, reason object.Reason, message string) func() *transport.Reply {
+	err := object.Refuse(code, reason, a.call.Op.String(), a.call.ID, a.call.Method, message)
+	return func() *transport.Reply { return a.reply(object.Reply{}, err) }
+}
+
+// pinned runs what is asked of a client object.
+func (a *arrival) pinned() (run func() *transport.Reply) {
+	r, c := a.router, a.call
+	var begun func() error
+	switch {
+	case !r.isClient(c.ID):
+		return a.refuse(object.CodeInvalidArgument, "", "it belongs to a shard")
+	case homeOf(c.ID) != a.view.self:
+		err := clientGone(c.Op.String(), c.ID, c.Method)
+		return func() *transport.Reply { return a.reply(object.Reply{}, err) }
+	case !a.view.table.Valid():
+		return a.refuse(object.CodeUnavailable, object.Fenced, fenceMessage)
+	case c.Op == transport.OpCall:
+		called := r.cfg.Node.Accept(a.ctx, departure(c))
+		return func() *transport.Reply { return a.leaves(called()) }
+	case c.Op == transport.OpPush:
+		begun = func() error { return r.pushed(a.ctx, c.Request) }
+	case c.Op == transport.OpDelete:
+		begun = func() error { return r.kick(a.ctx, c.ID) }
+	default:
+		return a.refuse(object.CodeInvalidArgument, "", "client objects come with their connection")
+	}
+	return func() *transport.Reply { return a.leaves(object.Reply{}, begun()) }
+}

@@ -1,0 +1,110 @@
+package routing
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// Create implements [object.Runtime]. It is not idempotent, and is tried again all the same when a node was lost on the
+// way: then an error [object.ErrAlreadyExists] whose answer is "unknown" may mean the object that this very call has
+// created.
+func (r *Router) Create(ctx context.Context, typ, id string, init proto.Message) (string, error) {
+	if id == "" { // not the node's to choose: it would choose itself as often as not
+		id = typ + "-" + rand.Text()
+	}
+	made, err := r.cfg.Node.Create(ctx, typ, id, init)
+	if err == nil || !refused(err) {
+		_, err = r.checked(ctx, id, "", nil, err)
+		return made, err
+	}
+	ctx, cancel := r.limit(ctx, id, "")
+	defer cancel()
+	t := r.newTrip(transport.OpCreate, id, "", err)
+	t.local = func(ctx context.Context) (proto.Message, error) {
+		_, err := r.cfg.Node.Create(ctx, typ, id, init)
+		return nil, err
+	}
+	t.pack = func(context.Context) error {
+		request, err := encode(id, init)
+		if err != nil {
+			return object.Refuse(object.CodeInvalidArgument, "", "create", id, "", "encode message: "+err.Error())
+		}
+		t.call = &transport.Call{Request: request, CallID: newCallID(), Op: transport.OpCreate}
+		return nil
+	}
+	if _, err := t.travel(ctx); err != nil {
+		return "", err
+	}
+	return id, nil
+}
+
+// Delete implements [object.Runtime]. Deleting a client object disconnects the client.
+func (r *Router) Delete(ctx context.Context, id string) error {
+	if _, _, err := object.ParseID(id); err != nil {
+		return err
+	}
+	pinned := r.isClient(id)
+	local := func(ctx context.Context) (proto.Message, error) { return nil, r.cfg.Node.Delete(ctx, id) }
+	if pinned {
+		local = func(ctx context.Context) (proto.Message, error) { return nil, r.kick(ctx, id) }
+		if home, v := homeOf(id), r.view.Load(); v.table == nil || home == "" || home == v.self {
+			return r.kick(ctx, id)
+		}
+	} else if err := r.cfg.Node.Delete(ctx, id); err == nil || !refused(err) {
+		_, err = r.checked(ctx, id, "", nil, err)
+		return err
+	}
+	ctx, cancel := r.limit(ctx, id, "")
+	defer cancel()
+	t := r.newTrip(transport.OpDelete, id, "", nil)
+	t.local = local
+	t.pack = func(context.Context) error {
+		t.call = &transport.Call{Request: object.Request{ID: id}, CallID: newCallID(), Op: transport.OpDelete}
+		return nil
+	}
+	if _, err := t.travel(ctx); err != nil && (!pinned || !errors.Is(err, object.ErrNotFound)) {
+		return err
+	}
+	return nil
+}
+
+// create carries out a creation that has arrived.
+func (r *Router) create(ctx context.Context, req object.Request) error {
+	typ := r.typeOf(req.ID)
+	if typ == nil {
+		return object.Refuse(object.CodeNotFound, object.NotRegistered, "create", req.ID, "", "its type is not registered")
+	}
+	init, err := decodeInit(req)
+	if err != nil {
+		return object.Refuse(object.CodeInvalidArgument, "", "create", req.ID, "", err.Error())
+	}
+	_, err = r.cfg.Node.Create(ctx, typ.Name, req.ID, init)
+	return err
+}
+
+// decodeDepth limits the nesting of messages that arrive encoded.
+const decodeDepth = 200
+
+// decodeInit is what OnCreate receives.
+func decodeInit(req object.Request) (proto.Message, error) {
+	if req.Message == "" && len(req.Body) == 0 {
+		return nil, nil //nolint:nilnil // no message is a message
+	}
+	typ, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(req.Message))
+	if err != nil {
+		return nil, errors.New("no message " + printable(req.Message) + " is known here")
+	}
+	msg := typ.New().Interface()
+	if err := (proto.UnmarshalOptions{RecursionLimit: decodeDepth}).Unmarshal(req.Body, msg); err != nil {
+		return nil, errors.New("decode " + printable(req.Message) + ": " + err.Error())
+	}
+	return msg, nil
+}

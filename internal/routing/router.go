@@ -1,0 +1,207 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// Router finds the node of each object. Its methods are safe for concurrent use.
+type Router struct {
+	cfg    Config
+	view   atomic.Pointer[view] // never nil
+	parked lot
+	host   *Host
+}
+
+var _ object.Runtime = (*Router)(nil)
+
+// New returns a router that serves as if the node were alone: what the node refuses waits until [Router.Serve] runs.
+func New(cfg Config) *Router {
+	r := &Router{cfg: cfg.withDefaults()}
+	r.view.Store(&view{over: make(chan struct{})})
+	r.parked.limit = r.cfg.ParkedCalls
+	r.host = newHost(r)
+	return r
+}
+
+// view is the cluster as a router sees it, for the time that it serves for one member.
+type view struct {
+	table Table // nil: there is no member
+	self  string
+	links *links
+	over  chan struct{} // closed when the router has another view
+}
+
+// ErrServing is the error of a second Serve at the same time.
+var ErrServing = errors.New("the router serves already")
+
+// expire is how often Serve looks for what has expired.
+const expire = 250 * time.Millisecond
+
+// Serve lets the router find objects by a member's table, over links that network makes, until ctx ends. It should
+// begin before the member runs and end after it: the member's own hand-overs need it. Calls under way then wait for the
+// next Serve. The links are closed when it returns.
+func (r *Router) Serve(ctx context.Context, table Table, network Dialer) error {
+	idle := r.view.Load()
+	v := &view{table: table, self: table.Incarnation(), links: newLinks(r.cfg, network), over: make(chan struct{})}
+	if idle.table != nil || !r.view.CompareAndSwap(idle, v) {
+		return ErrServing
+	}
+	close(idle.over)
+	defer func() {
+		r.view.Store(&view{over: make(chan struct{})})
+		close(v.over)
+		v.links.close()
+	}()
+	for {
+		timer := r.cfg.Clock.NewTimer(expire)
+		changed := table.Changed()
+		v.links.sweep(table)
+		r.host.limbo.expire()
+		select {
+		case <-changed:
+			timer.Stop()
+			if !r.rest(ctx) {
+				return nil
+			}
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
+	}
+}
+
+// rest lets a storm of changes pass; false: ctx ended.
+func (r *Router) rest(ctx context.Context) bool {
+	timer := r.cfg.Clock.NewTimer(expire / 10)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Host is what the cluster's member drives.
+func (r *Router) Host() *Host { return r.host }
+
+// Handler is what the endpoint hands calls of other nodes to.
+func (r *Router) Handler() transport.Handler { return &handler{router: r} }
+
+// Call implements [object.Runtime].
+func (r *Router) Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
+	reply, err := r.cfg.Node.Call(ctx, id, method, req, opts...)
+	if err == nil {
+		return r.checked(ctx, id, method, reply, nil)
+	}
+	if !r.leads(err, id) {
+		return r.checked(ctx, id, method, nil, err)
+	}
+	return r.call(ctx, id, method, req, opts, err, func(ctx context.Context) (proto.Message, error) {
+		return r.cfg.Node.Call(ctx, id, method, req, opts...)
+	})
+}
+
+// Invoke implements [object.Runtime].
+func (r *Router) Invoke(ctx context.Context, id string, method object.Expr, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
+	reply, err := r.cfg.Node.Invoke(ctx, id, method, req, opts...)
+	if err == nil && r.cfg.Valid == nil {
+		return reply, nil
+	}
+	name := method.Name()
+	if err == nil || !r.leads(err, id) {
+		return r.checked(ctx, id, name, reply, err)
+	}
+	return r.call(ctx, id, name, req, opts, err, func(ctx context.Context) (proto.Message, error) {
+		return r.cfg.Node.Invoke(ctx, id, method, req, opts...)
+	})
+}
+
+// leads says whether the refusal of a call means that its object may be elsewhere.
+func (r *Router) leads(err error, id string) bool {
+	return refused(err) || isMissing(err) && r.isClient(id)
+}
+
+// checked is the outcome of a turn on this node, if it may leave.
+func (r *Router) checked(ctx context.Context, id, method string, reply proto.Message, err error) (proto.Message, error) {
+	if r.cfg.Valid == nil || object.CallFrom(ctx) != nil || err != nil && object.Executed(err) == object.ExecutedNo || r.cfg.Valid() {
+		return reply, err
+	}
+	return nil, fenced("call", id, method).WithExecuted(object.ExecutedUnknown)
+}
+
+// call has a call run that the node refused.
+func (r *Router) call(
+	ctx context.Context, id, method string, req proto.Message, opts []object.CallOption, why error,
+	local func(context.Context) (proto.Message, error),
+) (proto.Message, error) {
+	settings := object.Resolve(opts)
+	ctx, cancel := r.limit(ctx, id, method)
+	defer cancel()
+	t := r.newTrip(transport.OpCall, id, method, why)
+	t.local, t.once, t.oneWay = local, settings.AtMostOnce, settings.OneWay
+	t.pack = func(ctx context.Context) error {
+		d, decode, release, err := r.cfg.Node.Depart(ctx, id, method, req, opts)
+		if err != nil {
+			return err
+		}
+		t.call = &transport.Call{
+			Request: d.Request, CallID: newCallID(), Op: transport.OpCall,
+			OneWay: d.OneWay, AtMostOnce: d.AtMostOnce, Chain: steps(d.Chain),
+		}
+		if d.OneWay {
+			t.call.Timeout = max(r.timeout(id, method), 0)
+		}
+		t.decode, t.release = decode, release
+		return nil
+	}
+	return t.travel(ctx)
+}
+
+// limit gives a call its time, where its caller has not.
+func (r *Router) limit(ctx context.Context, id, method string) (context.Context, context.CancelFunc) {
+	if _, has := ctx.Deadline(); has {
+		return ctx, func() {}
+	}
+	d := r.timeout(id, method)
+	if d <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, d)
+}
+
+// timeout is how long a call takes at most; not positive: there is no limit.
+func (r *Router) timeout(id, method string) time.Duration {
+	d := time.Duration(0)
+	if typ := r.typeOf(id); typ != nil {
+		d = typ.CallTimeout
+		if m := typ.Method(method); m != nil {
+			d = m.CallTimeout
+		}
+	}
+	if d == 0 {
+		d = r.cfg.CallTimeout
+	}
+	return d
+}
+
+// typeOf is the registered type of an object, or nil.
+func (r *Router) typeOf(id string) *object.Type {
+	name, _, _ := strings.Cut(id, "-")
+	return r.cfg.Registry.Lookup(name)
+}
+
+func (r *Router) isClient(id string) bool {
+	typ := r.typeOf(id)
+	return typ != nil && typ.Client
+}

@@ -1,0 +1,315 @@
+package routing
+
+import (
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// The pace of a call that does not find its object.
+const (
+	// maxHops is how many wrong guesses in a row may follow the hints of other nodes, and how often a node passes a
+	// one-way call on.
+	maxHops    = 4
+	firstPause = time.Millisecond
+	maxPause   = 100 * time.Millisecond
+)
+
+// noShard stands for the shard of an object that belongs to none: a client object.
+const noShard = ^uint32(0)
+
+// trip is one call on its way to where it can run. It belongs to the caller's goroutine.
+type trip struct {
+	router     *Router
+	op         transport.Op
+	id, method string
+	shard      uint32
+	pinned     bool   // a client object: it is where home is, whoever owns a shard
+	home       string // the incarnation of that node; empty: nobody's
+
+	local  func(ctx context.Context) (proto.Message, error) // runs the call on this node
+	pack   func(ctx context.Context) error                  // makes call, decode and release, before the first sending
+	once   bool
+	oneWay bool
+
+	call    *transport.Call
+	decode  func(object.Reply) (proto.Message, error)
+	release func()
+
+	why     *object.Error // the last failure
+	mayRun  bool          // an attempt may have run
+	refusal int           // how often this node refused in a row although the gate was open
+	wrong   uint8         // wrong guesses since the store was asked
+	tries   int           // attempts that failed
+}
+
+func (r *Router) newTrip(op transport.Op, id, method string, why error) *trip {
+	t := &trip{router: r, op: op, id: id, method: method, why: object.FromError(why)}
+	if r.isClient(id) {
+		t.pinned, t.home, t.shard = true, homeOf(id), noShard
+	} else {
+		t.shard = r.cfg.Node.ShardOf(id)
+	}
+	return t
+}
+
+func newCallID() (id transport.CallID) {
+	binary.LittleEndian.PutUint64(id[:8], rand.Uint64()) //nolint:gosec // G404: a name, no secret
+	binary.LittleEndian.PutUint64(id[8:], rand.Uint64()) //nolint:gosec // G404: the same
+	return id
+}
+
+func steps(chain []Step) []transport.Step {
+	if len(chain) == 0 {
+		return nil
+	}
+	out := make([]transport.Step, len(chain))
+	for i, s := range chain {
+		out[i] = transport.Step{ID: s.ID, Method: s.Method, Turn: s.Turn}
+	}
+	return out
+}
+
+// outcome is how an attempt ended; if final, how the call did.
+type outcome struct {
+	final bool
+	reply proto.Message
+	err   error
+}
+
+// travel brings the call to its end.
+func (t *trip) travel(ctx context.Context) (proto.Message, error) {
+	defer func() {
+		if t.release != nil {
+			t.release()
+		}
+	}()
+	for {
+		var o outcome
+		v := t.router.view.Load()
+		switch p := t.find(v); p.kind {
+		case here:
+			o = t.stay(ctx)
+		case there:
+			o = t.send(ctx, v, p.route)
+		case nowhere, soon:
+			if t.pinned {
+				return nil, t.ends(clientGone(t.op.String(), t.id, t.method))
+			}
+			t.refusal = 0
+			if !v.await(ctx, p) {
+				return nil, t.expired(ctx)
+			}
+		}
+		if o.final {
+			return o.reply, o.err
+		}
+	}
+}
+
+// find says where the object is.
+func (t *trip) find(v *view) place {
+	if !t.pinned {
+		return v.find(t.router.cfg.Node, t.shard)
+	}
+	if v.table == nil || t.home == "" || t.home == v.self { // the node has said that it is not here
+		return place{}
+	}
+	if rt, ok := v.table.Node(t.home); ok {
+		return place{kind: there, route: rt}
+	}
+	return place{}
+}
+
+// stay runs the call on this node. One that refuses although its gate is open may have opened it just now; if it does
+// so again, it means it.
+func (t *trip) stay(ctx context.Context) outcome {
+	reply, err := t.local(ctx)
+	if !refused(err) {
+		reply, err = t.router.checked(ctx, t.id, t.method, reply, err)
+		return outcome{true, reply, t.ends(err)}
+	}
+	t.why = object.FromError(err)
+	if t.refusal++; t.refusal > 1 {
+		return outcome{final: true, err: t.ends(t.why)}
+	}
+	return outcome{}
+}
+
+// send lets another member run the call.
+func (t *trip) send(ctx context.Context, v *view, to cluster.Route) outcome {
+	t.refusal = 0
+	if t.call == nil {
+		if err := t.pack(ctx); err != nil {
+			return outcome{final: true, err: t.ends(err)}
+		}
+	}
+	if (len(t.call.Chain) > 0 || t.oneWay) && !v.table.Valid() { // what a turn does must not leave
+		return outcome{final: true, err: t.ends(fenced(t.op.String(), t.id, t.method))}
+	}
+	t.call.Shard, t.call.Epoch, t.call.Revision, t.call.Hops = t.shard, to.Epoch, to.Revision, t.wrong
+	link := v.links.to(to)
+	if t.oneWay {
+		err := link.Send(ctx, t.call)
+		if err == nil {
+			return outcome{final: true}
+		}
+		return t.failed(ctx, v, to, object.FromError(err))
+	}
+	reply, err := link.Call(ctx, t.call)
+	if err != nil {
+		return t.failed(ctx, v, to, object.FromError(err))
+	}
+	if reply.Err != nil {
+		return t.answered(ctx, v, to, reply)
+	}
+	if reply.Epoch > to.Epoch && reply.Revision > to.Revision && !t.pinned {
+		to.Epoch, to.Revision = reply.Epoch, reply.Revision
+		v.table.Learn(t.shard, to)
+	}
+	if t.decode == nil {
+		return outcome{final: true}
+	}
+	msg, err := t.decode(reply.Reply)
+	if err != nil {
+		err = object.FromError(err).At(t.op.String(), t.id, t.method).WithExecuted(object.ExecutedYes)
+	}
+	return outcome{true, msg, err}
+}
+
+// failed judges an attempt that got no reply.
+func (t *trip) failed(ctx context.Context, v *view, to cluster.Route, err *object.Error) outcome {
+	t.why = err
+	executed := object.Executed(err)
+	t.mayRun = t.mayRun || executed != object.ExecutedNo
+	if err.Code != object.CodeUnavailable || t.once && executed != object.ExecutedNo {
+		return outcome{final: true, err: t.ends(err)}
+	}
+	return t.pause(ctx, v, to)
+}
+
+// answered judges an attempt that another node answered with an error.
+func (t *trip) answered(ctx context.Context, v *view, to cluster.Route, reply *transport.Reply) outcome {
+	err := reply.Err
+	t.why = err
+	if err.Code != object.CodeUnavailable {
+		return outcome{final: true, err: t.ends(err)}
+	}
+	switch object.Executed(err) {
+	case object.ExecutedYes:
+		return outcome{final: true, err: t.ends(err)}
+	case object.ExecutedUnknown:
+		t.mayRun = true
+		if t.once {
+			return outcome{final: true, err: t.ends(err)}
+		}
+	case object.ExecutedNo:
+		if err.Reason != misrouted && err.Reason != object.Fenced {
+			return outcome{final: true, err: t.ends(err)}
+		}
+	}
+	if o := reply.Owner; o != nil && !t.pinned && o.Cluster == t.router.cfg.Cluster {
+		v.table.Learn(t.shard, cluster.Route{Incarnation: o.Incarnation, Address: o.Address, Epoch: reply.Epoch, Revision: reply.Revision})
+		if t.wrong++; t.wrong == 1 && t.find(v).route != to {
+			return outcome{} // at once
+		}
+	}
+	if t.wrong > maxHops {
+		t.wrong = 0
+		if !t.askStore(ctx, v) {
+			return outcome{final: true, err: t.expired(ctx)}
+		}
+	}
+	return t.pause(ctx, v, to)
+}
+
+// askStore brings the table up to date; false: ctx ended.
+func (t *trip) askStore(ctx context.Context, v *view) bool {
+	limited, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if _, err := v.table.Refresh(limited, t.shard); err != nil {
+		t.router.cfg.Logger.DebugContext(ctx, "route not refreshed", "shard", t.shard, "error", err.Error())
+	}
+	return ctx.Err() == nil
+}
+
+// pause waits before the next attempt: for longer each time, but not when the object is elsewhere by then.
+func (t *trip) pause(ctx context.Context, v *view, tried cluster.Route) outcome {
+	timer := t.router.backOff(t.tries)
+	defer timer.Stop()
+	t.tries++
+	guessing := t.wrong > 1 // then a change is no reason to hurry
+	for {
+		var changed <-chan struct{}
+		if !guessing {
+			changed = v.table.Changed()
+			if p := t.find(v); p.kind != there || p.route != tried {
+				return outcome{}
+			}
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return outcome{}
+		case <-v.over:
+			return outcome{}
+		case <-ctx.Done():
+			return outcome{final: true, err: t.expired(ctx)}
+		}
+	}
+}
+
+// backOff is the pause after the nth failed attempt.
+func (r *Router) backOff(n int) *time.Timer {
+	d := min(firstPause<<min(n, 10), maxPause)
+	return r.cfg.Clock.NewTimer(d/2 + rand.N(d/2+1)) //nolint:gosec // G404: jitter
+}
+
+// pause lets that time pass; false: ctx or the view ended.
+func (r *Router) pause(ctx context.Context, v *view, n int) bool {
+	timer := r.backOff(n)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-v.over:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// ends is the error that the call ends with: it tells whether any attempt may have run.
+func (t *trip) ends(err error) error {
+	if err == nil {
+		return nil
+	}
+	e := told(object.FromError(err)).At(t.op.String(), t.id, t.method)
+	if t.mayRun && object.Executed(e) == object.ExecutedNo {
+		e = e.WithExecuted(object.ExecutedUnknown)
+	}
+	return e
+}
+
+// expired is the error of a call whose context has ended before it got anywhere.
+func (t *trip) expired(ctx context.Context) error {
+	code := endOf(ctx)
+	what := "cancelled"
+	if code == object.CodeDeadlineExceeded {
+		what = "deadline exceeded"
+	}
+	text := "the call was not run: " + what + " while no node could answer for the object"
+	if t.mayRun {
+		text = "the call may have run: " + what + " before any node answered"
+	}
+	if t.why != nil && t.why.Message != "" {
+		text += "; the last said: " + t.why.Message
+	}
+	return t.ends(object.Refuse(code, "", t.op.String(), t.id, t.method, text))
+}

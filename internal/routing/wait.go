@@ -1,0 +1,120 @@
+package routing
+
+import (
+	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// wait waits until this node answers for the call's shard, and runs the call then, or says who does.
+func (a *arrival) wait(s *spot) *transport.Reply {
+	if s == nil {
+		return a.misrouted(place{}, "too many calls wait for shards of the node")
+	}
+	defer s.leave()
+	if err := a.catchUp(); err != nil {
+		return a.misrouted(place{}, err.Error())
+	}
+	if !s.turn(a.ctx) {
+		return a.expired()
+	}
+	for {
+		fence := a.router.host.fence()
+		reply, p := a.attempt(s)
+		if reply != nil {
+			return reply
+		}
+		if p.kind != soon {
+			continue
+		}
+		select {
+		case <-p.gate:
+		case <-p.changed:
+		case <-fence:
+		case <-a.view.over:
+			return a.misrouted(place{}, "the node is no member of the cluster any more")
+		case <-a.ctx.Done():
+			return a.expired()
+		}
+	}
+}
+
+// attempt brings the call to its reply if that is possible now; else it says where the shard is.
+func (a *arrival) attempt(s *spot) (*transport.Reply, place) {
+	if !a.view.table.Valid() {
+		return a.reply(object.Reply{}, fenced(a.call.Op.String(), a.call.ID, a.call.Method)), place{}
+	}
+	p := a.view.find(a.router.cfg.Node, a.call.Shard)
+	switch {
+	case p.kind == here:
+		begun := a.begin(p.epoch)
+		s.leave()
+		reply := a.run(begun)
+		if reply == nil {
+			if a.refusals++; a.refusals > 1 { // not only because the gate opened just now
+				return a.misrouted(place{}, "the node is stopping"), p
+			}
+		}
+		return reply, p
+	case a.mayPass(p):
+		return a.run(a.begin(p.epoch)), p
+	case p.kind == nowhere:
+		return a.misrouted(p, "nobody is known to own the shard"), p
+	case p.kind == there && !a.passesOn():
+		return a.misrouted(p, "another node owns the shard"), p
+	case p.kind == there:
+		return a.goesOn(s, p.route), p
+	}
+	return nil, p
+}
+
+// catchUp reads the store where the caller knows more of the shard than this node. Whatever it says then is the truth,
+// be the caller's epoch from another world.
+func (a *arrival) catchUp() error {
+	p := a.view.find(a.router.cfg.Node, a.call.Shard)
+	if a.call.Epoch <= max(p.epoch, p.route.Epoch) {
+		return nil
+	}
+	_, err := a.view.table.Refresh(a.ctx, a.call.Shard)
+	return err
+}
+
+// expired is the reply of a call whose time was over before it could begin.
+func (a *arrival) expired() *transport.Reply {
+	err := object.Refuse(endOf(a.ctx), "", a.call.Op.String(), a.call.ID, a.call.Method,
+		"the call was not run: it ended while it waited for the object's shard")
+	return a.reply(object.Reply{}, err)
+}
+
+// misrouted is the reply of a call that is to be tried again, elsewhere if the place says where.
+func (a *arrival) misrouted(p place, why string) *transport.Reply {
+	err := object.Refuse(object.CodeUnavailable, misrouted, a.call.Op.String(), a.call.ID, a.call.Method, why)
+	reply := a.reply(object.Reply{}, err)
+	reply.Epoch = p.epoch
+	if p.kind == there {
+		reply.Epoch, reply.Revision = p.route.Epoch, p.route.Revision
+		reply.Owner = &transport.Peer{Cluster: a.router.cfg.Cluster, Address: p.route.Address, Incarnation: p.route.Incarnation}
+	}
+	return reply
+}
+
+// passesOn says whether the call is one that nobody waits for, so that it has to be passed on to the shard's owner.
+func (a *arrival) passesOn() bool { return a.call.OneWay && a.call.Hops < maxHops }
+
+// goesOn passes the call on; nil: it has to be tried again.
+func (a *arrival) goesOn(s *spot, to cluster.Route) *transport.Reply {
+	c := *a.call
+	c.Epoch, c.Revision, c.Hops = to.Epoch, to.Revision, a.call.Hops+1
+	if deadline, limited := a.ctx.Deadline(); limited {
+		c.Timeout = max(deadline.Sub(a.router.cfg.Clock.Now()), 1)
+	}
+	if err := a.view.links.to(to).Send(a.ctx, &c); err == nil {
+		return a.reply(object.Reply{}, nil)
+	}
+	s.leave() // others do not wait for it
+	if !a.router.pause(a.ctx, a.view, a.tries) {
+		return a.expired()
+	}
+	a.tries++
+	return nil
+}
