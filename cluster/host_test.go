@@ -72,6 +72,21 @@ func (c *court) lookLocked() {
 	}
 }
 
+// lookAt does so for one shard.
+func (c *court) lookAt(s uint32) {
+	var first *host
+	for _, h := range c.hosts {
+		x := h.shards[s]
+		if x == nil || !x.answers || h.dead || h.suspended || !h.valid() {
+			continue
+		}
+		if first != nil {
+			c.accuse("shard %d is answered for by %s (epoch %d) and %s (epoch %d)", s, first.name, first.shards[s].epoch, h.name, x.epoch)
+		}
+		first = h
+	}
+}
+
 // host is a node that notes what it is told. Its fields are guarded by the court's mutex.
 type host struct {
 	court     *court
@@ -162,7 +177,7 @@ func (h *host) OpenShard(ctx context.Context, s uint32, epoch uint64, handover i
 		delete(c.bags, bag{s, handover})
 	}
 	h.note("open %d", s)
-	c.lookLocked()
+	c.lookAt(s)
 	return nil
 }
 
@@ -201,7 +216,7 @@ func (h *host) ReopenShard(s uint32, epoch uint64) {
 	}
 	x.answers, x.drained = true, false
 	h.note("reopen %d", s)
-	h.court.lookLocked()
+	h.court.lookAt(s)
 }
 
 func (h *host) ReleaseShard(s uint32, epoch uint64, why cluster.ReleaseReason) {
@@ -301,4 +316,14 @@ func (c *court) isGuilty() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.guilty
+}
+
+func (h *host) drainTimes(d time.Duration) {
+	defer h.lock()()
+	h.drainTime = d
+}
+
+func (h *host) movedAway() int {
+	defer h.lock()()
+	return h.moved
 }

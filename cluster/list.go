@@ -99,7 +99,7 @@ func (m *Member) take(s *snapshot) (changed int) {
 		switch e := &m.table.entries[n]; {
 		case there:
 			count(m.putShard(n, at.record, at.rev, false))
-		case e.Rev > 0 && !e.Gone && e.Rev <= s.rev:
+		case e.Rev > 0 && !e.Absent() && e.Rev <= s.rev:
 			count(m.putShard(n, shard.Record{}, s.rev, true))
 		}
 	}

@@ -235,7 +235,7 @@ func (m *Member) noteShard(n uint32, kv coord.KV, rev int64) {
 			record = shard.Record{}
 		}
 		m.putShard(n, record, kv.ModRev, false)
-	case e.Rev > 0 && !e.Gone && e.Rev <= rev:
+	case e.Rev > 0 && !e.Absent() && e.Rev <= rev:
 		m.putShard(n, shard.Record{}, rev, true)
 	}
 }

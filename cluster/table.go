@@ -131,9 +131,6 @@ func (t *table) putShard(n uint32, record shard.Record, rev int64, gone bool) bo
 		return false
 	}
 	record.Owner, record.Target = t.intern(record.Owner), t.intern(record.Target)
-	e.Record, e.Rev, e.Gone, e.Epoch = record, rev, gone, max(e.Epoch, record.Epoch)
-	if record.Owner != "" {
-		e.Last = shard.NodeGuard{ID: record.Owner, Rev: record.OwnerRev}
-	}
+	e.See(record, rev, gone)
 	return true
 }

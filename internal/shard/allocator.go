@@ -16,12 +16,40 @@ type Member struct {
 }
 
 // Entry is a shard as the allocator sees it.
+//
+// There is one for each shard on each member: it is kept small.
 type Entry struct {
-	Record Record    // the zero record: none, or one that is garbage
-	Rev    int64     // mod revision of the key; 0: there never was one
-	Gone   bool      // the key was deleted, at Rev
-	Last   NodeGuard // the owner in the last record that could be read
-	Epoch  uint64    // the greatest that was ever seen
+	Record Record // the zero record: none, or one that is garbage
+	Rev    int64  // mod revision of the key; 0: there never was one
+	Lost   *Lost  // set for the zero record of a shard that once had another
+}
+
+// Lost is what is known of a shard whose record was deleted or overwritten.
+type Lost struct {
+	Gone  bool      // the key was deleted, at the entry's Rev
+	Epoch uint64    // of the last record that could be read
+	Last  NodeGuard // its owner
+}
+
+// See takes note of a newer record, or that there is none any more.
+func (e *Entry) See(record Record, rev int64, gone bool) {
+	var lost *Lost
+	if record.Owner == "" {
+		last, epoch := e.former()
+		lost = &Lost{Gone: gone, Epoch: epoch, Last: last}
+	}
+	e.Record, e.Rev, e.Lost = record, rev, lost
+}
+
+// Absent says whether the key was deleted.
+func (e *Entry) Absent() bool { return e.Lost != nil && e.Lost.Gone }
+
+// former is the last known owner and epoch.
+func (e *Entry) former() (NodeGuard, uint64) {
+	if e.Lost != nil {
+		return e.Lost.Last, e.Lost.Epoch
+	}
+	return NodeGuard{e.Record.Owner, e.Record.OwnerRev}, e.Record.Epoch
 }
 
 // Order is an operator's wish that a shard be on a member.
@@ -151,7 +179,7 @@ func (s *step) observe() {
 		} else {
 			s.orphans++
 		}
-		if r.Phase == Moving && s.alive(r.Target, r.TargetRev) {
+		if r.Moving() && s.alive(r.Target, r.TargetRev) {
 			h.Target = r.Target
 		}
 		h.Pinned = r.Pinned
@@ -170,11 +198,11 @@ func (s *step) observeMove(shard uint32, r *Record) {
 		delete(s.moves, shard)
 		delete(s.retries, shard)
 		known = false
-	case known && r.Phase != Moving: // its owner has given up
+	case known && !r.Moving(): // its owner has given up
 		s.backOff(shard)
 		known = false
 	}
-	if r.Phase == Moving && !known {
+	if r.Moving() && !known {
 		s.moves[shard] = move{epoch: r.Epoch, since: s.now}
 	}
 }
@@ -215,48 +243,43 @@ func (s *step) takeOver() {
 		if c.From != "" {
 			continue
 		}
-		e := s.view.Shards[c.Shard]
-		to, former := NodeGuard{c.To, s.living[c.To]}, e.Record.Owner
-		if former == "" {
-			former = e.Last.ID
+		e := &s.view.Shards[c.Shard]
+		to := NodeGuard{c.To, s.living[c.To]}
+		last, _ := e.former()
+		if e.Lost != nil && s.alive(last.ID, last.Rev) {
+			to = last // it may not know yet that the record is lost
 		}
-		if e.Record.Owner == "" && s.alive(e.Last.ID, e.Last.Rev) {
-			to = e.Last // it may not know yet that the record is lost
-		}
-		s.writes = append(s.writes, e.takeOver(c.Shard, to, s.living[former], s.view.Rev, s.cfg.Flaws))
+		s.writes = append(s.writes, e.takeOver(c.Shard, to, s.living[last.ID], s.view.Rev, s.cfg.Flaws))
 	}
 }
 
 // takeOver gives a shard that nobody has to a member. The former owner's key has the
 // create revision was, 0: there is none; rev is one that the store had after the entry
 // was read.
-func (e Entry) takeOver(n int, to NodeGuard, was, rev int64, flaws Flaws) Write {
-	former := e.Record.Owner
-	if former == "" { // the record was lost, not its owner
-		former = e.Last.ID
-	}
-	next := Record{Owner: to.ID, OwnerRev: to.Rev, Epoch: NextEpoch(max(e.Epoch, e.Record.Epoch), rev)}
-	if flaws.SameEpoch && e.Record.Epoch > 0 {
-		next.Epoch = e.Record.Epoch
+func (e *Entry) takeOver(n int, to NodeGuard, was, rev int64, flaws Flaws) Write {
+	last, epoch := e.former()
+	next := Record{Owner: to.ID, OwnerRev: to.Rev, Epoch: NextEpoch(epoch, rev)}
+	if flaws.SameEpoch && epoch > 0 {
+		next.Epoch = epoch
 	}
 	guards := []NodeGuard{to}
-	if former != "" && former != to.ID && !flaws.NoLiveness {
-		guards = append(guards, NodeGuard{former, was})
+	if last.ID != "" && last.ID != to.ID && !flaws.NoLiveness {
+		guards = append(guards, NodeGuard{last.ID, was})
 	}
 	return e.replace(n, next, guards...)
 }
 
 // moveTo asks the owner of a shard to hand it over.
-func (e Entry) moveTo(n int, to NodeGuard, pinned bool) Write {
+func (e *Entry) moveTo(n int, to NodeGuard, pinned bool) Write {
 	return e.replace(n, e.Record.MovingTo(to.ID, to.Rev, pinned), to)
 }
 
 // settle takes a move back.
-func (e Entry) settle(n int) Write { return e.replace(n, e.Record.Settled()) }
+func (e *Entry) settle(n int) Write { return e.replace(n, e.Record.Settled()) }
 
-func (e Entry) replace(n int, record Record, guards ...NodeGuard) Write {
+func (e *Entry) replace(n int, record Record, guards ...NodeGuard) Write {
 	w := Write{Shard: uint32(n), Rev: e.Rev, Record: record, Guards: guards} //nolint:gosec // G115: a shard number
-	if e.Gone {
+	if e.Absent() {
 		w.Rev = 0
 	}
 	return w
@@ -274,7 +297,7 @@ func (s *step) nodes(accepts func(Member) bool) []Node {
 func (s *step) abort() {
 	for i := range s.view.Shards {
 		r := s.view.Shards[i].Record
-		if r.Phase != Moving || s.holdings[i].Owner == "" {
+		if !r.Moving() || s.holdings[i].Owner == "" {
 			continue
 		}
 		gone := !s.alive(r.Target, r.TargetRev)

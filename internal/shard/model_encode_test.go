@@ -75,7 +75,7 @@ func (h *hosted) encode(b []byte) []byte {
 	o := &h.rules
 	b = append(b, byte(o.Phase), byte(o.Epoch), byte(o.Rev), flag(o.waits), byte(o.refused), flag(o.quit))
 	b = shrink(o.Record).encode(b)
-	b = h.view.encode(append(b, byte(h.queued), flag(h.sent), flag(h.open), flag(h.running), byte(h.epoch), flag(h.gone), byte(h.last.node), byte(h.last.rev)))
+	b = h.view.encode(append(b, byte(h.queued), flag(h.sent), flag(h.open), flag(h.running), byte(h.epoch), flag(h.gone), byte(h.last.node), byte(h.last.rev), byte(h.lastEpoch)))
 	for _, t := range h.queue[:h.queued] {
 		b = t.record.encode(append(b, byte(t.kind), flag(byte(o.number) == byte(t.number)), byte(t.epoch), byte(t.handover), byte(t.rev)))
 	}

@@ -316,7 +316,7 @@ func (w *world) allocatorMoves(p params, n int8, try tryMove) {
 	for s := range int8(p.shards) {
 		h := &m.shards[s]
 		r := h.view.record.full()
-		e := Entry{Record: r, Rev: h.view.rev, Epoch: r.Epoch, Gone: h.gone, Last: NodeGuard{nameOf(h.last.node), int64(h.last.rev)}}
+		e := h.entry()
 		for to := range int8(p.nodes) {
 			guard := NodeGuard{nodeName(to), w.memberRev(to)}
 			if r.Owner != nodeName(to) {
@@ -324,13 +324,13 @@ func (w *world) allocatorMoves(p params, n int8, try tryMove) {
 					return w.order(p, n, e.takeOver(int(s), guard, 0, w.rev, p.flaws))
 				})
 			}
-			if r.Phase == Stable && r.Owner != "" && r.Owner != guard.ID {
+			if !r.Moving() && r.Owner != "" && r.Owner != guard.ID {
 				try(node("%s moves shard %d to %s", n).shard(s).to(to), func(w *world) bool {
 					return w.order(p, n, e.moveTo(int(s), guard, false))
 				})
 			}
 		}
-		if r.Phase == Moving {
+		if r.Moving() {
 			try(node("%s takes back the move of shard %d", n).shard(s), func(w *world) bool {
 				return w.order(p, n, e.settle(int(s)))
 			})

@@ -47,7 +47,7 @@ func (w *world) unrest(p params) string {
 	}
 	for s := range int8(p.shards) {
 		r := w.records[s].record.full()
-		if r.Phase != Stable {
+		if r.Moving() {
 			return fmt.Sprintf("shard %d still moves: %+v", s, r)
 		}
 		if r.Owner == "" || !w.members[numberOf(r.Owner)-1].shards[s].open || !w.valid(numberOf(r.Owner)-1) {
@@ -145,8 +145,7 @@ func (w *world) allocateOnce(p params, allocators map[int64]*Allocator) {
 	}
 	for s := range p.shards {
 		h := &w.members[n].shards[s]
-		r := h.view.record.full()
-		v.Shards = append(v.Shards, Entry{Record: r, Rev: h.view.rev, Epoch: r.Epoch, Gone: h.gone, Last: NodeGuard{nameOf(h.last.node), int64(h.last.rev)}})
+		v.Shards = append(v.Shards, h.entry())
 	}
 	for _, b := range a.Step(w.now, v).Batches {
 		for _, write := range b.Writes {

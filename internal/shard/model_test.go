@@ -91,14 +91,10 @@ func shrink(r Record) small {
 }
 
 func (r small) full() Record {
-	record := Record{
+	return Record{
 		Owner: nameOf(r.owner), OwnerRev: int64(r.ownerRev), Epoch: uint64(r.epoch),
 		Target: nameOf(r.target), TargetRev: int64(r.targetRev), Handover: int64(r.handover),
 	}
-	if r.target != 0 {
-		record.Phase = Moving
-	}
-	return record
 }
 
 func numberOf(name string) int8 {
@@ -148,16 +144,17 @@ type member struct {
 
 // hosted is a shard on a member: its rules, what they have asked for, and the host.
 type hosted struct {
-	rules   Owner
-	view    stored // what the member knows as an allocator
-	gone    bool   // … the record was deleted at view.rev
-	last    guard  // the last owner that the member has heard of
-	queue   [maxQueue]task
-	queued  int8
-	sent    bool // the write at the head of the queue is under way
-	open    bool // the host's gate
-	running bool // a turn runs
-	epoch   uint64
+	rules     Owner
+	view      stored // what the member knows as an allocator
+	gone      bool   // … the record was deleted at view.rev
+	last      guard  // the last owner that the member has heard of, and its epoch
+	lastEpoch int8
+	queue     [maxQueue]task
+	queued    int8
+	sent      bool // the write at the head of the queue is under way
+	open      bool // the host's gate
+	running   bool // a turn runs
+	epoch     uint64
 }
 
 // flight is a write on its way to the store.
@@ -282,6 +279,14 @@ func (m *member) tell(c change) {
 	}
 }
 
+func (h *hosted) entry() Entry {
+	e := Entry{Record: h.view.record.full(), Rev: h.view.rev}
+	if h.gone {
+		e.Lost = &Lost{Gone: true, Epoch: uint64(h.lastEpoch), Last: NodeGuard{nameOf(h.last.node), int64(h.last.rev)}}
+	}
+	return e
+}
+
 // see is what a member remembers as an allocator.
 func (h *hosted) see(r small, rev int64) {
 	if rev <= h.view.rev {
@@ -289,7 +294,7 @@ func (h *hosted) see(r small, rev int64) {
 	}
 	h.view, h.gone = stored{r, rev}, r.owner == 0
 	if !h.gone {
-		h.last = guard{r.owner, r.ownerRev}
+		h.last, h.lastEpoch = guard{r.owner, r.ownerRev}, r.epoch
 	}
 }
 

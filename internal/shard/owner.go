@@ -215,7 +215,7 @@ func (o *Owner) follow(a []OwnerAction) []OwnerAction {
 // serve begins what the record asks a serving owner for.
 func (o *Owner) serve(a []OwnerAction) []OwnerAction {
 	switch {
-	case o.Record.Phase != Moving:
+	case !o.Record.Moving():
 		return o.callOff(a) // a write of an abort that somebody else has written
 	case o.refused == o.Rev:
 		return a
@@ -263,7 +263,7 @@ func (o *Owner) read(a []OwnerAction, e OwnerEvent) []OwnerAction {
 		return o.follow(a)
 	}
 	switch { // still the moving record: a write under way may come yet, so it is answered by one that excludes it
-	case o.Record.Phase != Moving:
+	case !o.Record.Moving():
 		return a
 	case o.Phase == Transferring && o.refused != o.Rev:
 		return o.transfer(a)

@@ -40,26 +40,16 @@ type NodeRecord struct {
 	Draining    bool   `json:"draining,omitempty"` // it is leaving: its shards shall go elsewhere
 }
 
-// Phase is the state of a shard's ownership.
-type Phase string
-
-// The phases of a shard.
-const (
-	Stable Phase = ""       // its owner keeps it
-	Moving Phase = "moving" // its owner shall hand it to the target
-)
-
 // Record says who owns a shard. The zero Record is that of a shard that never
 // had an owner.
 type Record struct {
 	Owner    string `json:"owner"`     // incarnation
 	OwnerRev int64  `json:"owner_rev"` // create revision of the owner's node key: another one is another member
 	Epoch    uint64 `json:"epoch"`     // grows with every change of the owner
-	Phase    Phase  `json:"phase,omitempty"`
-	// Target and TargetRev are who the shard moves to, while it is [Moving].
+	// Target and TargetRev, if set, are to whom the owner shall hand the shard over.
 	Target    string `json:"target,omitempty"`
 	TargetRev int64  `json:"target_rev,omitempty"`
-	// Handover is the revision of the Moving record that the former owner replaced by
+	// Handover is the revision of the record with the target that the former owner replaced by
 	// this one after it had handed over; 0: the shard was taken over.
 	Handover int64 `json:"handover,omitempty"`
 	// Pinned: an operator put the shard where it is; balance leaves it there.
@@ -72,6 +62,9 @@ type Record struct {
 func NextEpoch(prev uint64, rev int64) uint64 {
 	return max(prev+1, uint64(max(rev, 1)))
 }
+
+// Moving says whether the owner shall hand the shard over.
+func (r Record) Moving() bool { return r.Target != "" }
 
 // OwnedBy says whether the record names this member.
 func (r Record) OwnedBy(incarnation string, rev int64) bool {
@@ -88,13 +81,13 @@ func (r Record) Transferred(rev int64) Record {
 
 // Settled is the record of the same owner without a move.
 func (r Record) Settled() Record {
-	r.Phase, r.Target, r.TargetRev = Stable, "", 0
+	r.Target, r.TargetRev = "", 0
 	return r
 }
 
 // MovingTo is the record by which the same owner is asked to hand over.
 func (r Record) MovingTo(target string, rev int64, pinned bool) Record {
-	r.Phase, r.Target, r.TargetRev, r.Pinned = Moving, target, rev, pinned
+	r.Target, r.TargetRev, r.Pinned = target, rev, pinned
 	return r
 }
 
@@ -122,16 +115,13 @@ func DecodeShard(b []byte) (Record, error) {
 	if err := json.Unmarshal(b, &r); err != nil {
 		return Record{}, fmt.Errorf("decode shard record: %w: %w", ErrGarbage, err)
 	}
-	moving := r.Phase == Moving
 	switch {
 	case r.Owner == "" || r.OwnerRev < 1:
 		return Record{}, fmt.Errorf("decode shard record: %w: no owner", ErrGarbage)
 	case r.Epoch < 1 || r.Epoch > maxEpoch:
 		return Record{}, fmt.Errorf("decode shard record: %w: epoch %d", ErrGarbage, r.Epoch)
-	case !moving && r.Phase != Stable:
-		return Record{}, fmt.Errorf("decode shard record: %w: phase %q", ErrGarbage, r.Phase)
-	case moving != (r.Target != "") || moving != (r.TargetRev > 0) || r.TargetRev < 0:
-		return Record{}, fmt.Errorf("decode shard record: %w: phase %q with target %q of revision %d", ErrGarbage, r.Phase, r.Target, r.TargetRev)
+	case r.TargetRev < 0 || r.Moving() != (r.TargetRev > 0):
+		return Record{}, fmt.Errorf("decode shard record: %w: target %q of revision %d", ErrGarbage, r.Target, r.TargetRev)
 	case r.Handover < 0:
 		return Record{}, fmt.Errorf("decode shard record: %w: hand-over %d", ErrGarbage, r.Handover)
 	}
