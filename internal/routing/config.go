@@ -10,11 +10,18 @@ import (
 
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
 )
 
-// Node is the node as the router needs it. Its refusals of calls because it does not own the object's shard, or does
+var (
+	_ Node   = (*node.Node)(nil)
+	_ Table  = (*cluster.Member)(nil)
+	_ Dialer = transport.Endpoint(nil)
+)
+
+// Node is the node as the router needs it; [node.Node] is one. Its refusals of calls because it does not own the object's shard, or does
 // not answer for it now, are of code unavailable and executed=no.
 type Node interface {
 	Objects
@@ -35,9 +42,9 @@ type Relay interface {
 	// Depart encodes a call, with what flows along the call chain if ctx belongs to a turn. release is called once, when
 	// the call is over.
 	Depart(ctx context.Context, id, method string, req proto.Message, opts []object.CallOption) (
-		d Departure, decode func(object.Reply) (proto.Message, error), release func(), err error)
-	// Accept gives a call that has arrived its place at its object, without blocking, and returns what runs it.
-	Accept(ctx context.Context, d Departure) (run func() (object.Reply, error))
+		d node.Departure, decode func(object.Reply) (proto.Message, error), release func(), err error)
+	// Arrive gives a call that has arrived its place at its object, without blocking, and returns what runs it.
+	Arrive(ctx context.Context, d node.Departure) (run func() (object.Reply, error))
 }
 
 // Shards is the node's shards.
@@ -46,9 +53,9 @@ type Shards interface {
 	// Gate says under which epoch the node owns a shard, 0 if it does not, whether calls from outside may begin there,
 	// and what is closed when that changes.
 	Gate(shard uint32) (epoch uint64, open bool, changed <-chan struct{})
-	OpenShard(ctx context.Context, shard uint32, epoch uint64, kept []Kept) error
-	DrainShard(ctx context.Context, shard uint32, epoch uint64) ([]Kept, error)
-	ReopenShard(shard uint32, epoch uint64, kept []Kept)
+	OpenShard(ctx context.Context, shard uint32, epoch uint64, state []node.Kept) error
+	DrainShard(ctx context.Context, shard uint32, epoch uint64) ([]node.Kept, error)
+	ReopenShard(shard uint32, epoch uint64, state []node.Kept) error
 	ReleaseShard(shard uint32, epoch uint64)
 	Suspend(cause error)
 	Resume()

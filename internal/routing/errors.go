@@ -27,6 +27,13 @@ func isMissing(err error) bool {
 	return ok && e != nil && e.Code == object.CodeNotFound && e.Reason == "" && object.Executed(e) == object.ExecutedNo
 }
 
+// definite is an error that looks like a refusal of the node's and is none.
+type definite struct{ err *object.Error }
+
+func (d *definite) Error() string { return d.err.Error() }
+
+func (d *definite) Unwrap() error { return d.err }
+
 func fenced(op, id, method string) *object.Error {
 	return object.Refuse(object.CodeUnavailable, object.Fenced, op, id, method, fenceMessage)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -87,16 +88,16 @@ func (a *arrival) begin(epoch uint64) func() (object.Reply, error) {
 	case transport.OpDelete:
 		return func() (object.Reply, error) { return object.Reply{}, a.router.cfg.Node.Delete(a.ctx, c.ID) }
 	default:
-		return a.router.cfg.Node.Accept(a.ctx, departure(c))
+		return a.router.cfg.Node.Arrive(a.ctx, departure(c))
 	}
 }
 
-func departure(c *transport.Call) Departure {
-	d := Departure{Request: c.Request, OneWay: c.OneWay, AtMostOnce: c.AtMostOnce}
+func departure(c *transport.Call) node.Departure {
+	d := node.Departure{Request: c.Request, OneWay: c.OneWay, AtMostOnce: c.AtMostOnce}
 	if len(c.Chain) > 0 {
-		d.Chain = make([]Step, len(c.Chain))
+		d.Chain = make([]node.Step, len(c.Chain))
 		for i, s := range c.Chain {
-			d.Chain[i] = Step{ID: s.ID, Method: s.Method, Turn: s.Turn}
+			d.Chain[i] = node.Step{ID: s.ID, Method: s.Method, Turn: node.TurnID(s.Turn)}
 		}
 	}
 	return d
@@ -112,13 +113,11 @@ func (a *arrival) run(begun func() (object.Reply, error)) *transport.Reply {
 }
 
 // leaves is the reply to a call that the node has taken on, if it may still leave. A turn may outlive the lease under
-// which it began, and even the next: what the shard's epoch has ended without a hand-over is not answered.
+// which it began: it is the member of that time who is asked, which is never valid again.
 func (a *arrival) leaves(reply object.Reply, err error) *transport.Reply {
-	ran := err == nil || object.Executed(err) != object.ExecutedNo
-	lost := a.call.Shard != noShard && a.router.host.hasLost(a.call.Shard, a.epoch)
-	if lost || !a.view.table.Valid() {
+	if !a.view.table.Valid() {
 		e := fenced(a.call.Op.String(), a.call.ID, a.call.Method)
-		if ran {
+		if err == nil || object.Executed(err) != object.ExecutedNo {
 			e = e.WithExecuted(object.ExecutedUnknown)
 		}
 		return a.reply(object.Reply{}, e)
@@ -167,7 +166,7 @@ func (a *arrival) pinned() (run func() *transport.Reply) {
 	case !a.view.table.Valid():
 		return a.refuse(object.CodeUnavailable, object.Fenced, fenceMessage)
 	case c.Op == transport.OpCall:
-		called := r.cfg.Node.Accept(a.ctx, departure(c))
+		called := r.cfg.Node.Arrive(a.ctx, departure(c))
 		return func() *transport.Reply { return a.leaves(called()) }
 	case c.Op == transport.OpPush:
 		begun = func() error { return r.pushed(a.ctx, c.Request) }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -31,7 +32,7 @@ type piece struct {
 }
 
 // handOver sends what the objects of a shard keep to the shard's next owner. What has arrived twice has arrived.
-func (r *Router) handOver(ctx context.Context, shard uint32, target cluster.Route, tag int64, kept []Kept) error {
+func (r *Router) handOver(ctx context.Context, shard uint32, target cluster.Route, tag int64, kept []node.Kept) error {
 	v := r.view.Load()
 	if v.table == nil {
 		return errors.New("the node is no member of the cluster")
@@ -112,7 +113,7 @@ func readPiece(b []byte) (p piece, err error) {
 }
 
 // pack encodes what objects keep.
-func pack(kept []Kept) (b []byte) {
+func pack(kept []node.Kept) (b []byte) {
 	size := 0
 	for _, k := range kept {
 		size += len(k.ID) + len(k.Message) + len(k.Body) + 3*binary.MaxVarintLen32
@@ -131,7 +132,7 @@ func appendString[T string | []byte](b []byte, s T) []byte {
 }
 
 // unpack reads what [pack] has made. The bodies are parts of b.
-func unpack(b []byte) (kept []Kept, err error) {
+func unpack(b []byte) (kept []node.Kept, err error) {
 	next := func() (part []byte) {
 		n, size := binary.Uvarint(b)
 		if size <= 0 || n > uint64(len(b)-size) { //nolint:gosec // G115: not negative
@@ -142,7 +143,7 @@ func unpack(b []byte) (kept []Kept, err error) {
 		return part
 	}
 	for len(b) > 0 {
-		k := Kept{ID: string(next()), Message: string(next()), Body: next()}
+		k := node.Kept{ID: string(next()), Message: string(next()), Body: next()}
 		if err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
 )
@@ -89,7 +90,7 @@ func (l *limbo) put(shard uint32, o origin, p piece) error {
 }
 
 // look returns what a move has brought, if it is complete: the one with this tag, to this epoch, and no other.
-func (l *limbo) look(shard uint32, tag int64, epoch uint64) ([]Kept, error) {
+func (l *limbo) look(shard uint32, tag int64, epoch uint64) ([]node.Kept, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.bags[shard]

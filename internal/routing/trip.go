@@ -10,6 +10,7 @@ import (
 
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -66,13 +67,13 @@ func newCallID() (id transport.CallID) {
 	return id
 }
 
-func steps(chain []Step) []transport.Step {
+func steps(chain []node.Step) []transport.Step {
 	if len(chain) == 0 {
 		return nil
 	}
 	out := make([]transport.Step, len(chain))
 	for i, s := range chain {
-		out[i] = transport.Step{ID: s.ID, Method: s.Method, Turn: s.Turn}
+		out[i] = transport.Step{ID: s.ID, Method: s.Method, Turn: transport.CallID(s.Turn)}
 	}
 	return out
 }
