@@ -26,6 +26,10 @@ const (
 // Memory is the value of Etcd and Store that keeps everything inside the process.
 const Memory = "memory:"
 
+// Embedded is what the value of Etcd begins with that names the loopback address of an
+// embedded etcd, "embedded:localhost:47380".
+const Embedded = "embedded:"
+
 // Config describes a server. The zero value of a field means its default; all
 // problems of a configuration are reported together, by Start or Run.
 type Config struct {
@@ -33,24 +37,28 @@ type Config struct {
 	// port 0 takes a free one.
 	ListenAddress string
 	// AdvertiseAddress is the address that other nodes are told. Default: the bound
-	// listen address.
+	// listen address, with the machine's host name where that is of all interfaces.
 	AdvertiseAddress string
 	// ClientListenAddress is where clients connect. Default: no client service.
 	ClientListenAddress string
 	// InspectorAddress is for the inspector's web page. Default: off. Not supported yet.
 	InspectorAddress string
-	// Cluster is the cluster's name. Default "goverse".
+	// Cluster is the cluster's name, and the prefix of its keys in etcd. Default "goverse".
 	Cluster string
-	// Etcd lists the endpoints of the coordination store. Default, and "memory:": one
-	// inside this server, so that in this version a cluster is one server, and servers
-	// of the same Cluster do not meet. Other values are not supported yet.
+	// Etcd lists the endpoints of the etcd that the servers of a cluster meet at,
+	// "host:2379". Default: an embedded one on the loopback port 47379, which the first
+	// server on the machine starts and others join; it lives and dies with the server that
+	// started it. "embedded:localhost:47380" is the same on another port. "memory:" is a
+	// coordinator inside the process, shared by its servers of the same Cluster that were
+	// made with goverseapi.NewServer, for tests: it stands still when the process does.
 	Etcd []string
-	// DataDir is where durable state is kept. Default: nothing is kept. Not supported yet.
+	// DataDir is where an embedded etcd keeps its data. Default: nothing is kept. The
+	// state of objects is not durable in this version.
 	DataDir string
 	// Store is "memory:" (the default). Others are not supported yet.
 	Store string
-	// LeaseTTL is how long the server counts as alive without a sign of life.
-	// Default 6 s, at least 2 s.
+	// LeaseTTL is how long the server counts as alive without a sign of life: others take
+	// its shards then, and it has stopped answering before. Default 6 s, at least 2 s.
 	LeaseTTL time.Duration
 	// Shards is how many parts the objects of a cluster are divided into. Default 8192.
 	Shards int
@@ -60,7 +68,8 @@ type Config struct {
 	// CallTimeout limits calls whose context has no deadline, where type and method do
 	// not say. Default 30 s; negative: no limit.
 	CallTimeout time.Duration
-	// DrainTimeout limits a stop: calls that still run then are cancelled. Default 30 s.
+	// DrainTimeout limits a stop: calls that still run then are cancelled. Four fifths of
+	// it are for handing the shards over to other servers. Default 30 s.
 	DrainTimeout time.Duration
 	// Registry holds the types. Default for goverseapi.NewServer: the process's;
 	// required for [New].
@@ -100,6 +109,7 @@ func (c Config) validate() error {
 		addressProblem("ClientListenAddress", c.ClientListenAddress),
 		c.clusterProblem(),
 		c.clientProblem(),
+		c.etcdProblem(),
 		c.unsupported(),
 		atLeast("LeaseTTL", c.LeaseTTL, 2*time.Second),
 		atLeast("DrainTimeout", c.DrainTimeout, time.Millisecond),
@@ -130,17 +140,38 @@ func (c Config) clientProblem() error {
 	return nil
 }
 
+// etcdProblem checks where the coordination store is.
+func (c Config) etcdProblem() error {
+	var problems []error
+	for _, e := range c.Etcd {
+		switch address, embedded := strings.CutPrefix(e, Embedded); {
+		case (e == Memory || embedded) && len(c.Etcd) > 1:
+			problems = append(problems, problem("Etcd", "%q stands alone", e))
+		case e == Memory:
+		case e == "" || address == "":
+			problems = append(problems, problem("Etcd", "an address is empty"))
+		default:
+			address = strings.TrimPrefix(strings.TrimPrefix(address, "http://"), "https://")
+			problems = append(problems, addressProblem("Etcd", address))
+		}
+	}
+	if c.DataDir != "" && len(c.Etcd) > 0 && !c.embedded() {
+		problems = append(problems, problem("DataDir", "it is for an embedded etcd, and Etcd names another"))
+	}
+	return errors.Join(problems...)
+}
+
+// embedded reports whether the server takes part in an embedded etcd.
+func (c Config) embedded() bool { return len(c.Etcd) == 0 || strings.HasPrefix(c.Etcd[0], Embedded) }
+
+// inMemory reports whether the coordination store is inside the process.
+func (c Config) inMemory() bool { return len(c.Etcd) == 1 && c.Etcd[0] == Memory }
+
 // unsupported reports the settings that this version does not have.
 func (c Config) unsupported() error {
 	var problems []error
 	if c.InspectorAddress != "" {
 		problems = append(problems, problem("InspectorAddress", "the inspector is not part of this version"))
-	}
-	if len(c.Etcd) > 0 && (len(c.Etcd) > 1 || c.Etcd[0] != Memory) {
-		problems = append(problems, problem("Etcd", "clusters of several servers are not part of this version, only %q is", Memory))
-	}
-	if c.DataDir != "" {
-		problems = append(problems, problem("DataDir", "durable state is not part of this version"))
 	}
 	if c.Store != Memory {
 		problems = append(problems, problem("Store", "durable state is not part of this version, only %q is", Memory))

@@ -5,18 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/health"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/xiaonanln/goverse/client"
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/internal/coord"
-	"github.com/xiaonanln/goverse/internal/coord/mem"
 	"github.com/xiaonanln/goverse/internal/grpcerr"
 	"github.com/xiaonanln/goverse/internal/lifecycle"
+	"github.com/xiaonanln/goverse/internal/routing"
 	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/storage/memory"
@@ -31,33 +30,29 @@ const (
 // parts is what a running server consists of.
 type parts struct {
 	node    *node.Node
+	router  *routing.Router
 	clients *client.Service // nil without a client service
-	types   *object.Registry
+	store   coord.Store     // once the coordination store has started
+	member  atomic.Pointer[cluster.Member]
 }
 
-func (p *parts) isClient(id string) bool {
-	typ, _, err := object.ParseID(id)
-	if err != nil {
-		return false
-	}
-	t := p.types.Lookup(typ)
-	return t != nil && t.Client
+// valid reports whether the server may answer: its lease has not ended.
+func (p *parts) valid() bool {
+	m := p.member.Load()
+	return m != nil && m.Valid()
 }
 
-// kick disconnects a client; one that is gone already is no error.
-func (p *parts) kick(ctx context.Context, id string) error {
-	if p.clients == nil {
-		return nil
+// incarnation names the server in its cluster; empty before it is a member.
+func (p *parts) incarnation() string {
+	if m := p.member.Load(); m != nil {
+		return m.Incarnation()
 	}
-	if err := p.clients.Kick(ctx, id); err != nil && !errors.Is(err, object.ErrNotFound) {
-		return err
-	}
-	return nil
+	return ""
 }
 
 // services lists the parts in the order in which they start.
-func (s *Server) services() []lifecycle.Service {
-	p := &parts{types: s.cfg.Registry}
+func (s *Server) services() ([]lifecycle.Service, error) {
+	p := &parts{}
 	store := memory.New()
 	p.node = node.New(node.Config{
 		Registry: s.cfg.Registry, Clock: s.clock, Logger: s.cfg.Logger, Runtime: s.runtime,
@@ -69,126 +64,103 @@ func (s *Server) services() []lifecycle.Service {
 		AppError:   grpcerr.FromApp,
 		ClientGone: func(id string) { p.clients.Lost(id) },
 	})
-	services := []lifecycle.Service{
-		{Name: "server", Run: s.be},
-		{Name: nodeService, Run: s.listenForNodes},
-		{Name: "membership", Run: func(ctx context.Context, ready func()) error { return s.beMember(ctx, owner{p.node}, ready) }},
-		{Name: "sweep for idle objects", Run: p.node.Run},
-		{Name: "objects", Run: func(ctx context.Context, ready func()) error { return s.hostObjects(ctx, p, ready) }},
-	}
 	if s.cfg.ClientListenAddress != "" {
 		p.clients = client.NewService(client.Config{
-			Node: p.node, ClientType: s.cfg.Registry.ClientType().Name, Logger: s.cfg.Logger, Clock: s.clock,
+			Node: guarded{p.node, p.valid}, ClientType: s.cfg.Registry.ClientType().Name, Place: p.incarnation,
+			Logger: s.cfg.Logger, Clock: s.clock,
 		})
+	}
+	p.router = s.newRouter(p)
+	services := []lifecycle.Service{{Name: "server", Run: s.be}}
+	coordination, err := s.coordination(p)
+	if err != nil {
+		return nil, err
+	}
+	services = append(services, coordination...)
+	services = append(services,
+		lifecycle.Service{Name: "objects", Run: func(ctx context.Context, ready func()) error { return s.hostObjects(ctx, p.node, ready) }},
+		lifecycle.Service{Name: "sweep for idle objects", Run: p.node.Run},
+		lifecycle.Service{Name: "membership", Run: func(ctx context.Context, ready func()) error { return s.beMember(ctx, p, ready) }},
+		lifecycle.Service{Name: "startup objects", Run: func(ctx context.Context, ready func()) error { return s.createObjects(ctx, p, ready) }},
+	)
+	if p.clients != nil {
 		services = append(services, lifecycle.Service{Name: clientService, Run: func(ctx context.Context, ready func()) error {
 			return s.serveClients(ctx, p.clients, ready)
 		}})
 	}
-	return services
+	return services, nil
 }
 
-// owner is the node as its member sees it.
-type owner struct{ node *node.Node }
-
-func (o owner) OpenShard(ctx context.Context, shard uint32, epoch uint64) error {
-	return o.node.OpenShard(ctx, shard, epoch, nil)
+func (s *Server) newRouter(p *parts) *routing.Router {
+	cfg := routing.Config{
+		Node: p.node, Registry: s.cfg.Registry, Clock: s.clock, Logger: s.cfg.Logger,
+		Cluster: s.cfg.Cluster, CallTimeout: s.cfg.CallTimeout,
+	}
+	if p.clients != nil {
+		cfg.Clients = p.clients
+	}
+	if !s.cfg.inMemory() { // a coordinator inside the process stands still when the process does
+		cfg.Valid = p.valid
+	}
+	return routing.New(cfg)
 }
 
-// beMember keeps the server a member of its cluster, here of one inside the process.
-// Nobody else can have taken its shards there, so a server that was stopped or slept
-// past its lease joins again and keeps its objects.
-func (s *Server) beMember(ctx context.Context, owner cluster.Owner, ready func()) error {
-	store := mem.New(s.clock, mem.Options{})
-	defer store.Close()
-	link := store.Connect()
-	advertise := s.cfg.AdvertiseAddress
-	if advertise == "" {
-		advertise = s.Addr()
+// guarded is the node as clients reach it: no call begins and no reply leaves without a
+// valid lease.
+type guarded struct {
+	*node.Node
+
+	valid func() bool
+}
+
+// Accept implements [client.Node].
+func (g guarded) Accept(ctx context.Context, req object.Request) (run func() (object.Reply, error)) {
+	if !g.valid() {
+		return func() (object.Reply, error) { return object.Reply{}, g.refuse(req) }
 	}
-	for {
-		err := cluster.NewMember(cluster.Config{
-			Store: link, Clock: s.clock, Logger: s.cfg.Logger, Name: s.cfg.Cluster, Address: advertise,
-			Shards: s.cfg.Shards, LeaseTTL: s.cfg.LeaseTTL, Owner: owner,
-		}).Run(ctx, ready)
-		if !errors.Is(err, cluster.ErrLeaseLost) {
-			return err
+	run = g.Node.Accept(ctx, req)
+	return func() (object.Reply, error) {
+		reply, err := run()
+		if g.valid() || err != nil && object.Executed(err) == object.ExecutedNo {
+			return reply, err
 		}
-		s.cfg.Logger.WarnContext(ctx, "the process stood still for longer than its lease, and joins again", "lease", s.cfg.LeaseTTL)
-		if err := revokeAll(ctx, link); err != nil {
-			return err
-		}
+		return object.Reply{}, g.refuse(req).WithExecuted(object.ExecutedUnknown)
 	}
 }
 
-// revokeAll ends what is left of the leases in a store that only this server uses.
-func revokeAll(ctx context.Context, store coord.Store) error {
-	page, err := store.Range(ctx, "", coord.RangeOptions{})
-	if err != nil {
-		return fmt.Errorf("list leases: %w", err)
-	}
-	for _, kv := range page.KVs {
-		if kv.Lease == coord.NoLease {
-			continue
-		}
-		if err := store.Revoke(ctx, kv.Lease); err != nil && !errors.Is(err, coord.ErrLeaseNotFound) {
-			return fmt.Errorf("revoke lease: %w", err)
-		}
-	}
-	return nil
+func (guarded) refuse(req object.Request) *object.Error {
+	return object.Refuse(object.CodeUnavailable, object.Fenced, "call", req.ID, req.Method, "the server is cut off from its cluster")
 }
 
-// hostObjects opens the node for calls and makes the objects that were asked for
-// before the start; when ctx ends it ends all objects.
-func (s *Server) hostObjects(ctx context.Context, p *parts, ready func()) error {
+// hostObjects ends all objects when ctx ends.
+func (s *Server) hostObjects(ctx context.Context, n *node.Node, ready func()) error {
+	ready()
+	<-ctx.Done()
+	return s.endObjects(ctx, n)
+}
+
+// createObjects opens the server for calls and makes the objects that were asked for
+// before the start.
+func (s *Server) createObjects(ctx context.Context, p *parts, ready func()) error {
 	s.parts.Store(p)
-	var failure error
-	created := make(chan struct{})
-	go func() {
-		defer close(created)
-		failure = s.createStartup(ctx, p.node)
-	}()
-	select {
-	case <-created:
-		if failure == nil {
-			ready()
-			<-ctx.Done()
+	s.mu.Lock()
+	objects := s.startup
+	s.startup = nil
+	s.mu.Unlock()
+	for _, c := range objects {
+		if _, err := p.router.Create(ctx, c.typ, c.id, c.init); err != nil && !errors.Is(err, object.ErrAlreadyExists) {
+			return err
 		}
-		return errors.Join(failure, s.endObjects(ctx, p.node))
-	case <-ctx.Done(): // the start is given up
 	}
-	err := s.endObjects(ctx, p.node)
-	if err == nil {
-		<-created // it waits for no object any more
-	}
-	return err
+	ready()
+	<-ctx.Done()
+	return nil
 }
 
 func (s *Server) endObjects(ctx context.Context, n *node.Node) error {
 	until, release := s.untilDeadline(ctx)
 	defer release()
 	return n.Stop(until)
-}
-
-func (s *Server) createStartup(ctx context.Context, n *node.Node) error {
-	s.mu.Lock()
-	objects := s.startup
-	s.startup = nil
-	s.mu.Unlock()
-	for _, c := range objects {
-		if _, err := n.Create(ctx, c.typ, c.id, c.init); err != nil && !errors.Is(err, object.ErrAlreadyExists) {
-			return err
-		}
-	}
-	return nil
-}
-
-// listenForNodes serves the port for other nodes. This version answers the standard
-// health service there; calls between nodes come with clusters.
-func (s *Server) listenForNodes(ctx context.Context, ready func()) error {
-	g := grpc.NewServer()
-	h := health.NewServer()
-	healthpb.RegisterHealthServer(g, h)
-	return s.serve(ctx, nodeService, s.cfg.ListenAddress, g, ready, func(context.Context) error { h.Shutdown(); return nil })
 }
 
 // serveClients serves the port for clients, and drains them when ctx ends.

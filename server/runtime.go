@@ -26,7 +26,7 @@ func (r *runtime) Call(ctx context.Context, id, method string, req proto.Message
 	if p == nil {
 		return nil, r.server.notRunning("call", id, method)
 	}
-	return p.node.Call(ctx, id, method, req, opts...)
+	return p.router.Call(ctx, id, method, req, opts...)
 }
 
 // Invoke implements [object.Runtime].
@@ -35,7 +35,7 @@ func (r *runtime) Invoke(ctx context.Context, id string, method object.Expr, req
 	if p == nil {
 		return nil, r.server.notRunning("call", id, method.Name())
 	}
-	return p.node.Invoke(ctx, id, method, req, opts...)
+	return p.router.Invoke(ctx, id, method, req, opts...)
 }
 
 // Create implements [object.Runtime].
@@ -50,7 +50,7 @@ func (r *runtime) Create(ctx context.Context, typ, id string, init proto.Message
 	if p == nil {
 		return "", r.server.notRunning("create", id, "")
 	}
-	return p.node.Create(ctx, typ, id, init)
+	return p.router.Create(ctx, typ, id, init)
 }
 
 // Delete implements [object.Runtime].
@@ -59,10 +59,7 @@ func (r *runtime) Delete(ctx context.Context, id string) error {
 	if p == nil {
 		return r.server.notRunning("delete", id, "")
 	}
-	if p.isClient(id) {
-		return p.kick(ctx, id)
-	}
-	return p.node.Delete(ctx, id)
+	return p.router.Delete(ctx, id)
 }
 
 // Push implements [object.Runtime].
@@ -71,20 +68,7 @@ func (r *runtime) Push(ctx context.Context, clientID string, msg proto.Message) 
 	if p == nil {
 		return r.server.notRunning("push", clientID, "")
 	}
-	name, _, err := object.ParseID(clientID)
-	if err != nil {
-		return err
-	}
-	typ := p.types.Lookup(name)
-	switch {
-	case typ == nil:
-		return object.Refuse(object.CodeNotFound, object.NotRegistered, "push", clientID, "", "no type "+name+" is registered")
-	case !typ.Client:
-		return object.Refuse(object.CodeInvalidArgument, "", "push", clientID, "", "type "+name+" is not a client type")
-	case p.clients == nil:
-		return object.Refuse(object.CodeFailedPrecondition, "", "push", clientID, "", "the server has no client service")
-	}
-	return p.clients.Push(ctx, clientID, msg)
+	return p.router.Push(ctx, clientID, msg)
 }
 
 // remember keeps an object for the start; false once the server has begun to start.

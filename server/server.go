@@ -41,6 +41,8 @@ type Server struct {
 	clock   clock.Clock
 	phase   atomic.Int32 // written under mu
 	parts   atomic.Pointer[parts]
+
+	coordinators *Coordinators
 	runtime *runtime
 	done    chan struct{} // closed when the server has stopped
 
@@ -57,11 +59,11 @@ type Server struct {
 
 // New returns a server that has not started. It does no I/O and never fails: what is
 // wrong with cfg is returned by Start or Run. cfg is copied; nil means all defaults.
-func New(cfg *Config) *Server {
+func New(cfg *Config, coordinators *Coordinators) *Server {
 	if cfg == nil {
 		cfg = &Config{}
 	}
-	s := &Server{cfg: cfg.withDefaults(), clock: clock.System(), done: make(chan struct{}), addrs: make(map[string]string)}
+	s := &Server{cfg: cfg.withDefaults(), clock: clock.System(), coordinators: coordinators, done: make(chan struct{}), addrs: make(map[string]string)}
 	s.runtime = &runtime{server: s}
 	return s
 }
@@ -128,9 +130,14 @@ func (s *Server) prepare(ctx context.Context) (*lifecycle.Group, error) {
 		s.markStoppedLocked()
 		return nil, err
 	}
+	services, err := s.services()
+	if err != nil {
+		s.markStoppedLocked()
+		return nil, object.Refuse(object.CodeInvalidArgument, "", "configure server", "", "", err.Error())
+	}
 	s.patience, s.hurry = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.release = s.cfg.Registry.Freeze()
-	s.group = lifecycle.New(s.observe, s.services()...)
+	s.group = lifecycle.New(s.observe, services...)
 	return s.group, nil
 }
 

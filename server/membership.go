@@ -1,0 +1,120 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/transport"
+	wire "github.com/xiaonanln/goverse/internal/transport/grpc"
+)
+
+// beMember keeps the server a member of its cluster, and reachable for the others. A
+// member whose lease was lost has lost its shards with it: the server joins again under
+// another name, with no objects and no clients.
+func (s *Server) beMember(ctx context.Context, p *parts, ready func()) error {
+	ready = sync.OnceFunc(ready)
+	for {
+		err := s.beMemberOnce(ctx, p, ready)
+		if !errors.Is(err, cluster.ErrLeaseLost) || ctx.Err() != nil {
+			return err
+		}
+		s.cfg.Logger.WarnContext(ctx, "the server has lost its place in the cluster, and joins again", "error", err.Error())
+		if p.clients != nil {
+			p.clients.LoseAll()
+		}
+	}
+}
+
+func (s *Server) beMemberOnce(ctx context.Context, p *parts, ready func()) error {
+	peer := transport.Peer{Cluster: s.cfg.Cluster, Address: s.cfg.ListenAddress, Incarnation: rand.Text()}
+	if bound := s.Addr(); bound != "" {
+		peer.Address = bound // the port that was chosen
+	}
+	h := health.NewServer()
+	network := wire.New(wire.Config{
+		Logger: s.cfg.Logger, Clock: s.clock,
+		Services: func(r grpc.ServiceRegistrar) { healthpb.RegisterHealthServer(r, h) },
+	})
+	endpoint, err := network.Listen(ctx, peer, p.router.Handler())
+	if err != nil {
+		return err
+	}
+	s.setAddr(nodeService, endpoint.Peer().Address)
+	member := cluster.NewMember(s.memberConfig(p, endpoint.Peer()))
+	p.member.Store(member)
+	err = errors.Join(s.serveMember(ctx, p, member, endpoint, ready))
+	h.Shutdown()
+	until, release := s.untilDeadline(ctx)
+	defer release()
+	if ctx.Err() != nil && err == nil {
+		_ = endpoint.Drain(until) // what it does not wait for, Close ends
+	}
+	return errors.Join(err, endpoint.Close(until))
+}
+
+// serveMember runs the member, and the router beside it. A server that is alone ends
+// its objects before it leaves; others hand them over.
+func (s *Server) serveMember(ctx context.Context, p *parts, member *cluster.Member, endpoint transport.Endpoint, ready func()) error {
+	left, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
+	var ended sync.WaitGroup
+	var failure error
+	ended.Add(1)
+	stop := context.AfterFunc(ctx, func() {
+		defer ended.Done()
+		if len(member.Members()) <= 1 {
+			failure = s.endObjects(ctx, p.node)
+		}
+		leave()
+	})
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	served := make(chan error, 1)
+	go func() { served <- p.router.Serve(serving, member, endpoint) }()
+	err := member.Run(left, ready)
+	stopServing()
+	if !stop() {
+		ended.Wait()
+	}
+	return errors.Join(err, <-served, failure)
+}
+
+func (s *Server) memberConfig(p *parts, self transport.Peer) cluster.Config {
+	cfg := cluster.Config{
+		Store: p.store, Clock: s.clock, Logger: s.cfg.Logger, Host: p.router.Host(),
+		Name: s.cfg.Cluster, Address: s.advertised(self.Address), Incarnation: self.Incarnation,
+		Shards: s.cfg.Shards, LeaseTTL: s.cfg.LeaseTTL,
+		LeaveTimeout: s.cfg.DrainTimeout * 4 / 5,
+	}
+	cfg.DrainTimeout = min(cluster.DefaultDrainTimeout, cfg.LeaveTimeout)
+	return cfg
+}
+
+// advertised is the address that other servers are told.
+func (s *Server) advertised(bound string) string {
+	if s.cfg.AdvertiseAddress != "" {
+		return s.cfg.AdvertiseAddress
+	}
+	host, port, err := net.SplitHostPort(bound)
+	if err != nil {
+		return bound
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+		return bound
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		s.cfg.Logger.Warn("the machine has no host name: set AdvertiseAddress", "error", fmt.Sprint(err))
+		return bound
+	}
+	return net.JoinHostPort(name, port)
+}
