@@ -14,6 +14,7 @@ import (
 var (
 	defaultRegistry = object.NewRegistry()
 	defaultServers  servers
+	coordinators    server.Coordinators
 )
 
 // servers are the servers that NewServer made, oldest first, without the stopped.
@@ -34,7 +35,7 @@ func NewServer(cfg *ServerConfig) *Server {
 	if own.Registry == nil {
 		own.Registry = defaultRegistry
 	}
-	s := server.New(&own)
+	s := server.NewShared(&own, &coordinators)
 	defaultServers.add(s)
 	return s
 }

@@ -67,6 +67,7 @@ func TestTheExampleOfTheContract(t *testing.T) {
 	ctx := t.Context()
 	log, ready := io.Pipe()
 	config := &goverseapi.ServerConfig{ListenAddress: "localhost:0", AdvertiseAddress: "localhost:47000", ClientListenAddress: "localhost:0"}
+	config.Etcd = []string{"embedded:localhost:0"}
 	config.Logger = slog.New(slog.NewTextHandler(ready, nil))
 	server := goverseapi.NewServer(config)
 	goverseapi.RegisterClientType((*ChatClient)(nil))
@@ -219,7 +220,7 @@ func TestNewServerWithoutConfiguration(t *testing.T) {
 		t.Errorf("it listens on %q and %q", s.Addr(), s.ClientAddr())
 	}
 	stop(t, s)
-	cfg := &goverseapi.ServerConfig{ListenAddress: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}
+	cfg := &goverseapi.ServerConfig{ListenAddress: "127.0.0.1:0", Etcd: []string{"memory:"}, Logger: slog.New(slog.DiscardHandler)}
 	own := goverseapi.NewServer(cfg)
 	if cfg.Registry != nil {
 		t.Error("NewServer changed the program's configuration")

@@ -2,6 +2,7 @@ package goverseapi_test
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"sync"
 	"testing"
@@ -131,6 +132,7 @@ func config(t *testing.T) *goverseapi.ServerConfig {
 	return &goverseapi.ServerConfig{
 		ListenAddress: "127.0.0.1:0", ClientListenAddress: "127.0.0.1:0", Shards: 64,
 		Registry: newRegistry(t), Logger: slog.New(slog.DiscardHandler),
+		Etcd: []string{"memory:"}, Cluster: rand.Text(),
 	}
 }
 

@@ -74,6 +74,7 @@ func runChild(prepare func(*server.Server, *probe)) {
 	}
 	s := server.New(&server.Config{
 		ListenAddress: os.Getenv(portVariable), Shards: 16, DrainTimeout: time.Hour, CallTimeout: -1,
+		Etcd:     []string{server.Memory},
 		Registry: registry, Logger: slog.New(slog.NewTextHandler(os.Stdout, nil)),
 	})
 	p := newProbe()

@@ -52,8 +52,9 @@ type Config struct {
 	// coordinator inside the process, shared by its servers of the same Cluster that were
 	// made with goverseapi.NewServer, for tests: it stands still when the process does.
 	Etcd []string
-	// DataDir is where an embedded etcd keeps its data. Default: nothing is kept. The
-	// state of objects is not durable in this version.
+	// DataDir is where an embedded etcd keeps its data, and what lets others take over at
+	// once when this server has crashed and is started again: one server at a time uses
+	// it. Default: nothing is kept. The state of objects is not durable in this version.
 	DataDir string
 	// Store is "memory:" (the default). Others are not supported yet.
 	Store string
@@ -154,9 +155,6 @@ func (c Config) etcdProblem() error {
 			address = strings.TrimPrefix(strings.TrimPrefix(address, "http://"), "https://")
 			problems = append(problems, addressProblem("Etcd", address))
 		}
-	}
-	if c.DataDir != "" && len(c.Etcd) > 0 && !c.embedded() {
-		problems = append(problems, problem("DataDir", "it is for an embedded etcd, and Etcd names another"))
 	}
 	return errors.Join(problems...)
 }

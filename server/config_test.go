@@ -21,8 +21,9 @@ var mistakes = []struct {
 	{func(c *server.Config) { c.ClientListenAddress = "localhost:65536" }, `ClientListenAddress: port "65536" is not`},
 	{func(c *server.Config) { c.Cluster = "a/b" }, `Cluster: "a/b" is not a name`},
 	{func(c *server.Config) { c.InspectorAddress = "localhost:8080" }, "InspectorAddress: the inspector is not part of this version"},
-	{func(c *server.Config) { c.Etcd = []string{"localhost:2379"} }, `Etcd: clusters of several servers are not part of this version, only "memory:" is`},
-	{func(c *server.Config) { c.DataDir = "/var/lib/goverse" }, "DataDir: durable state is not part of this version"},
+	{func(c *server.Config) { c.Etcd = []string{"localhost"} }, `Etcd: "localhost" is not host:port`},
+	{func(c *server.Config) { c.Etcd = []string{"a:1", ""} }, `Etcd: an address is empty`},
+	{func(c *server.Config) { c.Etcd = []string{"embedded:10.0.0.1:47379"} }, "Etcd: configure embedded etcd: invalid argument: 10.0.0.1:47379 is not a loopback address"},
 	{func(c *server.Config) { c.Store = "sqlite:x.db" }, `Store: durable state is not part of this version, only "memory:" is`},
 	{func(c *server.Config) { c.LeaseTTL = time.Second }, "LeaseTTL: 1s is less than 2s"},
 	{func(c *server.Config) { c.DrainTimeout = -1 }, "DrainTimeout: -1ns is less than 1ms"},
@@ -66,8 +67,9 @@ func TestMoreMistakesInTheConfiguration(t *testing.T) {
 		"AdvertiseAddress: nobody can con":                        func(c *server.Config) { c.AdvertiseAddress = "[::]:47000" },
 		"Cluster: \"with space\"":                                 func(c *server.Config) { c.Cluster = "with space" },
 		"Cluster: \"\\x00\"":                                      func(c *server.Config) { c.Cluster = "\x00" },
-		"Etcd: clusters of several":                               func(c *server.Config) { c.Etcd = []string{server.Memory, server.Memory} },
-		"Etcd: clusters of several server":                        func(c *server.Config) { c.Etcd = []string{""} },
+		`Etcd: "memory:" stands alone`:                            func(c *server.Config) { c.Etcd = []string{server.Memory, server.Memory} },
+		`Etcd: "embedded:localhost:1" stands alone`:               func(c *server.Config) { c.Etcd = []string{"embedded:localhost:1", "b:2"} },
+		"Etcd: an address is empty":                               func(c *server.Config) { c.Etcd = []string{"embedded:"} },
 		"LeaseTTL: -1s is less":                                   func(c *server.Config) { c.LeaseTTL = -time.Second },
 		"Shards: 65537 is not":                                    func(c *server.Config) { c.Shards = 1<<16 + 1 },
 		"Registry: none given":                                    func(c *server.Config) { c.Registry = nil },
@@ -115,7 +117,7 @@ func TestSupportedSettings(t *testing.T) {
 
 func TestConfigurationIsCopied(t *testing.T) {
 	t.Parallel()
-	cfg := &server.Config{ListenAddress: "127.0.0.1:0", Shards: 1, Registry: newRegistry(t), Logger: create(t).logger()}
+	cfg := &server.Config{ListenAddress: "127.0.0.1:0", Shards: 1, Etcd: []string{server.Memory}, Registry: newRegistry(t), Logger: create(t).logger()}
 	s := server.New(cfg)
 	cfg.ListenAddress, cfg.Shards, cfg.Registry = "nonsense", -1, nil
 	if err := s.Start(t.Context()); err != nil {

@@ -215,7 +215,7 @@ func create(t *testing.T, settings ...setting) *fixture {
 	f := &fixture{probe: newProbe(), log: &logBook{}}
 	cfg := server.Config{
 		ListenAddress: "127.0.0.1:0", ClientListenAddress: "127.0.0.1:0", Shards: 64,
-		Registry: newRegistry(t), Logger: f.logger(),
+		Registry: newRegistry(t), Logger: f.logger(), Etcd: []string{server.Memory},
 	}
 	for _, set := range settings {
 		set(&cfg)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -24,7 +25,7 @@ import (
 func (s *Server) beMember(ctx context.Context, p *parts, ready func()) error {
 	ready = sync.OnceFunc(ready)
 	for {
-		err := s.beMemberOnce(ctx, p, ready)
+		err := s.beMemberOnce(ctx, p, p.incarnation(), ready)
 		if !errors.Is(err, cluster.ErrLeaseLost) || ctx.Err() != nil {
 			return err
 		}
@@ -35,7 +36,7 @@ func (s *Server) beMember(ctx context.Context, p *parts, ready func()) error {
 	}
 }
 
-func (s *Server) beMemberOnce(ctx context.Context, p *parts, ready func()) error {
+func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, ready func()) error {
 	peer := transport.Peer{Cluster: s.cfg.Cluster, Address: s.cfg.ListenAddress, Incarnation: rand.Text()}
 	if bound := s.Addr(); bound != "" {
 		peer.Address = bound // the port that was chosen
@@ -51,8 +52,10 @@ func (s *Server) beMemberOnce(ctx context.Context, p *parts, ready func()) error
 	}
 	s.setAddr(nodeService, endpoint.Peer().Address)
 	member := cluster.NewMember(s.memberConfig(p, endpoint.Peer()))
-	p.member.Store(member)
-	err = errors.Join(s.serveMember(ctx, p, member, endpoint, ready))
+	if err = s.succeed(ctx, member, before); err == nil {
+		p.member.Store(member)
+		err = s.serveMember(ctx, p, member, endpoint, ready)
+	}
 	h.Shutdown()
 	until, release := s.untilDeadline(ctx)
 	defer release()
@@ -95,9 +98,15 @@ func (s *Server) memberConfig(p *parts, self transport.Peer) cluster.Config {
 		Shards: s.cfg.Shards, LeaseTTL: s.cfg.LeaseTTL,
 		LeaveTimeout: s.cfg.DrainTimeout * 4 / 5,
 	}
-	cfg.DrainTimeout = min(cluster.DefaultDrainTimeout, cfg.LeaveTimeout)
+	if s.cfg.inMemory() {
+		cfg.Gather = -1 // servers of one process start one after the other
+	}
+	cfg.DrainTimeout = min(shardDrainTimeout, cfg.LeaveTimeout)
 	return cfg
 }
+
+// shardDrainTimeout bounds the drain of one shard in a move that is no hurry.
+const shardDrainTimeout = 10 * time.Second
 
 // advertised is the address that other servers are told.
 func (s *Server) advertised(bound string) string {

@@ -76,6 +76,9 @@ func (s *Server) services() ([]lifecycle.Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.cfg.DataDir != "" {
+		services = append(services, lifecycle.Service{Name: "data directory", Run: s.holdDir})
+	}
 	services = append(services, coordination...)
 	services = append(services,
 		lifecycle.Service{Name: "objects", Run: func(ctx context.Context, ready func()) error { return s.hostObjects(ctx, p.node, ready) }},
@@ -132,6 +135,18 @@ func (guarded) refuse(req object.Request) *object.Error {
 	return object.Refuse(object.CodeUnavailable, object.Fenced, "call", req.ID, req.Method, "the server is cut off from its cluster")
 }
 
+// holdDir keeps other servers away from the data directory.
+func (s *Server) holdDir(ctx context.Context, ready func()) error {
+	c, err := claimDir(s.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	s.claim = c
+	ready()
+	<-ctx.Done()
+	return c.release()
+}
+
 // hostObjects ends all objects when ctx ends.
 func (s *Server) hostObjects(ctx context.Context, n *node.Node, ready func()) error {
 	ready()
@@ -181,7 +196,7 @@ func (s *Server) serve(ctx context.Context, name, address string, g *grpc.Server
 		return fmt.Errorf("listen on %s: %w", address, err)
 	}
 	lis := newListener(bound)
-	s.setAddr(name, lis.Addr())
+	s.setAddr(name, lis.Addr().String())
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(lis) }()
 	ready()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"sync"
@@ -43,6 +42,7 @@ type Server struct {
 	parts   atomic.Pointer[parts]
 
 	coordinators *Coordinators
+	claim        *claim // on the data directory; nil without one, and before the start
 	runtime *runtime
 	done    chan struct{} // closed when the server has stopped
 
@@ -59,7 +59,10 @@ type Server struct {
 
 // New returns a server that has not started. It does no I/O and never fails: what is
 // wrong with cfg is returned by Start or Run. cfg is copied; nil means all defaults.
-func New(cfg *Config, coordinators *Coordinators) *Server {
+func New(cfg *Config) *Server { return NewShared(cfg, new(Coordinators)) }
+
+// NewShared is [New] for a server that shares coordinators inside the process.
+func NewShared(cfg *Config, coordinators *Coordinators) *Server {
 	if cfg == nil {
 		cfg = &Config{}
 	}
@@ -208,10 +211,10 @@ func (s *Server) addr(service string) string {
 	return s.addrs[service]
 }
 
-func (s *Server) setAddr(service string, a net.Addr) {
+func (s *Server) setAddr(service, address string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.addrs[service] = a.String()
+	s.addrs[service] = address
 }
 
 // observe takes note of what the group tells: by the first failure alone nobody would
