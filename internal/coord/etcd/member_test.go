@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,15 +30,23 @@ type member struct {
 	end      context.CancelFunc // ends the streams of its clients, for which it would wait 7 s
 }
 
-// freePort is a loopback address that nobody listened on a moment ago.
+// ports counts the ports that freePort has looked at.
+var ports atomic.Int64
+
+// freePort is a loopback address that nobody listens on, and that is nobody's until it is used: it is below the ports that
+// systems deal out, and no other caller gets it. Other processes begin somewhere else.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		n := int64(os.Getpid())*97 + ports.Add(1)
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 20_000+n%12_000))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // newMembers are the servers of one cluster, stopped. change may adapt their configurations.

@@ -2,7 +2,7 @@
 //
 // The loopback port is what servers agree on: the first one that gets it starts an etcd there, all others use that one.
 // The embedded etcd lives and dies with the process that started it. It listens on one loopback address, for clients,
-// and on nothing else: a cluster of one needs no peers. Its leases have a TTL of 2 s at least, it remembers one hour of
+// and on nothing else: a cluster of one needs no peers. Its leases have a TTL of 1 s at least, it remembers one hour of
 // history, and it keeps nothing unless it is given a folder.
 //
 // A [Server] is a lifecycle.Service. Run owns all goroutines of etcd, waits for them, and starts none of its own.
@@ -160,7 +160,7 @@ func (s *Server) claim(ctx context.Context) (*process, error) {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case errors.Is(probed, coord.ErrInvalid), limited.Err() != nil:
-			return nil, fmt.Errorf("%w, but not by an etcd that can be used: %w", err, probed)
+			return nil, fmt.Errorf("%w, but not by an etcd that can be used: %w; %s", err, probed, in.advice)
 		}
 		pause(limited, probeEvery)
 	}
@@ -184,8 +184,9 @@ func pause(ctx context.Context, d time.Duration) {
 
 // inUseError says what the etcd could not be started for.
 type inUseError struct {
-	what string
-	err  error
+	what   string
+	err    error
+	advice string // to who started the server
 }
 
 func (e inUseError) Error() string { return fmt.Sprintf("%s is in use (%v)", e.what, e.err) }

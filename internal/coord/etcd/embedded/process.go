@@ -44,7 +44,7 @@ func (s *Server) launch(ctx context.Context) (*process, error) {
 	if err != nil {
 		endStreams()
 		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "listen" {
-			err = inUseError{what: "address " + s.address, err: err}
+			err = inUseError{what: "address " + s.address, err: err, advice: "name an etcd with -etcd, or free the port"}
 		}
 		return nil, errors.Join(err, dir.close())
 	}
@@ -67,7 +67,8 @@ func (s *Server) settings(dir folder) *embed.Config {
 	cfg.InitialClusterToken = rand.Text() // another folder, another cluster ID
 	cfg.AutoCompactionMode, cfg.AutoCompactionRetention = embed.CompactorModePeriodic, "1h"
 	cfg.PreVote = true
-	cfg.UnsafeNoFsync = dir.temporary // nothing is kept
+	cfg.TickMs, cfg.ElectionMs = 50, 250 // it elects itself at the start: within 300 ms rather than 1.1 s
+	cfg.UnsafeNoFsync = dir.temporary    // nothing is kept
 	cfg.EnableGRPCGateway = false
 	cfg.CORS = nil // no web page has any business here
 	cfg.HostWhitelist = map[string]struct{}{"localhost": {}, s.host.String(): {}}
@@ -136,7 +137,7 @@ func openFolder(path string) (folder, error) {
 	}
 	lock, err := fileutil.TryLockFile(filepath.Join(path, "goverse.lock"), os.O_WRONLY|os.O_CREATE, 0o600)
 	if errors.Is(err, fileutil.ErrLocked) {
-		return folder{}, inUseError{what: "data folder " + path, err: err}
+		return folder{}, inUseError{what: "data folder " + path, err: err, advice: "name another folder with -data"}
 	}
 	if err != nil {
 		return folder{}, fmt.Errorf("lock data folder: %w", err)
