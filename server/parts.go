@@ -121,9 +121,9 @@ func (g guarded) Accept(ctx context.Context, req object.Request) (run func() (ob
 	if !g.valid() {
 		return func() (object.Reply, error) { return object.Reply{}, g.refuse(req) }
 	}
-	run = g.Node.Accept(ctx, req)
+	accepted := g.Node.Accept(ctx, req)
 	return func() (object.Reply, error) {
-		reply, err := run()
+		reply, err := accepted()
 		if g.valid() || err != nil && object.Executed(err) == object.ExecutedNo {
 			return reply, err
 		}
