@@ -124,12 +124,16 @@ func (c *callee) shakeHands() error {
 // drains says whether no more calls are accepted.
 func (e *endpoint) drains() bool { return intake(e.intake.Load()) != takesAll }
 
-// fail breaks the connection.
+// fail breaks the connection. No reply is sent any more when the calls hear of it.
 func (c *callee) fail(why error) {
 	c.mu.Lock()
 	first := c.breakLocked(why)
 	c.mu.Unlock()
-	if first {
+	switch {
+	case !first:
+	case errors.Is(why, transport.ErrClosed):
+		c.cancel(transport.ErrClosed)
+	default:
 		c.cancel(transport.ErrBroken)
 	}
 }

@@ -57,9 +57,10 @@ type Config struct {
 
 // Transport implements transport.Transport.
 type Transport struct {
-	cfg     Config
-	buffers buffers
-	waiters sync.Pool
+	cfg      Config
+	farewell time.Duration
+	buffers  buffers
+	waiters  sync.Pool
 }
 
 // New is a transport without endpoints. It needs no closing: its endpoints do.
@@ -98,7 +99,7 @@ func New(cfg Config) *Transport {
 	if cfg.QueueBytes <= 0 {
 		cfg.QueueBytes = 1 << 20
 	}
-	return &Transport{cfg: cfg}
+	return &Transport{cfg: cfg, farewell: farewell}
 }
 
 // Listen implements transport.Transport. The host and port of self.Address are where it listens, unless Config.Listen

@@ -20,7 +20,7 @@
 //   - Versions: the newest that both sides speak is spoken. A peer that speaks none of ours, or is no node, is
 //     transport.ErrUnreachable.
 //   - Drain: one-way calls that were on their way when the peer learned of it are accepted. A peer that says
-//     nothing at all for half a second is not waited for.
+//     nothing at all for two seconds is not waited for.
 //
 // A large message holds up what is queued behind it for as long as its bytes take. The handshake proves no identity:
 // that takes credentials.

@@ -6,14 +6,15 @@ import (
 	"time"
 )
 
-// farewell is how long Drain waits for a peer from which nothing comes to have learned of it.
-const farewell = 500 * time.Millisecond
+// farewell is how long Drain waits for a peer from which nothing comes to have learned of it. It is well below the 5 s
+// that a stop may take, and above the pauses of a machine with too much to do.
+const farewell = 2 * time.Second
 
 // Drain implements transport.Endpoint.
 func (e *endpoint) Drain(ctx context.Context) error {
 	e.take(takesOneWay)
 	callees := e.accepted()
-	if err := sayGoodbye(ctx, callees); err != nil {
+	if err := sayGoodbye(ctx, callees, e.transport.farewell); err != nil {
 		return err
 	}
 	e.take(takesNone)
@@ -36,15 +37,16 @@ type leaving struct {
 }
 
 // sayGoodbye tells callers that no more calls are wanted. It waits until they have learned it, and all that they sent
-// before has arrived, as long as anything comes from them. It returns the cause of ctx's end.
-func sayGoodbye(ctx context.Context, callees []*callee) error {
+// before has arrived, but not for those from whom nothing comes for the time of patience. It returns the cause of ctx's
+// end.
+func sayGoodbye(ctx context.Context, callees []*callee, patience time.Duration) error {
 	var all []leaving
 	for _, c := range callees {
 		c.sendGoodbye()
 		all = append(all, leaving{c, c.sendPing(), c.taken.Load()})
 	}
 	for len(all) > 0 {
-		patient, cancel := context.WithTimeout(ctx, farewell)
+		patient, cancel := context.WithTimeout(ctx, patience)
 		all = slices.DeleteFunc(all, func(l leaving) bool { return l.callee.awaitPong(patient, l.number) == nil })
 		cancel()
 		if ctx.Err() != nil {

@@ -171,6 +171,9 @@ func (e *endpoint) shut() {
 	for l := range links {
 		l.shut() // before their contexts end: it tells their calls why
 	}
+	for _, c := range e.accepted() {
+		c.fail(transport.ErrClosed)
+	}
 	e.cancel(transport.ErrClosed)
 	e.listener.hangUp()
 	go func() {

@@ -104,6 +104,22 @@ func Stuck(e transport.Endpoint) bool {
 	return false
 }
 
+// SetFarewell sets how long Drain waits for silent peers.
+func (t *Transport) SetFarewell(d time.Duration) { t.farewell = d }
+
+// Owes says whether there is a connection with an answer that came after the last ping.
+func Owes(e transport.Endpoint) bool {
+	for _, c := range e.(*endpoint).accepted() {
+		c.mu.Lock()
+		owes := c.owed > c.pinged
+		c.mu.Unlock()
+		if owes {
+			return true
+		}
+	}
+	return false
+}
+
 // Conns is how many TCP connections an endpoint has accepted that are open.
 func Conns(e transport.Endpoint) int {
 	l := e.(*endpoint).listener

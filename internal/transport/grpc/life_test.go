@@ -11,7 +11,9 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,23 +34,20 @@ func TestDrainLosesNoSend(t *testing.T) {
 	w := newWorld(t, grpc.Config{}, grpc.Config{})
 	const senders = 8
 	var working sync.WaitGroup
-	var mu sync.Mutex
-	sent := 0
+	var sent atomic.Int64
 	for range senders {
 		link := w.caller.Dial(w.callee.Peer())
 		working.Go(func() {
-			n := 0
 			for {
 				err := link.Send(w.ctx, call("Echo"))
 				if err != nil {
 					w.fails("a send to one that drains", err, transport.ErrDraining, object.ExecutedNo)
-					break
+					return
 				}
-				n++
+				for sent.Add(1); int(sent.Load())-w.ran.sends() > 3000 && w.ctx.Err() == nil; {
+					runtime.Gosched()
+				}
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			sent += n
 		})
 	}
 	w.soon("some sends", func() bool { return w.ran.sends() > 1000 })
@@ -56,8 +55,45 @@ func TestDrainLosesNoSend(t *testing.T) {
 		t.Error(err)
 	}
 	working.Wait()
-	if got := w.ran.sends(); got != sent {
-		t.Errorf("%d sends were accepted of %d that had left", got, sent)
+	if got := w.ran.sends(); got != int(sent.Load()) {
+		t.Errorf("%d sends were accepted of %d that had left", got, sent.Load())
+	}
+}
+
+// slow is a callee that takes its time to accept a call.
+type slow struct{ *record }
+
+// AcceptCall implements transport.Handler.
+func (s slow) AcceptCall(ctx context.Context, c *transport.Call) func() *transport.Reply {
+	<-time.NewTimer(5 * time.Millisecond).C
+	return s.record.AcceptCall(ctx, c)
+}
+
+// Whoever has much to say is listened to for longer than whoever says nothing.
+func TestDrainListensToTheEnd(t *testing.T) {
+	t.Parallel()
+	const sends = 200 // they take three times as long as Drain waits for silent ones
+	w := newWorld(t, grpc.Config{}, grpc.Config{})
+	tr := grpc.New(grpc.Config{})
+	tr.SetFarewell(300 * time.Millisecond)
+	seen := newRecord()
+	e, err := tr.Listen(w.ctx, peer("127.0.0.1:0"), slow{seen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close(e)
+	link := w.caller.Dial(e.Peer())
+	for range sends {
+		if err := link.Send(w.ctx, call("Echo")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.soon("the first to be accepted", func() bool { return seen.sends() > 0 })
+	if err := e.Drain(w.ctx); err != nil {
+		t.Error(err)
+	}
+	if n := seen.sends(); n != sends {
+		t.Errorf("%d sends were accepted of %d that had left", n, sends)
 	}
 }
 
@@ -87,6 +123,77 @@ func TestDrainAndCloseLoseNoReply(t *testing.T) {
 		}
 		w.close(w.callee)
 		working.Wait()
+	}
+}
+
+// stallable is an endpoint behind a proxy, and a link to it. Its Drain gives up on silent peers at once.
+func (w *world) stallable() (transport.Endpoint, *record, *proxy, transport.Link) {
+	w.t.Helper()
+	tr := grpc.New(grpc.Config{})
+	tr.SetFarewell(time.Millisecond)
+	seen := newRecord()
+	e, err := tr.Listen(w.ctx, peer("127.0.0.1:0"), seen)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { w.close(e) })
+	p := newProxy(w.t, e.Peer().Address)
+	to := e.Peer()
+	to.Address = p.address()
+	link := w.caller.Dial(to)
+	w.works("before", link)
+	return e, seen, p, link
+}
+
+// doesNotDrain checks that Drain does not return while something is missing.
+func (w *world) doesNotDrain(e transport.Endpoint) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.ctx, 100*time.Millisecond)
+	defer cancel()
+	if err := e.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		w.t.Errorf("Drain, while an answer has not arrived: %v", err)
+	}
+}
+
+func TestDrainAwaitsReplies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, grpc.Config{}, grpc.Config{})
+	e, seen, p, link := w.stallable()
+	p.stall(false, true)
+	c := call("Echo")
+	done := w.begin(w.ctx, link, c)
+	w.soon("the call", func() bool { return seen.count(c.CallID) == 1 })
+	w.doesNotDrain(e)
+	p.stall(false, false)
+	if err := e.Drain(w.ctx); err != nil {
+		t.Error(err)
+	}
+	w.close(e)
+	if err := comes(w, "the reply", done); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDrainAwaitsRefusals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, grpc.Config{}, grpc.Config{})
+	e, seen, p, link := w.stallable()
+	p.stall(false, true)
+	over, cancel := context.WithCancel(w.ctx)
+	cancel()
+	_ = e.Drain(over) // has begun: the link does not hear of it
+	c := call("Echo")
+	done := w.begin(w.ctx, link, c)
+	w.soon("the refusal", func() bool { return grpc.Owes(e) })
+	w.doesNotDrain(e)
+	p.stall(false, false)
+	if err := e.Drain(w.ctx); err != nil {
+		t.Error(err)
+	}
+	w.close(e)
+	w.fails("a call that is refused", comes(w, "its end", done), transport.ErrDraining, object.ExecutedNo)
+	if seen.count(c.CallID) != 0 {
+		t.Error("the call has run")
 	}
 }
 
@@ -220,4 +327,37 @@ func TestBoundsOfACall(t *testing.T) {
 		}
 	}
 	w.works("afterwards", w.link)
+}
+
+// exiting is a callee that ends the goroutine that receives.
+type exiting struct{ *record }
+
+// AcceptCall implements transport.Handler.
+func (x exiting) AcceptCall(ctx context.Context, c *transport.Call) func() *transport.Reply {
+	if c.Method == "Exit" {
+		runtime.Goexit()
+	}
+	return x.record.AcceptCall(ctx, c)
+}
+
+func TestAcceptCallThatExits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, grpc.Config{Keepalive: time.Hour}, grpc.Config{})
+	e := w.listen(grpc.Config{Keepalive: time.Hour}, peer("127.0.0.1:0"), exiting{newRecord()})
+	link := w.caller.Dial(e.Peer())
+	for range 3 {
+		w.works("before", link)
+		_, err := link.Call(w.ctx, call("Exit"))
+		w.fails("a call whose acceptance exits", err, transport.ErrBroken, object.ExecutedUnknown)
+		if err := link.Send(w.ctx, call("Exit")); err != nil {
+			t.Error(err)
+		}
+		w.soon("the link to work again", func() bool {
+			_, err := link.Call(w.ctx, call("Echo"))
+			return err == nil
+		})
+	}
+	if err := e.Drain(w.ctx); err != nil {
+		t.Error(err)
+	}
 }

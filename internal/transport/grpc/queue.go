@@ -79,7 +79,7 @@ func (d *duplex) addLocked(buffer *[]byte) *segment {
 // committedLocked notes a frame that was appended to a segment of that many bytes.
 func (d *duplex) committedLocked(s *segment, before int) {
 	s.live++
-	s.full = len(*s.buffer) >= batchBytes
+	s.full = s.full || len(*s.buffer) >= batchBytes
 	d.queued += len(*s.buffer) - before
 	d.work.Signal()
 }
