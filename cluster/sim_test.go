@@ -16,7 +16,7 @@ import (
 
 var (
 	simSeed  = flag.Uint64("sim.seed", 0, "simulate this seed only")
-	simCount = flag.Int("sim.count", 40, "how many seeds to simulate")
+	simCount = flag.Int("sim.count", 25, "how many seeds to simulate")
 )
 
 // regressions are seeds that have found something.

@@ -93,9 +93,10 @@ type Allocator struct {
 	retries map[uint32]retry
 }
 
-// move is one under way.
+// move is one that was decided, or seen under way.
 type move struct {
 	epoch uint64
+	rev   int64 // of the record that it was to replace, or that said so
 	since time.Duration
 }
 
@@ -183,7 +184,7 @@ func (s *step) observe() {
 			h.Target = r.Target
 		}
 		h.Pinned = r.Pinned
-		s.observeMove(shard, r)
+		s.observeMove(shard, r, s.view.Shards[i].Rev)
 		if b, ok := s.retries[shard]; ok && s.now < b.at {
 			h.Waits = true
 			s.wakeAt(b.at)
@@ -191,19 +192,22 @@ func (s *step) observe() {
 	}
 }
 
-func (s *step) observeMove(shard uint32, r *Record) {
+func (s *step) observeMove(shard uint32, r *Record, rev int64) {
 	m, known := s.moves[shard]
 	switch {
 	case known && r.Epoch != m.epoch: // it has another owner
 		delete(s.moves, shard)
 		delete(s.retries, shard)
 		known = false
-	case known && !r.Moving(): // its owner has given up
+	case known && !r.Moving() && rev > m.rev: // it began, and its owner has given up
 		s.backOff(shard)
+		known = false
+	case known && !r.Moving(): // it never began
+		delete(s.moves, shard)
 		known = false
 	}
 	if r.Moving() && !known {
-		s.moves[shard] = move{epoch: r.Epoch, since: s.now}
+		s.moves[shard] = move{epoch: r.Epoch, rev: rev, since: s.now}
 	}
 }
 
@@ -274,6 +278,13 @@ func (e *Entry) moveTo(n int, to NodeGuard, pinned bool) Write {
 	return e.replace(n, e.Record.MovingTo(to.ID, to.Rev, pinned), to)
 }
 
+// begin writes the beginning of a move.
+func (s *step) begin(n int, to NodeGuard, pinned bool) {
+	e := &s.view.Shards[n]
+	s.moves[uint32(n)] = move{epoch: e.Record.Epoch, rev: e.Rev, since: s.now} //nolint:gosec // G115: a shard number
+	s.writes = append(s.writes, e.moveTo(n, to, pinned))
+}
+
 // settle takes a move back.
 func (e *Entry) settle(n int) Write { return e.replace(n, e.Record.Settled()) }
 
@@ -327,7 +338,7 @@ func (s *step) carryOutOrders() {
 		case h.Owner == "" || h.Target != "" || h.Waits: // later
 		default:
 			to := s.view.Members[i]
-			s.writes = append(s.writes, s.view.Shards[o.Shard].moveTo(int(o.Shard), NodeGuard{to.ID, to.Rev}, true))
+			s.begin(int(o.Shard), NodeGuard{to.ID, to.Rev}, true)
 			h.Target, h.Pinned = to.ID, true
 		}
 	}
@@ -366,6 +377,6 @@ func (s *step) move() {
 		if c.From == "" {
 			continue // it has been decided that it is not its time
 		}
-		s.writes = append(s.writes, s.view.Shards[c.Shard].moveTo(c.Shard, NodeGuard{c.To, s.living[c.To]}, false))
+		s.begin(c.Shard, NodeGuard{c.To, s.living[c.To]}, false)
 	}
 }
