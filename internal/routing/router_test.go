@@ -1,0 +1,450 @@
+package routing_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/transport/mem"
+	"github.com/xiaonanln/goverse/object"
+)
+
+func encode(t *testing.T, words string) []byte {
+	t.Helper()
+	b, err := proto.Marshal(wrapperspb.String(words))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// result is how a call ended that the test did not wait for.
+type result struct {
+	reply string
+	err   error
+	after time.Duration
+}
+
+// start begins a call on a goroutine.
+func (p *peer) start(ctx context.Context, id, request string, opts ...object.CallOption) <-chan result {
+	done := make(chan result, 1)
+	begun := time.Now()
+	go func() {
+		reply, err := p.do(ctx, id, request, opts...)
+		done <- result{reply, err, time.Since(begun)}
+	}()
+	synctest.Wait()
+	return done
+}
+
+// pending says that a call has not ended.
+func (w *world) pending(done <-chan result) {
+	w.Helper()
+	synctest.Wait()
+	select {
+	case r := <-done:
+		w.Fatalf("the call has ended: %+v", r)
+	default:
+	}
+}
+
+func TestACallRunsWhereItsObjectIs(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0], p[2])
+		for i, from := range p {
+			if got := from.must("cell-x", "add"); got != fmt.Sprint(i+1) {
+				s.Errorf("%s: the count is %s", from.name, got)
+			}
+			if got := from.must("cell-x", "where"); got != "b" {
+				s.Errorf("%s: it ran on %s", from.name, got)
+			}
+		}
+		reply, err := p[0].Invoke(s.Context(), "cell-x", object.ExprOf((*cell).Do), wrapperspb.String("add"))
+		if err != nil || reply.(*str).GetValue() != "4" {
+			s.Errorf("Invoke: %v, %v", reply, err)
+		}
+		_, err = p[0].Invoke(s.Context(), "cell-x", object.ExprOf((*keeper).Do), wrapperspb.String("add"))
+		s.want(err, object.CodeInvalidArgument, object.ExecutedNo, "")
+	})
+}
+
+func TestAWrongGuessHealsTheTable(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		old := s.give(p[1], "cell-x", p[0], p[2])
+		r := s.move(p[1], p[2], "cell-x")
+		n := p[0].node.ShardOf("cell-x")
+		if got, _ := p[0].table.Route(n); got != old {
+			s.Fatalf("the table knows %+v", got)
+		}
+		begun := time.Now()
+		if got := p[0].must("cell-x", "where"); got != "c" {
+			s.Errorf("it ran on %s", got)
+		}
+		if d := time.Since(begun); d != 0 {
+			s.Errorf("the first wrong guess took %v", d)
+		}
+		if got, _ := p[0].table.Route(n); got != r {
+			s.Errorf("the table knows %+v, not %+v", got, r)
+		}
+		if p[0].table.asked()+p[1].table.asked()+p[2].table.asked() != 0 {
+			s.Error("the store was asked")
+		}
+	})
+}
+
+// Every node points at the next: whoever follows is led around until somebody asks the store.
+func TestManyWrongGuesses(t *testing.T) {
+	t.Parallel()
+	onStage(t, 7, func(s *stage, p []*peer) {
+		n := p[0].node.ShardOf("cell-x")
+		for i := range 6 {
+			p[i].table.tell(n, cluster.Route{Incarnation: p[i+1].name, Address: address(p[i+1].name), Epoch: uint64(i + 1), Revision: int64(i + 1)})
+		}
+		s.truth.revision = 6
+		s.truth.routes[n] = cluster.Route{Epoch: 6}
+		s.give(p[6], "cell-x")
+		begun := time.Now()
+		if got := p[0].must("cell-x", "where"); got != "g" {
+			s.Errorf("it ran on %s", got)
+		}
+		if d := time.Since(begun); d <= 0 || d > 100*time.Millisecond {
+			s.Errorf("five wrong guesses took %v", d)
+		}
+		if p[0].table.asked() != 1 {
+			s.Errorf("the store was asked %d times", p[0].table.asked())
+		}
+	})
+}
+
+func TestAStaleOwnerReadsTheStore(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0], p[2])
+		old, tag, target := s.begin(p[1], p[2], "cell-x")
+		n := p[0].node.ShardOf("cell-x")
+		if err := p[1].Host().DrainShard(s.Context(), n, old.Epoch, target, tag); err != nil {
+			s.Fatal(err)
+		}
+		r := s.record(p[2], "cell-x")
+		p[0].table.tell(n, r) // the caller knows, the new owner does not
+		call := p[0].start(s.Context(), "cell-x", "where")
+		s.pending(call)
+		if p[2].table.asked() != 1 {
+			s.Errorf("the new owner asked the store %d times", p[2].table.asked())
+		}
+		if err := p[2].Host().OpenShard(s.Context(), n, r.Epoch, tag); err != nil {
+			s.Fatal(err)
+		}
+		if got := <-call; got.reply != "c" || got.after != 0 {
+			s.Errorf("the call ended with %+v", got)
+		}
+		p[1].Host().ReleaseShard(n, old.Epoch, cluster.ReleaseMoved)
+	})
+}
+
+func TestACallWaitsForAnOwner(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		nobody := p[0].start(s.Context(), "cell-x", "where")
+		pass(3 * time.Second)
+		s.pending(nobody)
+		r := s.record(p[1], "cell-x")
+		n := p[0].node.ShardOf("cell-x")
+		p[0].table.tell(n, r)
+		p[1].table.tell(n, r)
+		pass(time.Second)
+		s.pending(nobody) // the owner has not opened it
+		if err := p[1].Host().OpenShard(s.Context(), n, r.Epoch, 0); err != nil {
+			s.Fatal(err)
+		}
+		if got := <-nobody; got.reply != "b" || got.after != 4*time.Second {
+			s.Errorf("the call ended with %+v", got)
+		}
+	})
+}
+
+func TestACallWaitsForTheOwnGate(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		r := s.record(p[0], "cell-x")
+		n := p[0].node.ShardOf("cell-x")
+		p[0].table.tell(n, r)
+		opening := p[0].start(s.Context(), "cell-x", "where")
+		s.pending(opening)
+		if err := p[0].Host().OpenShard(s.Context(), n, r.Epoch, 0); err != nil {
+			s.Fatal(err)
+		}
+		if got := <-opening; got.reply != "a" || got.after != 0 {
+			s.Errorf("the call ended with %+v", got)
+		}
+		// It moves away while the call waits.
+		old, tag, target := s.begin(p[0], p[1], "cell-x")
+		if err := p[0].Host().DrainShard(s.Context(), n, old.Epoch, target, tag); err != nil {
+			s.Fatal(err)
+		}
+		moving := p[0].start(s.Context(), "cell-x", "where")
+		s.pending(moving)
+		s.finish(p[0], p[1], "cell-x", tag)
+		if got := <-moving; got.reply != "b" || got.after != 0 {
+			s.Errorf("the call ended with %+v", got)
+		}
+		// It is suspended, and resumed.
+		p[1].Host().Suspend(cluster.ErrFenced)
+		suspended := p[1].start(s.Context(), "cell-x", "where")
+		pass(time.Second)
+		s.pending(suspended)
+		p[1].Host().Resume()
+		if got := <-suspended; got.reply != "b" || got.after != time.Second {
+			s.Errorf("the call ended with %+v", got)
+		}
+	})
+}
+
+func TestDeadlines(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		short, cancel := context.WithTimeout(s.Context(), time.Second)
+		defer cancel()
+		r := <-p[0].start(short, "cell-x", "where")
+		s.want(r.err, object.CodeDeadlineExceeded, object.ExecutedNo, "no node could answer")
+		if r.after != time.Second || !errors.Is(r.err, context.DeadlineExceeded) {
+			s.Errorf("after %v: %v", r.after, r.err)
+		}
+		if r = <-p[0].start(s.Context(), "cell-x", "where"); r.after != object.DefaultCallTimeout {
+			s.Errorf("without a deadline the call took %v", r.after)
+		}
+		s.want(r.err, object.CodeDeadlineExceeded, object.ExecutedNo, "no node could answer")
+		left, leave := context.WithCancel(s.Context())
+		call := p[0].start(left, "cell-x", "where")
+		leave()
+		s.want((<-call).err, object.CodeCanceled, object.ExecutedNo, "cancelled")
+
+		s.give(p[1], "cell-x", p[0])
+		short, cancel = context.WithTimeout(s.Context(), time.Second)
+		defer cancel()
+		r = <-p[0].start(short, "cell-x", "sleep 1m")
+		s.want(r.err, object.CodeDeadlineExceeded, object.ExecutedUnknown, "")
+		if r.after != time.Second {
+			s.Errorf("it took %v", r.after)
+		}
+	})
+}
+
+func TestErrorsOfObjectsAreFinal(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		for _, from := range p {
+			_, err := from.do(s.Context(), "cell-x", "fail own")
+			s.want(err, object.CodeUnavailable, object.ExecutedYes, "own")
+		}
+		if n := s.ran("cell-x"); n != 2 {
+			s.Errorf("it ran %d times", n)
+		}
+		s.give(p[1], "fussy-x", p[0])
+		s.give(p[1], "fussy-y", p[0])
+		hooks := 0
+		s.on("OnActivate", func(context.Context, *cell, string) (string, error) {
+			hooks++
+			return "", object.NewError(object.CodeUnavailable, "not today")
+		})
+		for _, from := range p {
+			_, err := from.do(s.Context(), "fussy-x", "add")
+			s.want(err, object.CodeUnavailable, object.ExecutedNo, "not today")
+			_, err = from.Create(s.Context(), "fussy", "fussy-y", nil)
+			s.want(err, object.CodeUnavailable, object.ExecutedNo, "not today")
+		}
+		if hooks != 4 {
+			s.Errorf("the hook ran %d times", hooks)
+		}
+		_, err := p[0].Call(s.Context(), "cell-x", "Undo", nil)
+		s.want(err, object.CodeUnimplemented, object.ExecutedNo, "")
+		_, err = p[0].Call(s.Context(), "ghost-x", "Do", nil)
+		s.want(err, object.CodeNotFound, object.ExecutedNo, "")
+		_, err = p[0].Call(s.Context(), "no id", "Do", nil)
+		s.want(err, object.CodeInvalidArgument, object.ExecutedNo, "")
+	})
+}
+
+// A full mailbox is a refusal, not a reason to try again.
+func TestRefusalsAreFinal(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[1], "fussy-x", p[0])
+		ctx, cancel := context.WithCancel(s.Context())
+		calls := []<-chan result{p[0].start(ctx, "fussy-x", "sleep 1m"), p[0].start(ctx, "fussy-x", "add")}
+		_, err := p[0].do(s.Context(), "fussy-x", "add")
+		s.want(err, object.CodeResourceExhausted, object.ExecutedNo, "")
+		if !errors.Is(err, object.ErrOverloaded) {
+			s.Errorf("%v is not ErrOverloaded", err)
+		}
+		cancel()
+		for _, c := range calls {
+			<-c
+		}
+	})
+}
+
+// The link breaks while the call runs: it is tried again, unless that is forbidden.
+func TestALostLink(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		once bool
+	}{{"at least once", false}, {"at most once", true}} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			onStage(t, 2, func(s *stage, p []*peer) {
+				s.give(p[1], "cell-x", p[0])
+				var opts []object.CallOption
+				if tc.once {
+					opts = append(opts, object.AtMostOnce())
+				}
+				call := p[0].start(s.Context(), "cell-x", "deaf 1s", opts...)
+				s.net.SetFaults(address("a"), address("b"), mem.Faults{Cut: true})
+				synctest.Wait()
+				s.net.SetFaults(address("a"), address("b"), mem.Faults{})
+				r := <-call
+				if tc.once {
+					s.want(r.err, object.CodeUnavailable, object.ExecutedUnknown, "")
+					pass(time.Minute)
+					if n := s.ran("cell-x"); n != 1 {
+						s.Errorf("it ran %d times", n)
+					}
+					return
+				}
+				if r.err != nil || r.reply != "2" || s.ran("cell-x") != 2 {
+					s.Errorf("the call ended with %+v after %d runs", r, s.ran("cell-x"))
+				}
+			})
+		})
+	}
+}
+
+// What certainly did not run is sent again even if it may run once only.
+func TestAtMostOnceIsTriedUntilItRuns(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{Cut: true})
+		call := p[0].start(s.Context(), "cell-x", "add", object.AtMostOnce())
+		pass(time.Second)
+		s.pending(call)
+		s.move(p[1], p[2], "cell-x")
+		pass(time.Second)
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{})
+		if r := <-call; r.err != nil || s.ran("cell-x") != 1 {
+			s.Errorf("%+v, it ran %d times", r, s.ran("cell-x"))
+		}
+	})
+}
+
+// An unknown outcome is not forgotten when the attempts after it certainly did not run.
+func TestTheWorstIsTold(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		ctx, cancel := context.WithTimeout(s.Context(), 3*time.Second)
+		defer cancel()
+		call := p[0].start(ctx, "cell-x", "deaf 1s")
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{Cut: true})
+		r := <-call
+		s.want(r.err, object.CodeDeadlineExceeded, object.ExecutedUnknown, "may have run")
+		if r.after != 3*time.Second {
+			s.Errorf("it took %v", r.after)
+		}
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{})
+		s.give(p[1], "fussy-x", p[0])
+		call = p[0].start(s.Context(), "fussy-x", "deaf 1s")
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{Cut: true})
+		others := []<-chan result{p[1].start(s.Context(), "fussy-x", "add")}
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{})
+		r = <-call // the mailbox is full
+		s.want(r.err, object.CodeResourceExhausted, object.ExecutedUnknown, "")
+		<-others[0]
+	})
+}
+
+// A node dies: who waits for its answer goes on when the cluster knows, although the connection says nothing.
+func TestASilentNodeIsGivenUpWhenItIsGone(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0], p[2])
+		s.on("stuck", func(ctx context.Context, _ *cell, _ string) (string, error) {
+			if p := peerOf(ctx); p.name == "b" {
+				time.Sleep(time.Minute) //nolint:forbidigo // virtual time
+			}
+			return peerOf(ctx).name, nil
+		})
+		call := p[0].start(s.Context(), "cell-x", "stuck")
+		once := p[0].start(s.Context(), "cell-x", "add", object.AtMostOnce())
+		p[1].dead.Store(true)
+		s.net.Pause(address("b"))
+		pass(3 * time.Second)
+		s.pending(call)
+		p[1].table.fence(true)
+		p[0].table.setAlive("b", false)
+		s.give(p[2], "cell-x", p[0])
+		r := <-once
+		s.want(r.err, object.CodeUnavailable, object.ExecutedUnknown, "")
+		if r.after > 4*time.Second {
+			s.Errorf("given up after %v", r.after)
+		}
+		if r := <-call; r.err != nil || r.reply != "c" || r.after > 4*time.Second {
+			s.Errorf("%+v", r)
+		}
+		s.net.Resume(address("b"))
+	})
+}
+
+// A member that leaves in peace has answers under way when it is no member any more.
+func TestAnswersOfALeavingNodeArrive(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		s.net.SetFaults(address("b"), address("a"), mem.Faults{Delay: 300 * time.Millisecond})
+		call := p[0].start(s.Context(), "cell-x", "add", object.AtMostOnce())
+		p[0].table.setAlive("b", false)
+		if r := <-call; r.err != nil || r.after != 300*time.Millisecond {
+			s.Errorf("%+v", r)
+		}
+	})
+}
+
+func TestManyCallersOfAMovingObject(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		s.give(p[0], "keeper-x", p[1], p[2])
+		const each = 50
+		var wg sync.WaitGroup
+		for _, from := range p {
+			for range 4 {
+				wg.Go(func() {
+					for range each {
+						if _, err := from.do(s.Context(), "keeper-x", "sleep 1ms"); err != nil {
+							s.Errorf("%s: %v", from.name, err)
+						}
+					}
+				})
+			}
+		}
+		for i := range 30 {
+			pass(7 * time.Millisecond)
+			s.move(p[i%3], p[(i+1)%3], "keeper-x")
+		}
+		wg.Wait()
+		if got := p[0].must("keeper-x", "add"); got != fmt.Sprint(12*each+1) || s.ran("keeper-x") != 12*each+1 {
+			s.Errorf("the count is %s after %d runs", got, s.ran("keeper-x"))
+		}
+	})
+}
