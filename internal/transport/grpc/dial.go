@@ -88,7 +88,7 @@ func (l *link) dialOptions(raw net.Conn) []rpc.DialOption {
 		),
 		rpc.WithConnectParams(rpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: cfg.Keepalive}),
 		rpc.WithInitialWindowSize(windowBytes), rpc.WithInitialConnWindowSize(windowBytes),
-		rpc.WithMaxHeaderListSize(headerBytes), rpc.WithSharedWriteBuffer(true),
+		rpc.WithMaxHeaderListSize(headerBytes),
 		rpc.WithIdleTimeout(0),
 		rpc.WithDisableServiceConfig(), rpc.WithDisableHealthCheck(), rpc.WithDisableRetry(),
 	}

@@ -63,7 +63,7 @@ func (t *Transport) open(ctx context.Context, self transport.Peer, lis *listener
 		rpc.MaxRecvMsgSize(maxPacket), rpc.MaxSendMsgSize(maxPacket),
 		rpc.InitialWindowSize(windowBytes), rpc.InitialConnWindowSize(windowBytes),
 		rpc.MaxHeaderListSize(headerBytes), rpc.MaxConcurrentStreams(maxStreams),
-		rpc.ConnectionTimeout(t.cfg.Keepalive), rpc.SharedWriteBuffer(true),
+		rpc.ConnectionTimeout(t.cfg.Keepalive),
 		rpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: idleTimeout, Time: t.cfg.Keepalive, Timeout: t.cfg.Keepalive,
 		}),
