@@ -30,7 +30,9 @@ func TestOneMember(t *testing.T) {
 func TestJoinAndLeave(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(r *rig) {
-		a, b := r.run(), r.run()
+		a := r.run()
+		pass(100 * time.Millisecond) // the cluster gathers
+		b := r.run()
 		<-a.ready
 		<-b.ready
 		if !balanced(a, b)() || a.host.moved+b.host.moved > 0 {
@@ -43,7 +45,13 @@ func TestJoinAndLeave(t *testing.T) {
 				}
 			}
 		}
+		if kv, _, err := r.link.Get(r.Context(), prefix+"allocator"); err != nil || kv.Version != 1 {
+			r.Errorf("the allocator was replaced while it lived: %+v, %v", kv, err)
+		}
 		c := r.join()
+		if pass(900 * time.Millisecond); c.host.count() != 0 {
+			r.Error("shards move to who has only just come")
+		}
 		r.Logf("c joined: balanced after %v", r.await("balance with c", 10*time.Second, balanced(a, b, c)))
 		if n := a.host.moved + b.host.moved; n > shards/3+1 {
 			r.Errorf("%d shards moved, a third would do", n)

@@ -221,3 +221,43 @@ func TestRestoredStoreIsRefused(t *testing.T) {
 		m.host.wantEmpty(r.T)
 	})
 }
+
+// Who loses its key is dead at once, though its lease lives and is renewed.
+func TestDeletedKeyEndsTheMember(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		a := r.join()
+		r.del(nodesPrefix + a.name)
+		begun := time.Now()
+		if err := <-a.ended; !errors.Is(err, cluster.ErrLeaseLost) || time.Since(begun) > 10*time.Millisecond {
+			r.Errorf("run: %v after %v", err, time.Since(begun))
+		}
+	})
+}
+
+// After an outage the allocator gives those that it has thrown out the time to come back
+// before it gives their shards away; after a crash it does not wait.
+func TestAllocatorSettlesAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		a, b, c := r.join(), r.join(), r.join()
+		r.await("balance", 5*time.Second, balanced(a, b, c))
+		revoke := func(m *member) {
+			r.court.stop(m.host)
+			if err := r.link.Revoke(r.Context(), r.page(nodesPrefix + m.name)[0].Lease); err != nil {
+				r.Fatal(err)
+			}
+		}
+		revoke(c)
+		r.await("failover after a crash", 100*time.Millisecond, served(a, b))
+		r.store.SetOutage(true)
+		pass(time.Minute)
+		r.store.SetOutage(false)
+		r.await("to go on", ttl/2, served(a, b))
+		revoke(b)
+		if took := r.await("failover after an outage", ttl+time.Second, served(a)); took < ttl/2 {
+			r.Errorf("not waited: %v", took)
+		}
+		r.leave(a)
+	})
+}

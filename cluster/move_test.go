@@ -279,6 +279,72 @@ func TestLearn(t *testing.T) {
 	})
 }
 
+// A target that dies during the drain gets nothing: the owner keeps what it has.
+func TestTargetDiesDuringTheDrain(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		a := r.join()
+		b := r.join(func(c *cluster.Config) { c.Grace = time.Hour })
+		a.host.keep(7, "what it knows")
+		a.host.drainTimes(time.Second)
+		moved := make(chan error)
+		go func() { moved <- a.Move(r.Context(), 7, b.Incarnation()) }()
+		pass(500 * time.Millisecond)
+		r.kill(b)
+		// Its key goes at the very moment at which the drain ends, and nobody hears of it in time.
+		a.link.SetFaults(mem.Faults{})
+		pass(490 * time.Millisecond)
+		r.del(nodesPrefix + b.name)
+		if err := <-moved; err == nil {
+			r.Error("moved to who is dead")
+		}
+		r.await("a to serve all", 5*time.Second, served(a))
+		if got := a.host.state(7); got != "what it knows" || a.host.movedAway() > 0 {
+			r.Errorf("the shard has %q, moved %d", got, a.host.movedAway())
+		}
+		r.leave(a)
+	})
+}
+
+// Who asks for a reading gets one that began after the question, not one that others wait for.
+func TestRefreshBeginsAfterTheCall(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		a := r.join()
+		deaf := &swallowing{}
+		b := r.join(func(c *cluster.Config) { deaf.Store = c.Store; c.Store, c.Grace = deaf, time.Hour })
+		c := r.join()
+		r.await("balance", 20*time.Second, func() bool { return c.host.count() > 0 })
+		pass(20 * time.Second)
+		deaf.swallow.Store(true)
+		was, _ := b.Route(3)
+		to := a
+		if was.Incarnation == a.Incarnation() {
+			to = c
+		}
+		b.link.SetFaults(mem.Faults{ReplyDelay: 2 * time.Second})
+		first := make(chan cluster.Route, 1)
+		go func() {
+			route, _ := b.Refresh(r.Context(), 3)
+			first <- route
+		}()
+		pass(100 * time.Millisecond)
+		if err := a.Move(r.Context(), 3, to.Incarnation()); err != nil {
+			r.Fatal(err)
+		}
+		route, err := b.Refresh(r.Context(), 3)
+		if err != nil || route.Incarnation != to.Incarnation() {
+			r.Errorf("the second reading says %+v, %v; it is with %s", route, err, to.name)
+		}
+		if route := <-first; route.Incarnation == "" {
+			r.Errorf("the first reading says %+v", route)
+		}
+		b.link.SetFaults(mem.Faults{})
+		r.leave(b, c)
+		r.leave(a)
+	})
+}
+
 // put and del write as somebody else would.
 func (r *rig) put(key, value string) {
 	r.Helper()

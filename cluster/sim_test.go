@@ -281,6 +281,9 @@ func (s *sim) heal() {
 		}
 		pass(50 * time.Millisecond)
 	}
+	if kv, _, err := s.link.Get(s.Context(), prefix+"allocator"); err != nil || kv.Version != 1 {
+		s.Errorf("the allocator was replaced while it lived: %+v, %v", kv, err)
+	}
 	pass(2 * time.Minute) // moves come to an end, comparisons find nothing
 	for _, m := range s.living() {
 		for i, x := range m.Shards() {

@@ -90,7 +90,7 @@ func (s *swallowing) Watch(ctx context.Context, prefix string, rev int64) <-chan
 }
 
 // lateStore is a store whose transactions, half of them, fail at once and are carried out
-// later: what may happen to a request when the connection breaks.
+// later, or never: what may happen to a request when the connection breaks.
 type lateStore struct {
 	coord.Store
 
@@ -101,10 +101,14 @@ type lateStore struct {
 
 func (s *lateStore) Txn(ctx context.Context, txn coord.Txn) (coord.TxnResult, error) {
 	s.mu.Lock()
+	never := s.rand.IntN(3) == 0
 	late, delay := s.on.Load() && s.rand.IntN(2) == 0, time.Duration(s.rand.IntN(3000))*time.Millisecond
 	s.mu.Unlock()
 	if !late || len(txn.If) == 0 {
 		return s.Store.Txn(ctx, txn)
+	}
+	if never {
+		return coord.TxnResult{}, coord.ErrUnavailable
 	}
 	go func() {
 		<-time.After(delay)
