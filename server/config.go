@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	embeddedetcd "github.com/xiaonanln/goverse/internal/coord/etcd/embedded"
 	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/logger"
@@ -22,6 +23,10 @@ const (
 	DefaultLeaseTTL      = 6 * time.Second
 	DefaultDrainTimeout  = 30 * time.Second
 )
+
+// memoryTTL is the lease of servers that meet inside a process: one that has stood still
+// has lost nothing to the others, which stood still as well.
+const memoryTTL = 24 * time.Hour
 
 // Memory is the value of Etcd and Store that keeps everything inside the process.
 const Memory = "memory:"
@@ -59,7 +64,8 @@ type Config struct {
 	// Store is "memory:" (the default). Others are not supported yet.
 	Store string
 	// LeaseTTL is how long the server counts as alive without a sign of life: others take
-	// its shards then, and it has stopped answering before. Default 6 s, at least 2 s.
+	// its shards then, and it has stopped answering before. Default 6 s, with "memory:" a
+	// day; at least 2 s.
 	LeaseTTL time.Duration
 	// Shards is how many parts the objects of a cluster are divided into. Default 8192.
 	Shards int
@@ -84,6 +90,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ListenAddress, DefaultListenAddress)
 	setDefault(&c.Cluster, DefaultCluster)
 	setDefault(&c.Store, Memory)
+	if c.inMemory() {
+		setDefault(&c.LeaseTTL, memoryTTL)
+	}
 	setDefault(&c.LeaseTTL, DefaultLeaseTTL)
 	setDefault(&c.Shards, shard.DefaultCount)
 	setDefault(&c.IdleTimeout, object.DefaultIdleTimeout)
@@ -151,6 +160,10 @@ func (c Config) etcdProblem() error {
 		case e == Memory:
 		case e == "" || address == "":
 			problems = append(problems, problem("Etcd", "an address is empty"))
+		case embedded:
+			if _, err := embeddedetcd.New(embeddedetcd.Config{Address: address}); err != nil {
+				problems = append(problems, fmt.Errorf("Etcd: %w", err))
+			}
 		default:
 			address = strings.TrimPrefix(strings.TrimPrefix(address, "http://"), "https://")
 			problems = append(problems, addressProblem("Etcd", address))

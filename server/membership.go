@@ -48,7 +48,7 @@ func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, read
 	})
 	endpoint, err := network.Listen(ctx, peer, p.router.Handler())
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", nodeService, err)
 	}
 	s.setAddr(nodeService, endpoint.Peer().Address)
 	member := cluster.NewMember(s.memberConfig(p, endpoint.Peer()))
@@ -59,10 +59,29 @@ func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, read
 	h.Shutdown()
 	until, release := s.untilDeadline(ctx)
 	defer release()
+	if err != nil && p.member.Load() == member { // it has nothing any more, and need not be waited for
+		_ = member.Evict(until, member.Incarnation())
+	}
 	if ctx.Err() != nil && err == nil {
 		_ = endpoint.Drain(until) // what it does not wait for, Close ends
 	}
-	return errors.Join(err, endpoint.Close(until))
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	return join(err, endpoint.Close(closing))
+}
+
+// join is all that went wrong, on one line; nil for nothing.
+func join(all ...error) (joined error) {
+	for _, err := range all {
+		switch {
+		case err == nil:
+		case joined == nil:
+			joined = err
+		default:
+			joined = fmt.Errorf("%w; %w", joined, err)
+		}
+	}
+	return joined
 }
 
 // serveMember runs the member, and the router beside it. A server that is alone ends
@@ -76,7 +95,7 @@ func (s *Server) serveMember(ctx context.Context, p *parts, member *cluster.Memb
 	stop := context.AfterFunc(ctx, func() {
 		defer ended.Done()
 		if len(member.Members()) <= 1 {
-			failure = s.endObjects(ctx, p.node)
+			failure = s.endObjects(ctx, p)
 		}
 		leave()
 	})
@@ -88,7 +107,7 @@ func (s *Server) serveMember(ctx context.Context, p *parts, member *cluster.Memb
 	if !stop() {
 		ended.Wait()
 	}
-	return errors.Join(err, <-served, failure)
+	return join(err, <-served, failure)
 }
 
 func (s *Server) memberConfig(p *parts, self transport.Peer) cluster.Config {
@@ -98,7 +117,8 @@ func (s *Server) memberConfig(p *parts, self transport.Peer) cluster.Config {
 		Shards: s.cfg.Shards, LeaseTTL: s.cfg.LeaseTTL,
 		LeaveTimeout: s.cfg.DrainTimeout * 4 / 5,
 	}
-	if s.cfg.inMemory() {
+	if s.cfg.inMemory() { // who does not answer there is dead, and has been signed off
+		cfg.Relist = -1 // its watch loses nothing
 		cfg.Gather = -1 // servers of one process start one after the other
 	}
 	cfg.DrainTimeout = min(shardDrainTimeout, cfg.LeaveTimeout)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
@@ -34,6 +35,7 @@ type parts struct {
 	clients *client.Service // nil without a client service
 	store   coord.Store     // once the coordination store has started
 	member  atomic.Pointer[cluster.Member]
+	ended   sync.Once // the objects
 }
 
 // valid reports whether the server may answer: its lease has not ended.
@@ -81,7 +83,7 @@ func (s *Server) services() ([]lifecycle.Service, error) {
 	}
 	services = append(services, coordination...)
 	services = append(services,
-		lifecycle.Service{Name: "objects", Run: func(ctx context.Context, ready func()) error { return s.hostObjects(ctx, p.node, ready) }},
+		lifecycle.Service{Name: "objects", Run: func(ctx context.Context, ready func()) error { return s.hostObjects(ctx, p, ready) }},
 		lifecycle.Service{Name: "sweep for idle objects", Run: p.node.Run},
 		lifecycle.Service{Name: "membership", Run: func(ctx context.Context, ready func()) error { return s.beMember(ctx, p, ready) }},
 		lifecycle.Service{Name: "startup objects", Run: func(ctx context.Context, ready func()) error { return s.createObjects(ctx, p, ready) }},
@@ -148,16 +150,40 @@ func (s *Server) holdDir(ctx context.Context, ready func()) error {
 }
 
 // hostObjects ends all objects when ctx ends.
-func (s *Server) hostObjects(ctx context.Context, n *node.Node, ready func()) error {
+func (s *Server) hostObjects(ctx context.Context, p *parts, ready func()) error {
 	ready()
 	<-ctx.Done()
-	return s.endObjects(ctx, n)
+	defer p.router.Close()
+	return s.endObjects(ctx, p)
 }
 
 // createObjects opens the server for calls and makes the objects that were asked for
 // before the start.
 func (s *Server) createObjects(ctx context.Context, p *parts, ready func()) error {
 	s.parts.Store(p)
+	var failure error
+	created := make(chan struct{})
+	go func() {
+		defer close(created)
+		failure = s.createStartup(ctx, p)
+	}()
+	select {
+	case <-created:
+		if failure == nil {
+			ready()
+			<-ctx.Done()
+		}
+		return failure
+	case <-ctx.Done(): // the start is given up
+	}
+	err := s.endObjects(ctx, p)
+	if err == nil {
+		<-created // it waits for no object any more
+	}
+	return err
+}
+
+func (s *Server) createStartup(ctx context.Context, p *parts) error {
 	s.mu.Lock()
 	objects := s.startup
 	s.startup = nil
@@ -167,15 +193,17 @@ func (s *Server) createObjects(ctx context.Context, p *parts, ready func()) erro
 			return err
 		}
 	}
-	ready()
-	<-ctx.Done()
 	return nil
 }
 
-func (s *Server) endObjects(ctx context.Context, n *node.Node) error {
-	until, release := s.untilDeadline(ctx)
-	defer release()
-	return n.Stop(until)
+// endObjects ends all objects; the first who asks for it learns what was in the way.
+func (s *Server) endObjects(ctx context.Context, p *parts) (err error) {
+	p.ended.Do(func() {
+		until, release := s.untilDeadline(ctx)
+		defer release()
+		err = p.node.Stop(until)
+	})
+	return err
 }
 
 // serveClients serves the port for clients, and drains them when ctx ends.

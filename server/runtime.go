@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/xiaonanln/goverse/internal/routing"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -22,20 +23,20 @@ type creation struct {
 
 // Call implements [object.Runtime].
 func (r *runtime) Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
-	p := r.server.parts.Load()
-	if p == nil {
-		return nil, r.server.notRunning("call", id, method)
+	to, err := r.server.router(ctx, "call", id, method)
+	if err != nil {
+		return nil, err
 	}
-	return p.router.Call(ctx, id, method, req, opts...)
+	return to.Call(ctx, id, method, req, opts...)
 }
 
 // Invoke implements [object.Runtime].
 func (r *runtime) Invoke(ctx context.Context, id string, method object.Expr, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
-	p := r.server.parts.Load()
-	if p == nil {
-		return nil, r.server.notRunning("call", id, method.Name())
+	to, err := r.server.router(ctx, "call", id, "")
+	if err != nil {
+		return nil, err
 	}
-	return p.router.Invoke(ctx, id, method, req, opts...)
+	return to.Invoke(ctx, id, method, req, opts...)
 }
 
 // Create implements [object.Runtime].
@@ -43,32 +44,32 @@ func (r *runtime) Create(ctx context.Context, typ, id string, init proto.Message
 	if id == "" {
 		id = typ + "-" + rand.Text()
 	}
-	p := r.server.parts.Load()
-	if p == nil && r.server.remember(creation{typ, id, init}) {
+	if r.server.remember(creation{typ, id, init}) {
 		return id, nil
 	}
-	if p == nil {
-		return "", r.server.notRunning("create", id, "")
+	to, err := r.server.router(ctx, "create", id, "")
+	if err != nil {
+		return "", err
 	}
-	return p.router.Create(ctx, typ, id, init)
+	return to.Create(ctx, typ, id, init)
 }
 
 // Delete implements [object.Runtime].
 func (r *runtime) Delete(ctx context.Context, id string) error {
-	p := r.server.parts.Load()
-	if p == nil {
-		return r.server.notRunning("delete", id, "")
+	to, err := r.server.router(ctx, "delete", id, "")
+	if err != nil {
+		return err
 	}
-	return p.router.Delete(ctx, id)
+	return to.Delete(ctx, id)
 }
 
 // Push implements [object.Runtime].
 func (r *runtime) Push(ctx context.Context, clientID string, msg proto.Message) error {
-	p := r.server.parts.Load()
-	if p == nil {
-		return r.server.notRunning("push", clientID, "")
+	to, err := r.server.router(ctx, "push", clientID, "")
+	if err != nil {
+		return err
 	}
-	return p.router.Push(ctx, clientID, msg)
+	return to.Push(ctx, clientID, msg)
 }
 
 // remember keeps an object for the start; false once the server has begun to start.
@@ -83,6 +84,20 @@ func (s *Server) remember(c creation) bool {
 	}
 	s.startup = append(s.startup, c)
 	return true
+}
+
+// router finds objects for a call of a program or a turn. A server that stops takes no
+// more calls from outside any turn.
+func (s *Server) router(ctx context.Context, op, id, method string) (*routing.Router, error) {
+	p := s.parts.Load()
+	if p == nil {
+		return nil, s.notRunning(op, id, method)
+	}
+	switch ph := phase(s.phase.Load()); {
+	case ph == stopped, ph == stopping && object.CallFrom(ctx) == nil:
+		return nil, s.notRunning(op, id, method)
+	}
+	return p.router, nil
 }
 
 func (s *Server) notRunning(op, id, method string) error {

@@ -36,15 +36,15 @@ var errTooLong = errors.New("the server's stop has taken too long")
 // Server is one GoVerse server. It starts once and stops once. All methods are safe
 // for concurrent use.
 type Server struct {
-	cfg     Config
-	clock   clock.Clock
-	phase   atomic.Int32 // written under mu
-	parts   atomic.Pointer[parts]
+	cfg   Config
+	clock clock.Clock
+	phase atomic.Int32 // written under mu
+	parts atomic.Pointer[parts]
 
 	coordinators *Coordinators
 	claim        *claim // on the data directory; nil without one, and before the start
-	runtime *runtime
-	done    chan struct{} // closed when the server has stopped
+	runtime      *runtime
+	done         chan struct{} // closed when the server has stopped
 
 	mu       sync.Mutex
 	startup  []creation        // guarded by mu: objects to create at the start
@@ -232,15 +232,7 @@ func (s *Server) observe(e lifecycle.Event) {
 func (s *Server) failed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all error
-	for _, err := range s.failures {
-		if all == nil {
-			all = err
-			continue
-		}
-		all = fmt.Errorf("%w; %w", all, err)
-	}
-	return all
+	return join(s.failures...)
 }
 
 // be is the part that starts first and stops last: the server has stopped with it, also

@@ -68,7 +68,7 @@ func TestStopLetsRunningCallsFinish(t *testing.T) {
 	f.probe.await(t, "deactivate Box-2 stopping")
 	_, err = f.CallObject(t.Context(), "Box-1", "Add", nil)
 	wantError(t, "a call after the stop", err, object.ErrUnavailable, object.ExecutedNo)
-	wantError(t, "a push after the stop", f.PushMessage(t.Context(), "User-1", wrapperspb.String("")), object.ErrNotFound, object.ExecutedNo)
+	wantError(t, "a push after the stop", f.PushMessage(t.Context(), "User-1", wrapperspb.String("")), object.ErrUnavailable, object.ExecutedNo)
 }
 
 func TestConcurrentStops(t *testing.T) {

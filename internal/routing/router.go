@@ -38,6 +38,7 @@ type view struct {
 	self  string
 	links *links
 	over  chan struct{} // closed when the router has another view
+	last  bool          // the router has been closed
 }
 
 // ErrServing is the error of a second Serve at the same time.
@@ -52,13 +53,14 @@ const expire = 250 * time.Millisecond
 func (r *Router) Serve(ctx context.Context, table Table, network Dialer) error {
 	idle := r.view.Load()
 	v := &view{table: table, self: table.Incarnation(), links: newLinks(r.cfg, network), over: make(chan struct{})}
-	if idle.table != nil || !r.view.CompareAndSwap(idle, v) {
+	if idle.table != nil || idle.last || !r.view.CompareAndSwap(idle, v) {
 		return ErrServing
 	}
 	close(idle.over)
 	defer func() {
-		r.view.Store(&view{over: make(chan struct{})})
-		close(v.over)
+		if r.view.CompareAndSwap(v, &view{over: make(chan struct{})}) {
+			close(v.over)
+		}
 		v.links.close()
 	}()
 	for {
@@ -77,6 +79,14 @@ func (r *Router) Serve(ctx context.Context, table Table, network Dialer) error {
 			timer.Stop()
 			return nil
 		}
+	}
+}
+
+// Close refuses what the node refuses, from now on and where it waits already, instead of looking for other nodes: the
+// server has stopped. It may be called again.
+func (r *Router) Close() {
+	if v := r.view.Swap(&view{over: make(chan struct{}), last: true}); !v.last {
+		close(v.over)
 	}
 }
 

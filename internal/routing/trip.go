@@ -95,6 +95,9 @@ func (t *trip) travel(ctx context.Context) (proto.Message, error) {
 	for {
 		var o outcome
 		v := t.router.view.Load()
+		if v.last {
+			return nil, t.ends(t.why)
+		}
 		switch p := t.find(v); p.kind {
 		case here:
 			o = t.stay(ctx)
