@@ -110,13 +110,6 @@ func (t *table) tell(n uint32, r cluster.Route) {
 	t.announce()
 }
 
-func (t *table) forget(n uint32) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.routes, n)
-	t.announce()
-}
-
 func (t *table) setAlive(name string, alive bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

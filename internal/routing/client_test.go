@@ -1,0 +1,296 @@
+package routing_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/routing"
+	"github.com/xiaonanln/goverse/internal/transport/mem"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// visit connects a client to a node.
+func (s *stage) visit(p *peer, name string) (id string) {
+	s.Helper()
+	id = "visitor-" + name + "@" + p.name
+	if err := p.node.AttachClient(s.Context(), id); err != nil {
+		s.Fatal(err)
+	}
+	p.clients.connect(id)
+	return id
+}
+
+func TestClientObjectsAreWhereTheirConnectionIs(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		id := s.visit(p[1], "eve")
+		for _, from := range p {
+			if got := from.must(id, "hi"); got != "b hi" {
+				s.Errorf("%s: %s", from.name, got)
+			}
+			if err := from.Push(s.Context(), id, wrapperspb.String("for "+from.name)); err != nil {
+				s.Errorf("%s: Push: %v", from.name, err)
+			}
+		}
+		if got := p[1].clients.got(); !slices.Equal(got, []string{id + " for a", id + " for b", id + " for c"}) {
+			s.Errorf("the client got %q", got)
+		}
+		// Who owns what shard makes no difference.
+		n := p[0].node.ShardOf(id)
+		for _, x := range p {
+			x.table.tell(n, cluster.Route{Incarnation: "c", Address: address("c"), Epoch: 1, Revision: 1})
+		}
+		if got := p[0].must(id, "hi"); got != "b hi" {
+			s.Errorf("it answers %s", got)
+		}
+		if err := p[2].Delete(s.Context(), id); err != nil {
+			s.Errorf("Delete: %v", err)
+		}
+		if err := p[1].node.DetachClient(s.Context(), id, object.DisconnectKicked); err != nil {
+			s.Error(err)
+		}
+		if !slices.Equal(p[1].clients.kicked, []string{id}) {
+			s.Errorf("kicked: %q", p[1].clients.kicked)
+		}
+		for _, from := range p {
+			begun := time.Now()
+			_, err := from.do(s.Context(), id, "hi")
+			s.want(err, object.CodeNotFound, object.ExecutedNo, "")
+			s.want(from.Push(s.Context(), id, wrapperspb.String("late")), object.CodeNotFound, object.ExecutedNo, "")
+			if err := from.Delete(s.Context(), id); err != nil {
+				s.Errorf("Delete of what is not there: %v", err)
+			}
+			if d := time.Since(begun); d != 0 {
+				s.Errorf("it took %v", d)
+			}
+		}
+	})
+}
+
+func TestForgedClientIDs(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		id := s.visit(p[1], "eve")
+		for _, forged := range []string{
+			"visitor-eve", "visitor-eve@", "visitor-eve@a", "visitor-eve@zzz", "visitor-eve@b@a", "visitor-eve@B", "visitor-eve@b ", "visitor-bob@b",
+		} {
+			for _, from := range p {
+				begun := time.Now()
+				_, err := from.do(s.Context(), forged, "hi")
+				s.want(err, object.CodeNotFound, object.ExecutedNo, "")
+				s.want(from.Push(s.Context(), forged, wrapperspb.String("x")), object.CodeNotFound, object.ExecutedNo, "")
+				if err := from.Delete(s.Context(), forged); err != nil {
+					s.Errorf("%s: Delete: %v", forged, err)
+				}
+				_, err = from.Create(s.Context(), "visitor", forged, nil)
+				s.want(err, object.CodeInvalidArgument, object.ExecutedNo, "")
+				if d := time.Since(begun); d != 0 {
+					s.Errorf("%s: it took %v", forged, d)
+				}
+			}
+		}
+		s.want(p[0].Push(s.Context(), "cell-x", wrapperspb.String("x")), object.CodeInvalidArgument, object.ExecutedNo, "not a client type")
+		s.want(p[0].Push(s.Context(), "ghost-x@b", wrapperspb.String("x")), object.CodeNotFound, object.ExecutedNo, "not registered")
+		s.want(p[0].Push(s.Context(), "ghost", wrapperspb.String("x")), object.CodeInvalidArgument, object.ExecutedNo, "")
+		s.want(p[0].Push(s.Context(), id, nil), object.CodeInvalidArgument, object.ExecutedNo, "nil")
+		s.want(p[0].Push(s.Context(), id, (*str)(nil)), object.CodeInvalidArgument, object.ExecutedNo, "nil")
+		s.want(p[0].Delete(s.Context(), "no id"), object.CodeInvalidArgument, object.ExecutedNo, "")
+		if len(p[1].clients.got()) != 0 {
+			s.Errorf("pushed: %q", p[1].clients.got())
+		}
+	})
+}
+
+// Who pushes waits neither for a node that does not answer nor sends anything twice.
+func TestPushDoesNotWaitForLong(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		id := s.visit(p[1], "eve")
+		push := func(text string) (time.Duration, error) {
+			begun := time.Now()
+			err := p[0].Push(s.Context(), id, wrapperspb.String(text))
+			return time.Since(begun), err
+		}
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{Cut: true})
+		d, err := push("1")
+		s.want(err, object.CodeDeadlineExceeded, object.ExecutedNo, "")
+		if d != time.Second {
+			s.Errorf("it took %v", d)
+		}
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{})
+		if d, err := push("2"); err != nil || d != 0 {
+			s.Error(err, d)
+		}
+		s.net.SetFaults(address("b"), address("a"), mem.Faults{HalfOpen: true}) // the answer is lost
+		d, err = push("3")
+		s.want(err, object.CodeDeadlineExceeded, object.ExecutedUnknown, "")
+		if d != time.Second {
+			s.Errorf("it took %v", d)
+		}
+		s.net.SetFaults(address("b"), address("a"), mem.Faults{})
+		pass(time.Minute)
+		if got := p[1].clients.got(); !slices.Equal(got, []string{id + " 2", id + " 3"}) {
+			s.Errorf("the client got %q", got)
+		}
+		p[1].clients.refuse = object.Refuse(object.CodeResourceExhausted, "", "push", id, "", "the client does not read")
+		_, err = push("4")
+		s.want(err, object.CodeResourceExhausted, object.ExecutedNo, "does not read")
+	})
+}
+
+func TestAClientOfADeadNode(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		id := s.visit(p[1], "eve")
+		if got := p[0].must(id, "hi"); got != "b hi" {
+			s.Error(got)
+		}
+		s.net.Pause(address("b"))
+		p[1].dead.Store(true)
+		call := p[0].start(s.Context(), id, "hi")
+		pass(time.Second)
+		s.pending(call)
+		p[0].table.setAlive("b", false)
+		r := <-call
+		s.want(r.err, object.CodeNotFound, object.ExecutedUnknown, "not connected") // the first attempt may have run
+		if r.after > 2*time.Second {
+			s.Errorf("it took %v", r.after)
+		}
+		_, err := p[0].do(s.Context(), id, "hi")
+		s.want(err, object.CodeNotFound, object.ExecutedNo, "not connected")
+		s.net.Resume(address("b"))
+	})
+}
+
+func TestANodeWithoutAClientService(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		for _, from := range p {
+			for _, id := range []string{"visitor-x@a", "visitor-x@b"} {
+				s.want(from.Push(s.Context(), id, wrapperspb.String("x")), object.CodeNotFound, object.ExecutedNo, "")
+				if err := from.Delete(s.Context(), id); err != nil {
+					s.Error(err)
+				}
+			}
+		}
+	}, func(c *routing.Config) { c.Clients = nil })
+}
+
+func TestCreateAndDeleteElsewhere(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		var hooks []string
+		for _, h := range []string{"OnCreate", "OnActivate", "OnDeactivate"} {
+			s.on(h, func(ctx context.Context, _ *cell, arg string) (string, error) {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				hooks = append(hooks, peerOf(ctx).name+h+" "+arg)
+				return "", nil
+			})
+		}
+		for i := range shards {
+			id := "fussy-x"
+			for j := 0; p[0].node.ShardOf(id) != uint32(i); j++ {
+				id += "x"
+			}
+			s.give(p[1], id, p[0])
+		}
+		for _, from := range p {
+			hooks = nil
+			id, err := from.Create(s.Context(), "fussy", "fussy-1", wrapperspb.String("hello"))
+			if id != "fussy-1" || err != nil {
+				s.Errorf("Create: %q, %v", id, err)
+			}
+			_, err = from.Create(s.Context(), "fussy", "fussy-1", nil)
+			s.want(err, object.CodeAlreadyExists, object.ExecutedNo, "")
+			if err := from.Delete(s.Context(), "fussy-1"); err != nil {
+				s.Errorf("Delete: %v", err)
+			}
+			if err := from.Delete(s.Context(), "fussy-1"); err != nil {
+				s.Errorf("Delete of what is not there: %v", err)
+			}
+			if want := []string{"bOnCreate hello", "bOnActivate ", "bOnDeactivate deleted"}; !slices.Equal(hooks, want) {
+				s.Errorf("%s: %q, want %q", from.name, hooks, want)
+			}
+			for range 20 { // wherever it falls
+				id, err := from.Create(s.Context(), "fussy", "", nil)
+				if err != nil || len(id) < 20 {
+					s.Errorf("Create: %q, %v", id, err)
+				}
+				if got := from.must(id, "where"); got != "b" {
+					s.Errorf("%s is on %s", id, got)
+				}
+			}
+			_, err = from.Create(s.Context(), "fussy", "cell-1", nil)
+			s.want(err, object.CodeInvalidArgument, object.ExecutedNo, "")
+			_, err = from.Create(s.Context(), "ghost", "", nil)
+			s.want(err, object.CodeNotFound, object.ExecutedNo, "")
+			_, err = from.Create(s.Context(), "cell", "cell-1", wrapperspb.String("x"))
+			s.want(err, object.CodeInvalidArgument, object.ExecutedNo, "OnCreate")
+		}
+	})
+}
+
+// A creation whose answer is lost may find its own object.
+func TestALostAnswerOfCreate(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[1], "fussy-x", p[0])
+		s.on("OnCreate", func(context.Context, *cell, string) (string, error) { pass(time.Second); return "", nil })
+		created := make(chan error, 1)
+		go func() {
+			_, err := p[0].Create(s.Context(), "fussy", "fussy-x", nil)
+			created <- err
+		}()
+		synctest.Wait()
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{Cut: true})
+		pass(2 * time.Second)
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{})
+		s.want(<-created, object.CodeAlreadyExists, object.ExecutedUnknown, "")
+	})
+}
+
+func TestCreateAndDeleteWaitForMoves(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		old, tag, target := s.begin(p[1], p[2], "cell-x")
+		n := p[0].node.ShardOf("cell-x")
+		if err := p[1].Host().DrainShard(s.Context(), n, old.Epoch, target, tag); err != nil {
+			s.Fatal(err)
+		}
+		done := make(chan error, 4)
+		for _, from := range p[:2] {
+			go func() {
+				_, err := from.Create(s.Context(), "cell", "cell-x", nil)
+				done <- err
+			}()
+			synctest.Wait()
+			go func() { done <- from.Delete(s.Context(), sibling(from, "cell-x")) }()
+		}
+		synctest.Wait()
+		if len(done) != 0 {
+			s.Errorf("%d have not waited", len(done))
+		}
+		s.finish(p[1], p[2], "cell-x", tag)
+		exists := 0
+		for range 4 {
+			if err := <-done; err != nil {
+				s.want(err, object.CodeAlreadyExists, object.ExecutedNo, "")
+				exists++
+			}
+		}
+		if exists != 1 {
+			s.Errorf("%d creations found the object", exists)
+		}
+		if got := p[0].must("cell-x", "where"); got != "c" {
+			s.Errorf("it is on %s", got)
+		}
+	})
+}

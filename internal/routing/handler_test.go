@@ -1,0 +1,480 @@
+package routing_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/routing"
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/internal/transport/mem"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// refused sends a call that must be refused and checks that it did not run.
+func (s *stage) refused(l transport.Link, c *transport.Call, code object.Code, text string) *transport.Reply {
+	s.Helper()
+	before := s.ran(c.ID)
+	ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+	defer cancel()
+	reply, err := l.Call(ctx, c)
+	if err != nil {
+		s.Fatalf("no reply: %v", err)
+	}
+	if e := reply.Err; e == nil || e.Code != code || object.Executed(e) != object.ExecutedNo || !strings.Contains(e.Message, text) || len(reply.Body) > 0 {
+		s.Errorf("the reply is %+v, want %v, %q", reply, code, text)
+	}
+	if s.ran(c.ID) != before {
+		s.Errorf("%s ran", c.ID)
+	}
+	return reply
+}
+
+func TestForgedCallsAreRefused(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		l := s.raw(p[0], p[1])
+		change := func(f func(c *transport.Call)) *transport.Call {
+			c := s.request(p[0], "cell-x", "add")
+			f(c)
+			return c
+		}
+		for _, hops := range []uint8{5, 255} {
+			s.refused(l, change(func(c *transport.Call) { c.Hops = hops }), object.CodeUnavailable, "passed on")
+		}
+		for _, shard := range []uint32{(p[0].node.ShardOf("cell-x") + 1) % shards, shards, math.MaxUint32 - 1} {
+			s.refused(l, change(func(c *transport.Call) { c.Shard = shard }), object.CodeInvalidArgument, "not in shard")
+		}
+		s.refused(l, change(func(c *transport.Call) { c.Shard = math.MaxUint32 }), object.CodeInvalidArgument, "belongs to a shard")
+		for _, op := range []transport.Op{4, 99, 101, 255} {
+			s.refused(l, change(func(c *transport.Call) { c.Op = op }), object.CodeUnimplemented, "operation")
+		}
+		s.refused(l, change(func(c *transport.Call) { c.Op = transport.OpPush }), object.CodeInvalidArgument, "not addressed to a client")
+		s.refused(l, change(func(c *transport.Call) { c.ID, c.Shard = "visitor-x@b", math.MaxUint32 }), object.CodeNotFound, "not connected")
+		s.refused(l, change(func(c *transport.Call) { c.ID, c.Shard = "visitor-x@a", math.MaxUint32 }), object.CodeNotFound, "not connected")
+		s.refused(l, change(func(c *transport.Call) {
+			c.ID, c.Shard, c.Op = "visitor-x@b", math.MaxUint32, transport.OpCreate
+		}), object.CodeInvalidArgument, "come with their connection")
+		s.refused(l, change(func(c *transport.Call) { c.Body = []byte{0xff} }), object.CodeInvalidArgument, "decode")
+		s.refused(l, change(func(c *transport.Call) { c.Message = "google.protobuf.Any" }), object.CodeInvalidArgument, "takes")
+		for _, id := range []string{"", "-", "cell-", "cell-a/b", "cell-\x00", "cell-" + strings.Repeat("x", 300)} {
+			c := s.request(p[0], id, "add")
+			s.give(p[1], id, p[0])
+			c.Shard = p[1].node.ShardOf(id)
+			s.refused(l, c, object.CodeInvalidArgument, "invalid object ID")
+		}
+		c := s.request(p[0], "fussy-x", "add")
+		s.give(p[1], "fussy-x")
+		c.Op, c.Message = transport.OpCreate, strings.Repeat("no.such.Message", 100)
+		r := s.refused(l, c, object.CodeInvalidArgument, "is known here")
+		if len(r.Err.Message) > 500 {
+			s.Errorf("the error has %d bytes", len(r.Err.Message))
+		}
+	})
+}
+
+// What a caller says of epochs can at worst cost a look into the store, and only him.
+func TestAbsurdEpochsWedgeNothing(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		r := s.give(p[1], "cell-x", p[0])
+		l := s.raw(p[0], p[1])
+		for i, epoch := range []uint64{math.MaxUint64, math.MaxInt64, r.Epoch + 1} {
+			c := s.request(p[0], "cell-x", "add")
+			c.Epoch, c.Revision = epoch, math.MaxInt64
+			reply, err := l.Call(s.Context(), c)
+			if err != nil || reply.Err != nil || reply.Epoch != r.Epoch || reply.Revision != r.Revision {
+				s.Fatalf("%+v, %v", reply, err)
+			}
+			if p[1].table.asked() != i+1 {
+				s.Errorf("the store was asked %d times", p[1].table.asked())
+			}
+		}
+		s.truth.down = true
+		forged := make(chan *transport.Reply, 3)
+		for range 3 {
+			c := s.request(p[0], "cell-x", "add")
+			c.Epoch = math.MaxUint64
+			go func() {
+				ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+				defer cancel()
+				reply, _ := l.Call(ctx, c)
+				forged <- reply
+			}()
+		}
+		synctest.Wait()
+		for range 3 {
+			if r := <-p[0].start(s.Context(), "cell-x", "add"); r.err != nil || r.after != 0 {
+				s.Errorf("others: %+v", r)
+			}
+		}
+		if got := s.ran("cell-x"); got != 6 {
+			s.Errorf("%d turns ran", got)
+		}
+		for range 3 {
+			<-forged
+		}
+	})
+}
+
+func TestAnOlderEpochIsServedAndCorrected(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0], p[2])
+		s.move(p[1], p[2], "cell-x")
+		r := s.move(p[2], p[1], "cell-x")
+		if got := p[0].must("cell-x", "where"); got != "b" {
+			s.Errorf("it ran on %s", got)
+		}
+		if got, _ := p[0].table.Route(p[0].node.ShardOf("cell-x")); got != r {
+			s.Errorf("the caller's table says %+v, not %+v", got, r)
+		}
+	})
+}
+
+func TestNothingBeginsWithoutALease(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		p[1].table.fence(true)
+		l := s.raw(p[0], p[1])
+		s.refused(l, s.request(p[0], "cell-x", "add"), object.CodeUnavailable, "lost contact")
+		c := s.request(p[0], "visitor-x@b", "add")
+		c.Shard = math.MaxUint32
+		s.refused(l, c, object.CodeUnavailable, "lost contact")
+		for _, op := range []transport.Op{transport.OpCreate, transport.OpDelete} {
+			c := s.request(p[0], "cell-x", "add")
+			c.Op = op
+			s.refused(l, c, object.CodeUnavailable, "lost contact")
+		}
+		call := p[0].start(s.Context(), "cell-x", "add", object.AtMostOnce())
+		pass(time.Second)
+		s.pending(call)
+		if s.ran("cell-x") != 0 {
+			s.Error("it ran")
+		}
+		p[1].table.fence(false)
+		if r := <-call; r.err != nil || r.after > 1100*time.Millisecond {
+			s.Errorf("%+v", r)
+		}
+	})
+}
+
+func TestNoReplyLeavesWithoutALease(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		s.give(p[1], "fussy-x", p[0])
+		call := p[0].start(s.Context(), "cell-x", "deaf 1s", object.AtMostOnce())
+		failing := p[0].start(s.Context(), "fussy-x", "deaf 1s", object.AtMostOnce())
+		waiting := p[0].start(s.Context(), "fussy-x", "fail", object.AtMostOnce())
+		p[1].table.fence(true)
+		for _, c := range []<-chan result{call, failing, waiting} {
+			r := <-c
+			s.want(r.err, object.CodeUnavailable, object.ExecutedUnknown, "lost contact")
+		}
+	})
+}
+
+// The callers on the node itself are told nothing either, where that is wanted, and turns are not asked.
+func TestNoReplyLeavesToTheNodeItselfWithoutALease(t *testing.T) {
+	t.Parallel()
+	valid, asked := true, 0
+	onStage(t, 1, func(s *stage, p []*peer) {
+		s.give(p[0], "cell-x")
+		s.give(p[0], "cell-y")
+		if got := p[0].must("cell-x", "ask cell-y add"); got != "1" || asked != 1 {
+			s.Errorf("%s; asked %d times", got, asked)
+		}
+		valid = false
+		for _, request := range []string{"add", "fail", "ask cell-y add"} {
+			_, err := p[0].do(s.Context(), "cell-x", request)
+			s.want(err, object.CodeUnavailable, object.ExecutedUnknown, "lost contact")
+		}
+		_, err := p[0].Invoke(s.Context(), "cell-x", object.ExprOf((*cell).Do), nil)
+		s.want(err, object.CodeUnavailable, object.ExecutedUnknown, "lost contact")
+		_, err = p[0].Call(s.Context(), "cell-x", "Undo", nil)
+		s.want(err, object.CodeUnimplemented, object.ExecutedNo, "")
+		_, err = p[0].Create(s.Context(), "cell", "cell-x", nil)
+		s.want(err, object.CodeAlreadyExists, object.ExecutedNo, "")
+		s.want(p[0].Delete(s.Context(), "cell-x"), object.CodeUnavailable, object.ExecutedUnknown, "lost contact")
+		valid = true
+	}, func(c *routing.Config) { c.Valid = func() bool { asked++; return valid } })
+}
+
+// What a turn does on a node without a lease does not reach other nodes.
+func TestNothingATurnDoesLeavesWithoutALease(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[0], "cell-x")
+		s.give(p[1], "cell-y", p[0])
+		p[0].table.fence(true)
+		_, err := p[0].do(s.Context(), "cell-x", "ask cell-y add")
+		s.want(err, object.CodeUnavailable, object.ExecutedYes, "lost contact")
+		p[0].must("cell-x", "tell cell-y add")
+		pass(time.Second)
+		if s.ran("cell-y") != 0 {
+			s.Error("it ran")
+		}
+		if got, err := p[0].do(s.Context(), "cell-y", "where"); got != "b" || err != nil { // not on behalf of an object
+			s.Errorf("%s, %v", got, err)
+		}
+	})
+}
+
+// A turn that the fence has ended is no cancellation of the caller's.
+func TestATurnThatASuspensionEnds(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		call := p[0].start(s.Context(), "cell-x", "sleep 5s")
+		once := p[0].start(s.Context(), "cell-x", "sleep 5s", object.AtMostOnce())
+		p[1].Host().Suspend(cluster.ErrFenced)
+		pass(time.Second)
+		s.pending(call)
+		s.pending(once)
+		p[1].Host().Resume()
+		for _, c := range []<-chan result{call, once} {
+			if r := <-c; r.err != nil || r.after > 11200*time.Millisecond {
+				s.Errorf("%+v", r)
+			}
+		}
+		if n := s.ran("cell-x"); n != 3 { // the one that was ended, twice
+			s.Errorf("%d turns ran", n)
+		}
+		last := p[0].start(s.Context(), "cell-x", "sleep 5s", object.AtMostOnce())
+		p[1].Host().Suspend(cluster.ErrFenced)
+		p[1].Host().Resume()
+		r := <-last
+		s.want(r.err, object.CodeUnavailable, object.ExecutedUnknown, "")
+	})
+}
+
+func TestParkedCallsAreBounded(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		old, tag, target := s.begin(p[1], p[0], "cell-x")
+		n := p[0].node.ShardOf("cell-x")
+		if err := p[1].Host().DrainShard(s.Context(), n, old.Epoch, target, tag); err != nil {
+			s.Fatal(err)
+		}
+		calls := []<-chan result{p[0].start(s.Context(), "cell-x", "add"), p[0].start(s.Context(), "cell-x", "add")}
+		l := s.raw(p[0], p[1])
+		r := s.refused(l, s.request(p[0], "cell-x", "add"), object.CodeUnavailable, "too many calls wait")
+		if r.Err.Reason != "Misrouted" {
+			s.Errorf("the reason is %q", r.Err.Reason)
+		}
+		left, leave := context.WithCancel(s.Context())
+		calls = append(calls, p[0].start(left, "cell-x", "add"), p[0].start(s.Context(), "cell-x", "add", object.AtMostOnce()))
+		pass(time.Second)
+		for _, c := range calls {
+			s.pending(c)
+		}
+		leave()
+		r2 := <-calls[2]
+		s.want(r2.err, object.CodeCanceled, object.ExecutedNo, "")
+		p[1].Host().ReopenShard(n, old.Epoch)
+		for _, i := range []int{0, 1, 3} {
+			if r := <-calls[i]; r.err != nil || r.after > 1200*time.Millisecond {
+				s.Errorf("%d: %+v", i, r)
+			}
+		}
+		if s.ran("cell-x") != 3 {
+			s.Errorf("%d turns ran", s.ran("cell-x"))
+		}
+	}, func(c *routing.Config) { c.ParkedCalls = 2 })
+}
+
+// Callers that leave while their calls wait leave nothing behind, and hold up nobody.
+func TestCallersLeaveTheLine(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		old, tag, target := s.begin(p[1], p[0], "cell-x")
+		n := p[0].node.ShardOf("cell-x")
+		if err := p[1].Host().DrainShard(s.Context(), n, old.Epoch, target, tag); err != nil {
+			s.Fatal(err)
+		}
+		for round := range 3 { // the limit is 4: it would be reached if somebody stayed
+			var leaves []context.CancelFunc
+			var calls []<-chan result
+			for range 4 {
+				ctx, leave := context.WithCancel(s.Context())
+				leaves = append(leaves, leave)
+				calls = append(calls, p[0].start(ctx, "cell-x", "add"))
+			}
+			for _, i := range [][]int{{1, 0, 3, 2}, {3, 2, 1, 0}, {0, 2, 1, 3}}[round] {
+				leaves[i]()
+				r := <-calls[i]
+				s.want(r.err, object.CodeCanceled, object.ExecutedUnknown, "")
+				synctest.Wait()
+			}
+		}
+		var calls []<-chan result
+		var leaves []context.CancelFunc
+		for range 4 {
+			ctx, leave := context.WithCancel(s.Context())
+			leaves = append(leaves, leave)
+			calls = append(calls, p[0].start(ctx, "cell-x", "add"))
+		}
+		leaves[0]()
+		leaves[2]()
+		p[1].Host().ReopenShard(n, old.Epoch)
+		for _, i := range []int{1, 3} {
+			if r := <-calls[i]; r.err != nil || r.after != 0 {
+				s.Errorf("%d: %+v", i, r)
+			}
+		}
+		for _, leave := range leaves {
+			leave()
+		}
+	}, func(c *routing.Config) { c.ParkedCalls = 4 })
+}
+
+func TestSuspensionAnswersWhoWaits(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		old, tag, target := s.begin(p[1], p[0], "cell-x")
+		n := p[0].node.ShardOf("cell-x")
+		if err := p[1].Host().DrainShard(s.Context(), n, old.Epoch, target, tag); err != nil {
+			s.Fatal(err)
+		}
+		once := p[0].start(s.Context(), "cell-x", "where", object.AtMostOnce())
+		pass(time.Second)
+		p[1].table.fence(true)
+		p[1].Host().Suspend(cluster.ErrFenced)
+		s.give(p[2], "cell-x", p[0]) // somebody has taken it over
+		if r := <-once; r.err != nil || r.reply != "c" || r.after > 1100*time.Millisecond {
+			s.Errorf("%+v", r)
+		}
+	})
+}
+
+// A drain waits for a turn, which waits for a call in the same shard, by way of another node.
+func TestADrainLetsItsChainsPass(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		near := sibling(p[0], "cell-x")
+		s.give(p[0], "cell-x", p[1], p[2])
+		s.give(p[1], "cell-far"+apart(p[0], "cell-x"), p[0], p[2])
+		far := "cell-far" + apart(p[0], "cell-x")
+		s.on("slow", func(ctx context.Context, o *cell, arg string) (string, error) {
+			pass(time.Second)
+			return s.action("ask")(ctx, o, arg)
+		})
+		chain := p[0].start(s.Context(), "cell-x", fmt.Sprintf("slow %s slow %s where", far, near))
+		old, tag, target := s.begin(p[0], p[2], "cell-x")
+		n := p[0].node.ShardOf("cell-x")
+		drained := make(chan error, 1)
+		go func() { drained <- p[0].Host().DrainShard(s.Context(), n, old.Epoch, target, tag) }()
+		synctest.Wait()
+		outsider := p[1].start(s.Context(), near, "where")
+		if r := <-chain; r.err != nil || r.reply != "a" || r.after != 2*time.Second {
+			s.Errorf("%+v", r)
+		}
+		if err := <-drained; err != nil {
+			s.Fatal(err)
+		}
+		s.pending(outsider)
+		s.finish(p[0], p[2], "cell-x", tag)
+		if r := <-outsider; r.err != nil || r.reply != "c" {
+			s.Errorf("%+v", r)
+		}
+	})
+}
+
+// sibling is another object of an object's shard.
+func sibling(p *peer, id string) string {
+	for i := 0; ; i++ {
+		if other := fmt.Sprint("cell-s", i); p.node.ShardOf(other) == p.node.ShardOf(id) {
+			return other
+		}
+	}
+}
+
+// apart makes of "cell-far" the name of an object of another shard.
+func apart(p *peer, id string) string {
+	for i := 0; ; i++ {
+		if p.node.ShardOf(fmt.Sprint("cell-far", i)) != p.node.ShardOf(id) {
+			return fmt.Sprint(i)
+		}
+	}
+}
+
+func TestANodeThatIsNoMemberRefuses(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		call := p[0].start(s.Context(), "cell-x", "sleep 1s")
+		p[1].serving()
+		<-p[1].served
+		if r := <-call; r.err != nil {
+			s.Errorf("%+v", r)
+		}
+		l := s.raw(p[0], p[1])
+		s.refused(l, s.request(p[0], "cell-x", "add"), object.CodeUnavailable, "no member")
+		// Its own objects it can call still; others wait until it is a member again.
+		if got := p[1].must("cell-x", "where"); got != "b" {
+			s.Errorf("it ran on %s", got)
+		}
+		s.give(p[0], "fussy-z", p[1])
+		waiting := p[1].start(s.Context(), "fussy-z", "where")
+		pass(time.Second)
+		s.pending(waiting)
+		ctx, cancel := context.WithCancel(context.Background())
+		served := make(chan error, 1)
+		go func() { served <- p[1].Serve(ctx, p[1].table, p[1].endpoint) }()
+		if r := <-waiting; r.err != nil || r.reply != "a" || r.after != time.Second {
+			s.Errorf("%+v", r)
+		}
+		if err := p[1].Serve(ctx, p[1].table, p[1].endpoint); err == nil {
+			s.Error("it serves twice")
+		}
+		cancel()
+		if err := <-served; err != nil {
+			s.Error(err)
+		}
+	})
+}
+
+// A link that delivers calls twice runs some twice, but one caller gets one answer.
+func TestSlowAndReorderedLinks(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		s.give(p[1], "keeper-x", p[0], p[2])
+		for _, x := range p {
+			for _, y := range p {
+				s.net.SetFaults(address(x.name), address(y.name), mem.Faults{Delay: 5 * time.Millisecond, Jitter: 20 * time.Millisecond, Reorder: 10 * time.Millisecond})
+			}
+		}
+		calls := 0
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 20 {
+				for _, x := range p {
+					if _, err := x.do(s.Context(), "keeper-x", "add"); err != nil {
+						s.Error(err)
+					}
+					calls++
+				}
+			}
+		}()
+		for i := range 20 {
+			pass(30 * time.Millisecond)
+			s.move(p[(i+1)%3], p[(i+2)%3], "keeper-x")
+		}
+		<-done
+		if got := p[0].must("keeper-x", "add"); got != fmt.Sprint(calls+1) {
+			s.Errorf("%d calls, the count is %s", calls, got)
+		}
+	})
+}

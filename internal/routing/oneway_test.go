@@ -1,0 +1,193 @@
+package routing_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/transport/mem"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// tell sends a one-way call that must be accepted.
+func (p *peer) tell(id, request string) {
+	p.world.Helper()
+	if reply, err := p.do(p.world.Context(), id, request, object.OneWay()); err != nil || reply != "" {
+		p.world.Errorf("%s: tell %s %q: %q, %v", p.name, id, request, reply, err)
+	}
+}
+
+// noting makes "note" write down what it is told, and "notes" say it.
+func (w *world) noting() {
+	w.on("note", func(_ context.Context, o *cell, arg string) (string, error) {
+		o.notes = append(o.notes, arg)
+		return "", nil
+	})
+	w.on("notes", func(_ context.Context, o *cell, _ string) (string, error) { return strings.Join(o.notes, ""), nil })
+}
+
+func TestOneWayCallsArrive(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.noting()
+		s.give(p[1], "cell-x", p[0])
+		s.give(p[0], "cell-y", p[1])
+		p[0].tell("cell-x", "note 1")
+		p[0].must("cell-y", "tell cell-x note 2") // of a turn
+		synctest.Wait()
+		p[1].tell("cell-x", "note 3")
+		if got := p[0].must("cell-x", "notes"); got != "123" {
+			s.Errorf("it was told %s", got)
+		}
+		if _, err := p[0].do(s.Context(), "cell-y", "tell cell-x note 4"); err != nil {
+			s.Error(err)
+		}
+	})
+}
+
+func TestOneWayCallsWaitForAnOwner(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.noting()
+		call := p[0].start(s.Context(), "cell-x", "note 1", object.OneWay())
+		pass(time.Second)
+		s.pending(call)
+		s.give(p[1], "cell-x", p[0])
+		if r := <-call; r.err != nil || r.after != time.Second {
+			s.Errorf("%+v", r)
+		}
+		synctest.Wait()
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{Cut: true})
+		call = p[0].start(s.Context(), "cell-x", "note 2", object.OneWay())
+		pass(time.Second)
+		s.pending(call)
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{})
+		if r := <-call; r.err != nil || r.after > 1100*time.Millisecond {
+			s.Errorf("%+v", r)
+		}
+		synctest.Wait()
+		if got := p[1].must("cell-x", "notes"); got != "12" {
+			s.Errorf("it was told %s", got)
+		}
+		short, cancel := context.WithTimeout(s.Context(), time.Second)
+		defer cancel()
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{Cut: true})
+		_, err := p[0].do(short, "cell-x", "note 3", object.OneWay())
+		s.want(err, object.CodeDeadlineExceeded, object.ExecutedNo, "")
+	})
+}
+
+// Calls that nobody waits for are passed on, in order, when their object has moved.
+func TestOneWayCallsFollowTheirObject(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		s.noting()
+		s.give(p[1], "keeper-x", p[0])
+		want := ""
+		for i := range 20 { // told to a node that does not own the object any more
+			if i == 5 {
+				s.move(p[1], p[2], "keeper-x")
+			}
+			if i == 10 {
+				s.move(p[2], p[1], "keeper-x")
+			}
+			if i == 12 {
+				s.move(p[1], p[2], "keeper-x")
+			}
+			p[0].tell("keeper-x", fmt.Sprint("note ", i, " "))
+			want += fmt.Sprint(i, " ")
+			synctest.Wait()
+		}
+		if got := p[2].must("keeper-x", "notes"); got != want {
+			s.Errorf("it was told %s, not %s", got, want)
+		}
+	})
+}
+
+// Calls that wait for a gate keep their order, whether it opens or the shard goes away.
+func TestOrderIsKeptThroughAMove(t *testing.T) {
+	t.Parallel()
+	for _, goes := range []bool{false, true} {
+		t.Run(fmt.Sprint("goes ", goes), func(t *testing.T) {
+			t.Parallel()
+			onStage(t, 3, func(s *stage, p []*peer) {
+				s.noting()
+				s.give(p[1], "keeper-x", p[0])
+				p[0].must("keeper-x", "where")
+				old, tag, target := s.begin(p[1], p[2], "keeper-x")
+				n := p[0].node.ShardOf("keeper-x")
+				if err := p[1].Host().DrainShard(s.Context(), n, old.Epoch, target, tag); err != nil {
+					s.Fatal(err)
+				}
+				want := ""
+				for i := range 200 {
+					p[0].tell("keeper-x", fmt.Sprint("note ", i, " "))
+					want += fmt.Sprint(i, " ")
+				}
+				if goes {
+					s.finish(p[1], p[2], "keeper-x", tag)
+				} else {
+					p[1].Host().ReopenShard(n, old.Epoch)
+				}
+				for i := range 10 { // behind the others, who go first
+					p[0].tell("keeper-x", fmt.Sprint("note ", 200+i, " "))
+					want += fmt.Sprint(200+i, " ")
+				}
+				synctest.Wait()
+				if got := p[0].must("keeper-x", "notes"); got != want {
+					s.Errorf("it was told %s", got)
+				}
+			})
+		})
+	}
+}
+
+// Somebody passes a call on to somebody who passes it on: not for ever.
+func TestOneWayCallsAreNotPassedOnForEver(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		n := p[0].node.ShardOf("cell-x")
+		for i := range 3 { // in circles
+			next := p[(i+1)%3]
+			p[i].table.tell(n, cluster.Route{Incarnation: next.name, Address: address(next.name), Epoch: 7, Revision: 7})
+		}
+		p[0].tell("cell-x", "add")
+		pass(time.Minute)
+		if s.ran("cell-x") != 0 || !strings.Contains(s.log.String(), "one-way call failed") {
+			s.Errorf("it ran, or nobody says that it did not: %s", s.log.String())
+		}
+		if got := strings.Count(s.log.String(), "\n"); got != 1 {
+			s.Errorf("%d lines in the log: %s", got, s.log.String())
+		}
+	})
+}
+
+// The node that has to pass calls on cannot reach the new owner at first.
+func TestPassingOnIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		s.noting()
+		s.give(p[1], "cell-x", p[0])
+		s.move(p[1], p[2], "cell-x")
+		s.net.SetFaults(address("b"), address("c"), mem.Faults{Cut: true})
+		p[0].tell("cell-x", "note 1")
+		pass(time.Second)
+		s.net.SetFaults(address("b"), address("c"), mem.Faults{})
+		pass(time.Second)
+		if got := p[2].must("cell-x", "notes"); got != "1" {
+			s.Errorf("it was told %q", got)
+		}
+		s.net.SetFaults(address("b"), address("c"), mem.Faults{Cut: true})
+		p[0].tell("cell-x", "note 2")
+		pass(time.Minute) // its time is over
+		s.net.SetFaults(address("b"), address("c"), mem.Faults{})
+		pass(time.Minute)
+		if got := p[2].must("cell-x", "notes"); got != "1" || !strings.Contains(s.log.String(), "one-way call failed") {
+			s.Errorf("it was told %q; %s", got, s.log.String())
+		}
+	})
+}
