@@ -108,6 +108,8 @@ func (*hooks) OnActivate(context.Context) error                                {
 func (*hooks) OnDeactivate(context.Context, goverseapi.DeactivateReason) error { return nil }
 func (*hooks) Lookup(context.Context, string) (proto.Message, bool)            { return nil, false }
 func (*hooks) Remember(context.Context, string, proto.Message)                 {}
+func (*hooks) OnSnapshot(context.Context) (proto.Message, error)               { return nil, nil } //nolint:nilnil // nothing is kept
+func (*hooks) OnRestore(context.Context, proto.Message) error                  { return nil }
 
 type guestHooks struct{ goverseapi.BaseClient }
 
@@ -119,6 +121,7 @@ var (
 	_ goverseapi.Activator    = (*hooks)(nil)
 	_ goverseapi.Deactivator  = (*hooks)(nil)
 	_ goverseapi.Deduplicator = (*hooks)(nil)
+	_ goverseapi.Snapshotter  = (*hooks)(nil)
 	_ goverseapi.Connector    = (*guestHooks)(nil)
 	_ goverseapi.Disconnector = (*guestHooks)(nil)
 )

@@ -36,6 +36,9 @@ type (
 	Disconnector = object.Disconnector
 	// Deduplicator is an object's own record of idempotency keys.
 	Deduplicator = object.Deduplicator
+	// Snapshotter is the hooks OnSnapshot and OnRestore, of an object whose memory goes
+	// along when it moves to another server.
+	Snapshotter = object.Snapshotter
 
 	// RegisterOption changes how a type is registered.
 	RegisterOption = object.RegisterOption

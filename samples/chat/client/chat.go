@@ -7,7 +7,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/xiaonanln/goverse/client/goverseclient"
 	chat_pb "github.com/xiaonanln/goverse/samples/chat/proto"
 )
 
@@ -17,15 +16,15 @@ type chat struct {
 	options
 
 	screen *screen
-	conn   *goverseclient.Client // nil while the connection is broken
-	redial *redial               // nil while it is not
+	conn   *connection // nil while the connection is broken
+	redial *redial     // nil while it is not
 
 	rooms   []string         // joined, in that order
 	current string           // the room joined last; empty before
 	seen    map[string]int64 // by room, the timestamp of the newest message shown
 }
 
-func newChat(opts options, conn *goverseclient.Client, out io.Writer) *chat {
+func newChat(opts options, conn *connection, out io.Writer) *chat {
 	return &chat{
 		options: opts, conn: conn, seen: make(map[string]int64),
 		screen: &screen{out: out, terminal: opts.terminal, location: opts.location},
@@ -51,7 +50,7 @@ func (c *chat) run(ctx context.Context, in io.Reader) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	lines := readLines(ctx, in)
-	c.screen.notice("connected to %s as %s; /help lists the commands", c.server, c.user)
+	c.screen.notice("connected to %s as %s; /help lists the commands", c.servers[c.conn.at], c.user)
 	for {
 		c.screen.prompt(c.where())
 		select {

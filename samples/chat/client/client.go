@@ -9,7 +9,11 @@
 //
 // When the connection breaks, the client tries again with a growing pause until the
 // server is back, joins its rooms again and shows what it has missed; what is typed
-// meanwhile is refused, never lost in silence.
+// meanwhile is refused, never lost in silence. Given several servers of one chat,
+//
+//	go run ./samples/chat/client/ -server=localhost:48000,localhost:48001 -user=alice
+//
+// it connects to the first one that answers, and goes to the next when that one goes.
 //
 // It exits with 0 after /quit and at the end of the input, with 1 and one line on
 // standard error when it cannot connect at first or is thrown out, with 2 for wrong
@@ -30,6 +34,7 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
+	"strings"
 	"syscall"
 	"time"
 	"unicode/utf8"
@@ -54,16 +59,17 @@ const (
 // Defaults of options.
 const (
 	dialTimeout = 5 * time.Second
-	callTimeout = 10 * time.Second
+	callTimeout = 15 * time.Second // so that a call outlasts the end of a server that has the room
 )
 
 // options are what a run of the client depends on.
 type options struct {
-	server, user string
-	terminal     bool                            // input and output are a terminal
-	location     *time.Location                  // of the times shown
-	callTimeout  time.Duration                   // for one call
-	pause        func(attempt int) time.Duration // before an attempt to reconnect, counted from 0
+	servers     []string // addresses, at least one
+	user        string
+	terminal    bool                            // input and output are a terminal
+	location    *time.Location                  // of the times shown
+	callTimeout time.Duration                   // for one call
+	pause       func(attempt int) time.Duration // before an attempt to reconnect, counted from 0
 }
 
 func main() {
@@ -98,11 +104,12 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	opts := options{location: time.Local, callTimeout: callTimeout, pause: backOff}
 	flags := flag.NewFlagSet("chat client", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&opts.server, "server", "localhost:48000", "`address` of the server's port for clients")
+	servers := flags.String("server", "localhost:48000", "`address` of the server's port for clients, or those of several servers of one chat, separated by commas")
 	flags.StringVar(&opts.user, "user", login(), "your `name` in the rooms, 1 to 64 bytes")
 	if err := flags.Parse(args); err != nil {
 		return opts, err
 	}
+	opts.servers = strings.Split(*servers, ",")
 	err := checkOptions(opts, flags.Args())
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -112,12 +119,14 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 }
 
 func checkOptions(opts options, rest []string) error {
-	_, port, err := net.SplitHostPort(opts.server)
+	for _, server := range opts.servers {
+		if _, port, err := net.SplitHostPort(server); err != nil || port == "" {
+			return fmt.Errorf("-server: %q is not host:port", server)
+		}
+	}
 	switch {
 	case len(rest) > 0:
 		return fmt.Errorf("unexpected argument: %s", rest[0])
-	case err != nil || port == "":
-		return fmt.Errorf("-server: %q is not host:port", opts.server)
 	case opts.user == "" || len(opts.user) > maxUserName || !utf8.ValidString(opts.user):
 		return fmt.Errorf("-user: a name has 1 to %d bytes of UTF-8", maxUserName)
 	}
@@ -146,13 +155,34 @@ func isTerminal(f *os.File) bool {
 
 // talk connects and lets the user chat until the end of the input.
 func talk(ctx context.Context, opts options, in io.Reader, out io.Writer) error {
-	conn, err := dial(ctx, opts.server)
+	conn, err := connect(ctx, opts.servers)
 	if err != nil {
-		return fmt.Errorf("cannot connect to %s: %s", opts.server, whyNotConnected(ctx, opts.server, err))
+		return err
 	}
 	c := newChat(opts, conn, out)
 	defer c.close()
 	return c.run(ctx, in)
+}
+
+// connection is a connection to one of the servers.
+type connection struct {
+	*goverseclient.Client
+
+	at int // index of the server
+}
+
+// connect connects to the first server that answers. The error says what is the matter
+// with each.
+func connect(ctx context.Context, servers []string) (*connection, error) {
+	var problems []error
+	for i, server := range servers {
+		conn, err := dial(ctx, server)
+		if err == nil {
+			return &connection{conn, i}, nil
+		}
+		problems = append(problems, fmt.Errorf("cannot connect to %s: %s", server, whyNotConnected(ctx, server, err)))
+	}
+	return nil, errors.New(strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "; "))
 }
 
 func dial(ctx context.Context, server string) (*goverseclient.Client, error) {

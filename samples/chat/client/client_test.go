@@ -21,6 +21,8 @@ func TestFlags(t *testing.T) {
 		{args: "-user ann", server: "localhost:48000", user: "ann"},
 		{args: "-server=h:1 --user=x", server: "h:1", user: "x"},
 		{args: "-server [::1]:5 -user x", server: "[::1]:5", user: "x"},
+		{args: "-server h:1,[::1]:5,i:2 -user x", server: "h:1,[::1]:5,i:2", user: "x"},
+		{args: "-server h:1, -user x", bad: "not host:port"},
 		{args: "-server h -user x", bad: "not host:port"},
 		{args: "-server h: -user x", bad: "not host:port"},
 		{args: "-user=", bad: "1 to 64 bytes"},
@@ -36,8 +38,8 @@ func TestFlags(t *testing.T) {
 			if err == nil || !strings.Contains(stderr.String(), tt.bad) || !strings.Contains(stderr.String(), "-server") {
 				t.Errorf("%s: %v, said %q", tt.args, err, stderr.String())
 			}
-		case err != nil || opts.server != tt.server || opts.user != tt.user:
-			t.Errorf("%s: server %q, user %q, %v", tt.args, opts.server, opts.user, err)
+		case err != nil || strings.Join(opts.servers, ",") != tt.server || opts.user != tt.user:
+			t.Errorf("%s: server %q, user %q, %v", tt.args, opts.servers, opts.user, err)
 		}
 	}
 }
@@ -61,6 +63,8 @@ func TestExitCodes(t *testing.T) {
 		{"empty input", "-user ann -server " + server.addr, "", exitOK, "* connected", ""},
 		{"quit", "-user ann -server " + server.addr, "/quit\n/wave\n", exitOK, "* connected", ""},
 		{"nobody there", "-user ann -server " + nobody, "/list\n", exitFailed, "", "chat client: cannot connect to " + nobody + ": connection refused; is the chat server running?\n"},
+		{"nobody anywhere", "-user ann -server " + nobody + "," + nobody, "/list\n", exitFailed, "", "running?; cannot connect to " + nobody + ": connection refused; is the chat server running?\n"},
+		{"somebody somewhere", "-user ann -server " + nobody + "," + server.addr, "/list\n", exitOK, "* connected to " + server.addr, ""},
 		{"wrong flag", "-x", "", exitUsage, "", "-x"},
 		{"help", "-h", "", exitOK, "", "-server"},
 	} {

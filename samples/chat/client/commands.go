@@ -92,7 +92,7 @@ func call[Resp interface {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.callTimeout)
 	defer cancel()
-	resp, err := goverseclient.Call[Resp](ctx, c.conn, method, req)
+	resp, err := goverseclient.Call[Resp](ctx, c.conn.Client, method, req)
 	if err != nil {
 		return none, inWords(err, c.callTimeout)
 	}

@@ -62,7 +62,7 @@ var readyLine = regexp.MustCompile(`msg="server ready".* client_addr=(\S+)`)
 // startServer starts a server with a given port for clients, ":0" for any.
 func startServer(t *testing.T, clientAddr string) *chatServer {
 	t.Helper()
-	cmd := exec.Command(serverBinary, "-listen", "localhost:0", "-client-listen", clientAddr)
+	cmd := exec.Command(serverBinary, "-listen", "localhost:0", "-client-listen", clientAddr, "-etcd", "memory:")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ type session struct {
 // testOptions are those of a user in a pipe, who reconnects without a pause.
 func testOptions(server, user string) options {
 	return options{
-		server: server, user: user, location: time.UTC, callTimeout: patience,
+		servers: strings.Split(server, ","), user: user, location: time.UTC, callTimeout: patience,
 		pause: func(int) time.Duration { return time.Millisecond },
 	}
 }

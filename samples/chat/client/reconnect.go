@@ -5,8 +5,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
-
-	"github.com/xiaonanln/goverse/client/goverseclient"
 )
 
 // The pauses between attempts to reconnect.
@@ -28,33 +26,39 @@ func backOff(attempt int) time.Duration {
 // redial is a goroutine that dials until it is connected.
 type redial struct {
 	cancel context.CancelFunc
-	conn   chan *goverseclient.Client // gets the connection, or nil when it was cancelled
+	conn   chan *connection // gets the connection, or nil when it was cancelled
 }
 
-func startRedial(ctx context.Context, opts options) *redial {
+// startRedial dials the servers in turn, beginning with one of them.
+func startRedial(ctx context.Context, opts options, first int) *redial {
 	ctx, cancel := context.WithCancel(ctx)
-	r := &redial{cancel, make(chan *goverseclient.Client, 1)}
-	go func() { r.conn <- dialUntilConnected(ctx, opts) }()
+	r := &redial{cancel, make(chan *connection, 1)}
+	go func() { r.conn <- dialUntilConnected(ctx, opts, first) }()
 	return r
 }
 
 // end stops dialling, and returns the connection if one was made just now.
-func (r *redial) end() *goverseclient.Client {
+func (r *redial) end() *connection {
 	r.cancel()
 	return <-r.conn
 }
 
-func dialUntilConnected(ctx context.Context, opts options) *goverseclient.Client {
-	for attempt := 0; ; attempt++ {
-		timer := time.NewTimer(opts.pause(attempt))
+// dialUntilConnected returns nil when ctx ends before. There is a pause before each
+// round through the servers.
+func dialUntilConnected(ctx context.Context, opts options, first int) *connection {
+	for round := 0; ; round++ {
+		timer := time.NewTimer(opts.pause(round))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
 		}
-		if conn, err := dial(ctx, opts.server); err == nil {
-			return conn
+		for i := range opts.servers {
+			at := (first + i) % len(opts.servers)
+			if conn, err := dial(ctx, opts.servers[at]); err == nil {
+				return &connection{conn, at}
+			}
 		}
 	}
 }
@@ -64,17 +68,18 @@ func (c *chat) disconnected(ctx context.Context) error {
 	<-c.conn.Done() // right after the end of the pushes; only then Err is set
 	err := c.conn.Err()
 	_ = c.conn.Close()
+	next := c.conn.at + 1
 	c.conn = nil
 	if thrownOut(err) {
 		return inWords(err, 0)
 	}
 	c.screen.notice("connection lost%s, reconnecting…", whyLost(err))
-	c.redial = startRedial(ctx, c.options)
+	c.redial = startRedial(ctx, c.options, next)
 	return nil
 }
 
 // redialed is the channel of the connection to come; nil when none is awaited.
-func (c *chat) redialed() <-chan *goverseclient.Client {
+func (c *chat) redialed() <-chan *connection {
 	if c.redial == nil {
 		return nil
 	}
@@ -83,7 +88,7 @@ func (c *chat) redialed() <-chan *goverseclient.Client {
 
 // reconnected goes on with a new connection. To the server this is a new client: it
 // joins its rooms again and shows what was said there meanwhile.
-func (c *chat) reconnected(ctx context.Context, conn *goverseclient.Client) {
+func (c *chat) reconnected(ctx context.Context, conn *connection) {
 	c.redial.cancel()
 	c.redial, c.conn = nil, conn
 	if conn == nil {
@@ -107,9 +112,12 @@ func (c *chat) reconnected(ctx context.Context, conn *goverseclient.Client) {
 			}
 		}
 	}
-	if len(c.rooms) == 0 {
-		c.screen.notice("connected again")
-		return
+	where := ""
+	if len(c.servers) > 1 {
+		where = " to " + c.servers[conn.at]
 	}
-	c.screen.notice("connected again, in %s", strings.Join(c.rooms, ", "))
+	if len(c.rooms) > 0 {
+		where += ", in " + strings.Join(c.rooms, ", ")
+	}
+	c.screen.notice("connected again%s", where)
 }

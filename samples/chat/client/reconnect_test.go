@@ -98,6 +98,44 @@ func TestReconnectShowsWhatWasMissed(t *testing.T) {
 	}
 }
 
+// TestReconnectElsewhere stops one server after the other: the user goes round.
+func TestReconnectElsewhere(t *testing.T) {
+	t.Parallel()
+	one, two := startServer(t, "localhost:0"), startServer(t, "localhost:0")
+	ann := startSession(t, testOptions(one.addr+","+two.addr, "ann"))
+	ann.sees("* connected to " + one.addr + " as ann")
+	ann.types("/join One")
+	ann.sees("joined One")
+	one.stop()
+	ann.sees("* connection lost, reconnecting…\n* connected again to " + two.addr + ", in One\n")
+	bob := startSession(t, testOptions(two.addr, "bob"))
+	bob.types("/join One", "hello")
+	ann.sees("] bob: hello\n")
+	startServer(t, one.addr)
+	two.stop()
+	ann.sees("* connection lost, reconnecting…\n* connected again to " + one.addr + ", in One\n")
+}
+
+// TestReconnectToTheNext breaks the connection to a server that lives on: the user goes
+// to the other one all the same.
+func TestReconnectToTheNext(t *testing.T) {
+	t.Parallel()
+	broken := make(chan struct{})
+	breaks := func(attempt int, stream grpc.ServerStreamingServer[anypb.Any]) error {
+		if attempt > 0 {
+			<-stream.Context().Done()
+			return nil
+		}
+		<-broken
+		return status.Error(codes.Unavailable, "gone")
+	}
+	one, two := startFake(t, &fakeServer{register: breaks}), startFake(t, &fakeServer{})
+	s := startSession(t, testOptions(one.addr+","+two.addr, "ann"))
+	s.sees("connected to " + one.addr)
+	close(broken)
+	s.sees("connected again to " + two.addr)
+}
+
 // TestRoomsThatRefuseAreLeft lets the server refuse a room after it came back.
 func TestRoomsThatRefuseAreLeft(t *testing.T) {
 	t.Parallel()

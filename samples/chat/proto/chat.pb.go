@@ -7,7 +7,8 @@
 // The messages of the chat sample, in two families: Client_… messages travel
 // between a chat client and its ChatClient object (methods ListChatRooms, Join,
 // SendMessage and GetRecentMessages, invoked by client.ClientService.Call);
-// ChatRoom_… messages travel between ChatClient objects and the rooms.
+// ChatRoom_… messages travel between ChatClient objects and the rooms, and what
+// ends in _Snapshot from a server to the next. Only the first are for clients.
 //
 // Limits that hold everywhere: a message text is 1 to 4096 bytes and a user
 // name 1 to 64 bytes of UTF-8; a room keeps its newest 1000 messages; lists of
@@ -17,11 +18,14 @@
 // INVALID_ARGUMENT, and that is checked before anything else. A client can join
 // 100 rooms and there can be 10 000 rooms: one more is RESOURCE_EXHAUSTED.
 //
-// Rooms live in memory. When one is lost with its node, its older messages are
-// gone, and its members are in it again, under the same names, with their next
-// call that concerns it or else within about 5 seconds; a client need do
-// nothing for it. What was said meanwhile can be polled, and the newest 50 of
-// these messages are pushed then.
+// Rooms live in memory. They keep all they have when they move to another node
+// because one joins the cluster or is stopped. When a room is lost with its
+// node, its older messages are gone, and its members are in it again, under the
+// same names, with their next call that concerns it or else within about 5
+// seconds of its being back; a client need do nothing for it, but for one that
+// was connected to that node: it registers with another and joins. What was
+// said meanwhile can be polled, and the newest 50 of these messages are pushed
+// then. Polling goes on with the timestamps of before: those to come are later.
 
 package chat_pb
 
@@ -657,7 +661,11 @@ func (x *ChatRoom_ListResponse) GetChatRooms() []string {
 type ChatRoom_JoinRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The member's name in this room, 1 to 64 bytes.
-	UserName      string `protobuf:"bytes,1,opt,name=user_name,json=userName,proto3" json:"user_name,omitempty"`
+	UserName string `protobuf:"bytes,1,opt,name=user_name,json=userName,proto3" json:"user_name,omitempty"`
+	// From a client that was a member before the room was lost: what the room's
+	// clock must show by now, in Unix microseconds. What is said from now on is
+	// later.
+	Clock         int64 `protobuf:"varint,2,opt,name=clock,proto3" json:"clock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -699,6 +707,13 @@ func (x *ChatRoom_JoinRequest) GetUserName() string {
 	return ""
 }
 
+func (x *ChatRoom_JoinRequest) GetClock() int64 {
+	if x != nil {
+		return x.Clock
+	}
+	return 0
+}
+
 // ChatRoom_JoinResponse answers a join.
 type ChatRoom_JoinResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -706,8 +721,10 @@ type ChatRoom_JoinResponse struct {
 	RoomName string `protobuf:"bytes,1,opt,name=room_name,json=roomName,proto3" json:"room_name,omitempty"`
 	// The room's newest messages, at most 50, oldest first.
 	RecentMessages []*ChatMessage `protobuf:"bytes,2,rep,name=recent_messages,json=recentMessages,proto3" json:"recent_messages,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What the room's clock shows, in Unix microseconds: no message is later.
+	Clock         int64 `protobuf:"varint,3,opt,name=clock,proto3" json:"clock,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ChatRoom_JoinResponse) Reset() {
@@ -752,6 +769,13 @@ func (x *ChatRoom_JoinResponse) GetRecentMessages() []*ChatMessage {
 		return x.RecentMessages
 	}
 	return nil
+}
+
+func (x *ChatRoom_JoinResponse) GetClock() int64 {
+	if x != nil {
+		return x.Clock
+	}
+	return 0
 }
 
 // ChatRoom_SendChatMessageRequest adds a message to the room's history.
@@ -897,7 +921,9 @@ func (x *ChatRoom_GetRecentMessagesRequest) GetAfterTimestamp() int64 {
 type ChatRoom_GetRecentMessagesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The messages that follow after_timestamp, oldest first, at most 200.
-	Messages      []*ChatMessage `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
+	Messages []*ChatMessage `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
+	// What the room's clock shows, in Unix microseconds: no message is later.
+	Clock         int64 `protobuf:"varint,2,opt,name=clock,proto3" json:"clock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -939,6 +965,124 @@ func (x *ChatRoom_GetRecentMessagesResponse) GetMessages() []*ChatMessage {
 	return nil
 }
 
+func (x *ChatRoom_GetRecentMessagesResponse) GetClock() int64 {
+	if x != nil {
+		return x.Clock
+	}
+	return 0
+}
+
+// ChatRoom_Snapshot is what a room takes along to another node.
+type ChatRoom_Snapshot struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The members' user names, by the IDs of their client objects.
+	Members map[string]string `protobuf:"bytes,1,rep,name=members,proto3" json:"members,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The messages it keeps, oldest first.
+	Messages []*ChatMessage `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"`
+	// The timestamp of the newest message there ever was; what is said on the next
+	// node is later, whatever its clock shows.
+	LastTimestamp int64 `protobuf:"varint,3,opt,name=last_timestamp,json=lastTimestamp,proto3" json:"last_timestamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChatRoom_Snapshot) Reset() {
+	*x = ChatRoom_Snapshot{}
+	mi := &file_samples_chat_proto_chat_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChatRoom_Snapshot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChatRoom_Snapshot) ProtoMessage() {}
+
+func (x *ChatRoom_Snapshot) ProtoReflect() protoreflect.Message {
+	mi := &file_samples_chat_proto_chat_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChatRoom_Snapshot.ProtoReflect.Descriptor instead.
+func (*ChatRoom_Snapshot) Descriptor() ([]byte, []int) {
+	return file_samples_chat_proto_chat_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ChatRoom_Snapshot) GetMembers() map[string]string {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *ChatRoom_Snapshot) GetMessages() []*ChatMessage {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
+func (x *ChatRoom_Snapshot) GetLastTimestamp() int64 {
+	if x != nil {
+		return x.LastTimestamp
+	}
+	return 0
+}
+
+// ChatRoomMgr_Snapshot is what the list of rooms takes along to another node.
+type ChatRoomMgr_Snapshot struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The names of all rooms.
+	Rooms         []string `protobuf:"bytes,1,rep,name=rooms,proto3" json:"rooms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChatRoomMgr_Snapshot) Reset() {
+	*x = ChatRoomMgr_Snapshot{}
+	mi := &file_samples_chat_proto_chat_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChatRoomMgr_Snapshot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChatRoomMgr_Snapshot) ProtoMessage() {}
+
+func (x *ChatRoomMgr_Snapshot) ProtoReflect() protoreflect.Message {
+	mi := &file_samples_chat_proto_chat_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChatRoomMgr_Snapshot.ProtoReflect.Descriptor instead.
+func (*ChatRoomMgr_Snapshot) Descriptor() ([]byte, []int) {
+	return file_samples_chat_proto_chat_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ChatRoomMgr_Snapshot) GetRooms() []string {
+	if x != nil {
+		return x.Rooms
+	}
+	return nil
+}
+
 var File_samples_chat_proto_chat_proto protoreflect.FileDescriptor
 
 const file_samples_chat_proto_chat_proto_rawDesc = "" +
@@ -974,20 +1118,32 @@ const file_samples_chat_proto_chat_proto_rawDesc = "" +
 	"\x14ChatRoom_ListRequest\"6\n" +
 	"\x15ChatRoom_ListResponse\x12\x1d\n" +
 	"\n" +
-	"chat_rooms\x18\x01 \x03(\tR\tchatRooms\"3\n" +
+	"chat_rooms\x18\x01 \x03(\tR\tchatRooms\"I\n" +
 	"\x14ChatRoom_JoinRequest\x12\x1b\n" +
-	"\tuser_name\x18\x01 \x01(\tR\buserName\"p\n" +
+	"\tuser_name\x18\x01 \x01(\tR\buserName\x12\x14\n" +
+	"\x05clock\x18\x02 \x01(\x03R\x05clock\"\x86\x01\n" +
 	"\x15ChatRoom_JoinResponse\x12\x1b\n" +
 	"\troom_name\x18\x01 \x01(\tR\broomName\x12:\n" +
-	"\x0frecent_messages\x18\x02 \x03(\v2\x11.chat.ChatMessageR\x0erecentMessages\"X\n" +
+	"\x0frecent_messages\x18\x02 \x03(\v2\x11.chat.ChatMessageR\x0erecentMessages\x12\x14\n" +
+	"\x05clock\x18\x03 \x01(\x03R\x05clock\"X\n" +
 	"\x1fChatRoom_SendChatMessageRequest\x12\x1b\n" +
 	"\tuser_name\x18\x01 \x01(\tR\buserName\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"\"\n" +
 	" ChatRoom_SendChatMessageResponse\"L\n" +
 	"!ChatRoom_GetRecentMessagesRequest\x12'\n" +
-	"\x0fafter_timestamp\x18\x01 \x01(\x03R\x0eafterTimestamp\"S\n" +
+	"\x0fafter_timestamp\x18\x01 \x01(\x03R\x0eafterTimestamp\"i\n" +
 	"\"ChatRoom_GetRecentMessagesResponse\x12-\n" +
-	"\bmessages\x18\x01 \x03(\v2\x11.chat.ChatMessageR\bmessagesB9Z7github.com/xiaonanln/goverse/samples/chat/proto;chat_pbb\x06proto3"
+	"\bmessages\x18\x01 \x03(\v2\x11.chat.ChatMessageR\bmessages\x12\x14\n" +
+	"\x05clock\x18\x02 \x01(\x03R\x05clock\"\xe5\x01\n" +
+	"\x11ChatRoom_Snapshot\x12>\n" +
+	"\amembers\x18\x01 \x03(\v2$.chat.ChatRoom_Snapshot.MembersEntryR\amembers\x12-\n" +
+	"\bmessages\x18\x02 \x03(\v2\x11.chat.ChatMessageR\bmessages\x12%\n" +
+	"\x0elast_timestamp\x18\x03 \x01(\x03R\rlastTimestamp\x1a:\n" +
+	"\fMembersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\",\n" +
+	"\x14ChatRoomMgr_Snapshot\x12\x14\n" +
+	"\x05rooms\x18\x01 \x03(\tR\x05roomsB9Z7github.com/xiaonanln/goverse/samples/chat/proto;chat_pbb\x06proto3"
 
 var (
 	file_samples_chat_proto_chat_proto_rawDescOnce sync.Once
@@ -1001,7 +1157,7 @@ func file_samples_chat_proto_chat_proto_rawDescGZIP() []byte {
 	return file_samples_chat_proto_chat_proto_rawDescData
 }
 
-var file_samples_chat_proto_chat_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_samples_chat_proto_chat_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_samples_chat_proto_chat_proto_goTypes = []any{
 	(*ChatMessage)(nil),                        // 0: chat.ChatMessage
 	(*Client_ListChatRoomsRequest)(nil),        // 1: chat.Client_ListChatRoomsRequest
@@ -1021,18 +1177,23 @@ var file_samples_chat_proto_chat_proto_goTypes = []any{
 	(*ChatRoom_SendChatMessageResponse)(nil),   // 15: chat.ChatRoom_SendChatMessageResponse
 	(*ChatRoom_GetRecentMessagesRequest)(nil),  // 16: chat.ChatRoom_GetRecentMessagesRequest
 	(*ChatRoom_GetRecentMessagesResponse)(nil), // 17: chat.ChatRoom_GetRecentMessagesResponse
+	(*ChatRoom_Snapshot)(nil),                  // 18: chat.ChatRoom_Snapshot
+	(*ChatRoomMgr_Snapshot)(nil),               // 19: chat.ChatRoomMgr_Snapshot
+	nil,                                        // 20: chat.ChatRoom_Snapshot.MembersEntry
 }
 var file_samples_chat_proto_chat_proto_depIdxs = []int32{
-	0, // 0: chat.Client_JoinChatRoomResponse.recent_messages:type_name -> chat.ChatMessage
-	0, // 1: chat.Client_GetRecentMessagesResponse.messages:type_name -> chat.ChatMessage
-	0, // 2: chat.Client_MessagePush.message:type_name -> chat.ChatMessage
-	0, // 3: chat.ChatRoom_JoinResponse.recent_messages:type_name -> chat.ChatMessage
-	0, // 4: chat.ChatRoom_GetRecentMessagesResponse.messages:type_name -> chat.ChatMessage
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	0,  // 0: chat.Client_JoinChatRoomResponse.recent_messages:type_name -> chat.ChatMessage
+	0,  // 1: chat.Client_GetRecentMessagesResponse.messages:type_name -> chat.ChatMessage
+	0,  // 2: chat.Client_MessagePush.message:type_name -> chat.ChatMessage
+	0,  // 3: chat.ChatRoom_JoinResponse.recent_messages:type_name -> chat.ChatMessage
+	0,  // 4: chat.ChatRoom_GetRecentMessagesResponse.messages:type_name -> chat.ChatMessage
+	20, // 5: chat.ChatRoom_Snapshot.members:type_name -> chat.ChatRoom_Snapshot.MembersEntry
+	0,  // 6: chat.ChatRoom_Snapshot.messages:type_name -> chat.ChatMessage
+	7,  // [7:7] is the sub-list for method output_type
+	7,  // [7:7] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_samples_chat_proto_chat_proto_init() }
@@ -1046,7 +1207,7 @@ func file_samples_chat_proto_chat_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_samples_chat_proto_chat_proto_rawDesc), len(file_samples_chat_proto_chat_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

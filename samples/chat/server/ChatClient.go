@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -13,28 +12,46 @@ import (
 	chat_pb "github.com/xiaonanln/goverse/samples/chat/proto"
 )
 
-// checkEvery is how often a client's object makes sure that a room still knows it.
-const checkEvery = 5 * time.Second
+// stayEvery is how often a client's object tells its rooms that it is still a member.
+const stayEvery = 5 * time.Second
 
 // maxJoined is how many rooms one client can be in.
 const maxJoined = 100
 
-// ChatClient is the object of one connected client. Its four methods are what the
-// client may call; it knows the rooms the client has joined, and which is current.
+// ChatClient is the object of one connected client. Its methods are what the client
+// may call; it knows the rooms the client has joined, and which is current.
 //
-// A room may forget its members: it is in memory only and lost with its node, or by a
-// panic. Then the client's object joins again by itself, under the same name: with the
-// client's next call that concerns the room, and at the latest when it next polls the
-// room of its own accord, which it does every checkEvery for clients that only listen.
-// The client notices only that the older messages are gone, and is pushed late what was
+// A room may forget its members: it is in memory only and lost when its server crashes,
+// or by a panic. Then the client's object joins again by itself, under the same name:
+// with the client's next call that concerns the room, and at the latest when it next
+// tells its rooms of its own accord that it is there, for clients that only listen. The
+// client notices only that the older messages are gone, and is pushed late what was
 // said meanwhile.
 type ChatClient struct {
 	goverseapi.BaseClient
 
-	// The user name by the name of the room joined. It is empty where a first Join has
-	// failed: the room may be there since, so it counts, and it is not joined.
-	rooms   map[string]string
-	current string // the room joined last; empty before
+	rooms   map[string]*membership // by name of the room
+	current string                 // the room joined last; empty before
+	staying bool                   // the timer of StayInRooms runs
+}
+
+// membership is what a client's object knows of a room.
+type membership struct {
+	// userName is the client's name there. It is empty where a first Join has failed: the
+	// room may be there since, so it counts, and it is not joined.
+	userName string
+	// ahead is how far the room's clock was ahead of this server's when it was seen last.
+	// A room that was lost may come back on a server whose clock is behind: the members
+	// tell it what time it was.
+	ahead time.Duration
+}
+
+// saw takes note of what the room's clock shows.
+func (m *membership) saw(clock int64) { m.ahead = -time.Since(time.UnixMicro(clock)) }
+
+// again is the request to be a member of the room again.
+func (m *membership) again() *chat_pb.ChatRoom_JoinRequest {
+	return &chat_pb.ChatRoom_JoinRequest{UserName: m.userName, Clock: time.Now().Add(m.ahead).UnixMicro()}
 }
 
 // ListChatRooms returns the names of all rooms.
@@ -57,20 +74,23 @@ func (c *ChatClient) Join(ctx context.Context, req *chat_pb.Client_JoinChatRoomR
 	if err := checkUserName(req.GetUserName()); err != nil {
 		return nil, err
 	}
-	if err := c.count(room); err != nil {
+	m, err := c.count(room)
+	if err != nil {
 		return nil, err
 	}
 	joined, err := goverseapi.Invoke(ctx, roomPrefix+room, (*ChatRoom).Join, &chat_pb.ChatRoom_JoinRequest{UserName: req.GetUserName()}, asClient(c.ID()))
 	if err != nil {
-		if c.rooms[room] == "" && errors.Is(err, goverseapi.ErrResourceExhausted) {
+		if m.userName == "" && errors.Is(err, goverseapi.ErrResourceExhausted) {
 			delete(c.rooms, room) // the list is full: there is no such room
 		}
 		return nil, err
 	}
-	if c.rooms[room] == "" {
-		c.keepChecking(room)
+	m.saw(joined.GetClock())
+	m.userName, c.current = req.GetUserName(), room
+	if !c.staying {
+		c.staying = true
+		c.Every(stayEvery, "StayInRooms", nil)
 	}
-	c.rooms[room], c.current = req.GetUserName(), room
 	return &chat_pb.Client_JoinChatRoomResponse{RoomName: joined.GetRoomName(), RecentMessages: joined.GetRecentMessages()}, nil
 }
 
@@ -89,10 +109,11 @@ func (c *ChatClient) SendMessage(ctx context.Context, req *chat_pb.Client_SendCh
 	if err != nil {
 		return nil, err
 	}
-	if req.GetUserName() != "" && req.GetUserName() != c.rooms[room] {
+	m := c.rooms[room]
+	if req.GetUserName() != "" && req.GetUserName() != m.userName {
 		return nil, invalid("the user name is not the one given at Join: join again to change it")
 	}
-	say := &chat_pb.ChatRoom_SendChatMessageRequest{UserName: c.rooms[room], Message: req.GetMessage()}
+	say := &chat_pb.ChatRoom_SendChatMessageRequest{UserName: m.userName, Message: req.GetMessage()}
 	err = c.inRoom(ctx, room, func() error {
 		_, err := goverseapi.Invoke(ctx, roomPrefix+room, (*ChatRoom).SendMessage, say, asClient(c.ID()))
 		return err
@@ -118,15 +139,31 @@ func (c *ChatClient) GetRecentMessages(ctx context.Context, req *chat_pb.Client_
 	if err != nil {
 		return nil, err
 	}
+	c.rooms[room].saw(got.GetClock())
 	return &chat_pb.Client_GetRecentMessagesResponse{Messages: got.GetMessages()}, nil
+}
+
+// StayInRooms tells all rooms that the client is a member, for those that have lost
+// their members. It is for the object's timer; a client that calls it changes nothing.
+// It waits for no room: one may be between two servers.
+func (c *ChatClient) StayInRooms(ctx context.Context, _ *emptypb.Empty) (*emptypb.Empty, error) {
+	for room, m := range c.rooms {
+		if m.userName == "" {
+			continue
+		}
+		if _, err := goverseapi.Invoke(ctx, roomPrefix+room, (*ChatRoom).Rejoin, m.again(), asClient(c.ID()), goverseapi.OneWay()); err != nil {
+			return nil, err
+		}
+	}
+	return &emptypb.Empty{}, nil
 }
 
 // OnDisconnect leaves all rooms. It does not wait for them: the calls leave when the
 // hook has ended, and one that fails is logged. A room that keeps a member who is
 // gone finds out by its next message.
 func (c *ChatClient) OnDisconnect(ctx context.Context, _ goverseapi.DisconnectReason) {
-	for room, userName := range c.rooms {
-		if userName == "" {
+	for room, m := range c.rooms {
+		if m.userName == "" {
 			continue
 		}
 		_, err := goverseapi.Invoke(ctx, roomPrefix+room, (*ChatRoom).Leave, &emptypb.Empty{}, asClient(c.ID()), goverseapi.OneWay())
@@ -149,7 +186,7 @@ func (c *ChatClient) joined(room string) (string, error) {
 	if err := checkRoomName(room); err != nil {
 		return "", err
 	}
-	if c.rooms[room] == "" {
+	if m := c.rooms[room]; m == nil || m.userName == "" {
 		return "", goverseapi.NewError(goverseapi.CodeFailedPrecondition, "the room has not been joined")
 	}
 	return room, nil
@@ -157,26 +194,19 @@ func (c *ChatClient) joined(room string) (string, error) {
 
 // count makes sure that a room counts, before anything is done that may make it. It is
 // ResourceExhausted where the client is in maxJoined others.
-func (c *ChatClient) count(room string) error {
-	if _, ok := c.rooms[room]; ok {
-		return nil
+func (c *ChatClient) count(room string) (*membership, error) {
+	if m := c.rooms[room]; m != nil {
+		return m, nil
 	}
 	if len(c.rooms) >= maxJoined {
-		return goverseapi.NewError(goverseapi.CodeResourceExhausted, fmt.Sprintf("you have joined %d rooms, as many as a client can", len(c.rooms)))
+		return nil, goverseapi.NewError(goverseapi.CodeResourceExhausted, fmt.Sprintf("you have joined %d rooms, as many as a client can", len(c.rooms)))
 	}
 	if c.rooms == nil {
-		c.rooms = make(map[string]string)
+		c.rooms = make(map[string]*membership)
 	}
-	c.rooms[room] = ""
-	return nil
-}
-
-// keepChecking polls a room, which has been joined, for as long as the client is
-// connected. The poll asks for no messages; it finds out whether the room has lost its
-// members, and is one that the client itself might make: the timer needs no method
-// that clients do not have.
-func (c *ChatClient) keepChecking(room string) {
-	c.Every(checkEvery, "GetRecentMessages", &chat_pb.Client_GetRecentMessagesRequest{RoomName: room, AfterTimestamp: math.MaxInt64})
+	m := new(membership)
+	c.rooms[room] = m
+	return m, nil
 }
 
 // inRoom runs a call to a room that the client has joined; when the room does not know
@@ -186,10 +216,11 @@ func (c *ChatClient) inRoom(ctx context.Context, room string, call func() error)
 	if !errors.Is(err, errNotMember) {
 		return err
 	}
-	again := &chat_pb.ChatRoom_JoinRequest{UserName: c.rooms[room]}
-	if _, err := goverseapi.Invoke(ctx, roomPrefix+room, (*ChatRoom).Rejoin, again, asClient(c.ID())); err != nil {
+	again, err := goverseapi.Invoke(ctx, roomPrefix+room, (*ChatRoom).Rejoin, c.rooms[room].again(), asClient(c.ID()))
+	if err != nil {
 		return err
 	}
+	c.rooms[room].saw(again.GetClock())
 	c.Logger().InfoContext(ctx, "joined again a room that had lost its members", "room", room)
 	return call()
 }

@@ -3,8 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -18,12 +22,18 @@ const announceEvery = 5 * time.Second
 // ChatRoom is one room: its members and its newest messages. Its methods are called
 // by the members' client objects, which say so by asClient. Other code of the server
 // may call them too: it is no member, gets no pushes and needs no Join.
+//
+// All that a room has goes along when it moves to another server, and is lost when its
+// server crashes: see ChatClient for what its members do then.
 type ChatRoom struct {
 	goverseapi.BaseObject
 
 	members map[string]string // user name by ID of the client object
 	history history
+	listed  bool // it is on the list of rooms already
 }
+
+var _ goverseapi.Snapshotter = (*ChatRoom)(nil)
 
 // roomOptions are the options the type is registered with.
 func roomOptions() []goverseapi.RegisterOption {
@@ -38,19 +48,51 @@ func roomOptions() []goverseapi.RegisterOption {
 }
 
 // OnActivate puts the room on the list of rooms, before its first member is in, and
-// keeps it there should the list be lost.
+// keeps it there should the list be lost. A room that has moved is on the list: it does
+// not wait for it.
 func (r *ChatRoom) OnActivate(ctx context.Context) error {
-	r.members = make(map[string]string)
-	if _, err := r.Announce(ctx, &emptypb.Empty{}); err != nil {
-		return err
+	if r.members == nil {
+		r.members = make(map[string]string)
+	}
+	if !r.listed {
+		if _, err := goverseapi.Invoke(ctx, mgrID, (*ChatRoomMgr).AddRoom, wrapperspb.String(r.Name())); err != nil {
+			return err
+		}
 	}
 	r.Every(announceEvery, "Announce", nil)
 	return nil
 }
 
-// Announce puts the room on the list of rooms, where it may be already.
+// OnDeactivate wakes a room that moves on its next server: one that nobody calls there
+// would not keep itself on the list.
+func (r *ChatRoom) OnDeactivate(ctx context.Context, reason goverseapi.DeactivateReason) error {
+	if reason != goverseapi.ReasonMoved {
+		return nil
+	}
+	_, err := goverseapi.Invoke(ctx, r.ID(), (*ChatRoom).Announce, &emptypb.Empty{}, goverseapi.OneWay())
+	return err
+}
+
+// OnSnapshot returns all that the room has, for the server that it moves to.
+func (r *ChatRoom) OnSnapshot(context.Context) (proto.Message, error) {
+	return &chat_pb.ChatRoom_Snapshot{Members: r.members, Messages: r.history.messages, LastTimestamp: r.history.last}, nil
+}
+
+// OnRestore takes up what the room had on another server.
+func (r *ChatRoom) OnRestore(_ context.Context, state proto.Message) error {
+	s, ok := state.(*chat_pb.ChatRoom_Snapshot)
+	if !ok {
+		return fmt.Errorf("a %T is no state of a room", state)
+	}
+	r.members, r.listed = maps.Clone(s.GetMembers()), true
+	r.history = history{messages: s.GetMessages(), last: s.GetLastTimestamp()}
+	return nil
+}
+
+// Announce puts the room on the list of rooms, where it should be already. It does not
+// wait for the list, which may be between two servers.
 func (r *ChatRoom) Announce(ctx context.Context, _ *emptypb.Empty) (*emptypb.Empty, error) {
-	return goverseapi.Invoke(ctx, mgrID, (*ChatRoomMgr).AddRoom, wrapperspb.String(r.Name()))
+	return goverseapi.Invoke(ctx, mgrID, (*ChatRoomMgr).AddRoom, wrapperspb.String(r.Name()), goverseapi.OneWay())
 }
 
 // Join makes the calling client a member, or renames one that is a member already,
@@ -59,6 +101,7 @@ func (r *ChatRoom) Join(ctx context.Context, req *chat_pb.ChatRoom_JoinRequest) 
 	if err := checkUserName(req.GetUserName()); err != nil {
 		return nil, err
 	}
+	r.history.advance(req.GetClock())
 	if client := callingClient(ctx); client != "" {
 		_, again := r.members[client]
 		r.members[client] = req.GetUserName()
@@ -66,21 +109,24 @@ func (r *ChatRoom) Join(ctx context.Context, req *chat_pb.ChatRoom_JoinRequest) 
 			r.Logger().InfoContext(ctx, "member joined", "client", client, "members", len(r.members))
 		}
 	}
-	return &chat_pb.ChatRoom_JoinResponse{RoomName: r.Name(), RecentMessages: r.history.recent()}, nil
+	return &chat_pb.ChatRoom_JoinResponse{RoomName: r.Name(), RecentMessages: r.history.recent(), Clock: r.history.clock(time.Now())}, nil
 }
 
 // Rejoin is Join for a client that was a member before the room was lost. What was said
 // since is pushed to it, at most the newest messages that Join answers, and before all
-// that is said from now on. A client that is a member already is pushed nothing.
+// that is said from now on. For a client that is a member already it does nothing.
 func (r *ChatRoom) Rejoin(ctx context.Context, req *chat_pb.ChatRoom_JoinRequest) (*chat_pb.ChatRoom_JoinResponse, error) {
 	client := callingClient(ctx)
-	_, again := r.members[client]
+	if _, ok := r.members[client]; ok {
+		return &chat_pb.ChatRoom_JoinResponse{RoomName: r.Name(), Clock: r.history.clock(time.Now())}, nil
+	}
 	joined, err := r.Join(ctx, req)
-	if err != nil || again || client == "" {
+	if err != nil || client == "" {
 		return joined, err
 	}
 	for _, msg := range joined.GetRecentMessages() {
-		if !r.tell(ctx, client, &chat_pb.Client_MessagePush{RoomName: r.Name(), Message: msg}) {
+		if err := goverseapi.PushMessage(ctx, client, &chat_pb.Client_MessagePush{RoomName: r.Name(), Message: msg}); err != nil {
+			r.notPushed(ctx, client, err)
 			break
 		}
 	}
@@ -127,33 +173,44 @@ func (r *ChatRoom) GetRecentMessages(ctx context.Context, req *chat_pb.ChatRoom_
 			return nil, refuseStranger()
 		}
 	}
-	return &chat_pb.ChatRoom_GetRecentMessagesResponse{Messages: r.history.after(req.GetAfterTimestamp())}, nil
+	return &chat_pb.ChatRoom_GetRecentMessagesResponse{Messages: r.history.after(req.GetAfterTimestamp()), Clock: r.history.clock(time.Now())}, nil
 }
 
-// tellOthers pushes a message to all members but its sender.
+// tellOthers pushes a message to all members but its sender, all at the same time: a
+// push to a client of another server takes until that one has it, and up to a second
+// where it does not answer. The next message waits until this one is pushed, so that
+// each member gets them in order.
 func (r *ChatRoom) tellOthers(ctx context.Context, sender string, msg *chat_pb.ChatMessage) {
 	push := &chat_pb.Client_MessagePush{RoomName: r.Name(), Message: msg}
+	var pushes sync.WaitGroup
+	var mu sync.Mutex
+	failed := make(map[string]error) // guarded by mu
 	for client := range r.members {
-		if client != sender {
-			r.tell(ctx, client, push)
+		if client == sender {
+			continue
 		}
+		pushes.Go(func() {
+			if err := goverseapi.PushMessage(ctx, client, push); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed[client] = err
+			}
+		})
+	}
+	pushes.Wait()
+	for client, err := range failed {
+		r.notPushed(ctx, client, err)
 	}
 }
 
-// tell pushes a message to a member, and reports whether it still is one. A push is
-// queued or refused and never waits, so no member can hold up the room; one that is
-// gone, or is being disconnected because it does not read, is a member no more.
-func (r *ChatRoom) tell(ctx context.Context, client string, push *chat_pb.Client_MessagePush) bool {
-	err := goverseapi.PushMessage(ctx, client, push)
-	switch {
-	case err == nil:
-	case errors.Is(err, goverseapi.ErrNotFound), errors.Is(err, goverseapi.ErrResourceExhausted):
+// notPushed draws the consequences of a push that was refused: a member that is gone,
+// or is being disconnected because it does not read, is a member no more.
+func (r *ChatRoom) notPushed(ctx context.Context, client string, err error) {
+	if errors.Is(err, goverseapi.ErrNotFound) || errors.Is(err, goverseapi.ErrResourceExhausted) {
 		r.remove(ctx, client, goverseapi.CodeOf(err).String())
-		return false
-	default:
-		r.Logger().WarnContext(ctx, "message not pushed", "client", client, "error", err)
+		return
 	}
-	return true
+	r.Logger().WarnContext(ctx, "message not pushed", "client", client, "error", err)
 }
 
 func (r *ChatRoom) remove(ctx context.Context, client, why string) {

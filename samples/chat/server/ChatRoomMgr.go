@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -21,12 +22,15 @@ const mgrID = "ChatRoomMgr-main"
 const maxRooms = 10_000
 
 // ChatRoomMgr is the list of rooms. Rooms call it and it calls nobody, so no chain of
-// calls comes back to where it began.
+// calls comes back to where it began. The list goes along when it moves to another
+// server; where it was lost with its server, the rooms announce themselves again.
 type ChatRoomMgr struct {
 	goverseapi.BaseObject
 
 	rooms map[string]struct{} // by name
 }
+
+var _ goverseapi.Snapshotter = (*ChatRoomMgr)(nil)
 
 // mgrOptions are the options the type is registered with.
 func mgrOptions() []goverseapi.RegisterOption {
@@ -35,6 +39,24 @@ func mgrOptions() []goverseapi.RegisterOption {
 		goverseapi.IdleTimeout(-1),
 		goverseapi.Concurrency(goverseapi.ReadOnly, "ListChatRooms"),
 	}
+}
+
+// OnSnapshot returns the list, for the server that it moves to.
+func (m *ChatRoomMgr) OnSnapshot(context.Context) (proto.Message, error) {
+	return &chat_pb.ChatRoomMgr_Snapshot{Rooms: slices.Sorted(maps.Keys(m.rooms))}, nil
+}
+
+// OnRestore takes up the list that was on another server.
+func (m *ChatRoomMgr) OnRestore(_ context.Context, state proto.Message) error {
+	s, ok := state.(*chat_pb.ChatRoomMgr_Snapshot)
+	if !ok {
+		return fmt.Errorf("a %T is no list of rooms", state)
+	}
+	m.rooms = make(map[string]struct{}, len(s.GetRooms()))
+	for _, room := range s.GetRooms() {
+		m.rooms[room] = struct{}{}
+	}
+	return nil
 }
 
 // AddRoom puts a room on the list, where it may be already. It is ResourceExhausted

@@ -1,8 +1,14 @@
-// Command server is the server of the chat sample: one GoVerse node that hosts chat
-// rooms (ChatRoom), the list of them (ChatRoomMgr) and an object for each connected
-// client (ChatClient).
+// Command server is the server of the chat sample: a GoVerse node that hosts chat rooms
+// (ChatRoom), the list of them (ChatRoomMgr) and an object for each connected client
+// (ChatClient).
 //
 //	go run ./samples/chat/server/ -listen localhost:47000 -client-listen localhost:48000
+//	go run ./samples/chat/server/ -listen localhost:47001 -client-listen localhost:48001
+//
+// Two servers make one chat: they meet at an etcd, which the first one on a machine
+// starts unless -etcd names another, and share the rooms. A client is connected to one of
+// them and does not notice where its rooms are. A server that is stopped hands its rooms
+// over to the others; one that crashes takes along what they had.
 //
 // It is ready when it logs its ports, and stops on SIGINT or SIGTERM. It exits with 0
 // after a clean stop, with 1 and one line on standard error after a failure, and with
@@ -10,7 +16,7 @@
 //
 // A client's call goes from its ChatClient to rooms and list, never the other way
 // round, and a room's call to the list; pushes go from rooms to clients. Rooms, their
-// messages and the list live in memory, and end with the server.
+// messages and the list live in memory, and end with the last server.
 package main
 
 import (
@@ -58,9 +64,12 @@ func parseFlags(args []string, stderr io.Writer) (*goverseapi.ServerConfig, erro
 	flags.SetOutput(stderr)
 	flags.StringVar(&config.ListenAddress, "listen", "localhost:47000", "`address` for other nodes; port 0 takes a free one")
 	flags.StringVar(&config.ClientListenAddress, "client-listen", "localhost:48000", "`address` for clients; port 0 takes a free one")
-	flags.StringVar(&config.AdvertiseAddress, "advertise", "", "`address` that other nodes are told (default the one of -listen)")
-	etcd := flags.String("etcd", "", "`endpoints` of etcd, separated by commas; not in this version, whose servers run alone")
-	flags.StringVar(&config.DataDir, "data", "", "`directory` for durable state; not in this version, which keeps nothing")
+	flags.StringVar(&config.AdvertiseAddress, "advertise", "", "`address` that other nodes are told, as where -listen is of all interfaces (default the one of -listen)")
+	etcd := flags.String("etcd", "", "`endpoints` of the etcd where the servers of a chat meet, separated by commas: "+
+		"a:2379,b:2379,c:2379. embedded:localhost:PORT is one on a loopback port that the first server starts and lives as long as it does, "+
+		"memory: is for a server alone (default embedded:localhost:47379)")
+	flags.StringVar(&config.DataDir, "data", "", "`directory` of this server: an etcd that it starts keeps its data there, "+
+		"and other servers need not wait for the end of a lease when it has crashed and is started again; rooms are not kept (default nothing is kept)")
 	flags.StringVar(&config.InspectorAddress, "inspector", "", "`address` of the inspector's web page; not in this version")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -80,7 +89,7 @@ func parseFlags(args []string, stderr io.Writer) (*goverseapi.ServerConfig, erro
 func asFlags() *strings.Replacer {
 	return strings.NewReplacer(
 		"ClientListenAddress:", "-client-listen:", "AdvertiseAddress:", "-advertise:", "ListenAddress:", "-listen:",
-		"Etcd:", "-etcd:", "DataDir:", "-data:", "InspectorAddress:", "-inspector:",
+		"Etcd:", "-etcd:", "(see Etcd)", "(see -etcd)", "DataDir:", "-data:", "InspectorAddress:", "-inspector:",
 	)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"os"
 	"strings"
 	"testing"
 
@@ -45,17 +46,20 @@ func TestFailuresHaveACodeAndOneLine(t *testing.T) { //nolint:paralleltest // it
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	const free = "-listen localhost:0 -client-listen localhost:0 "
+	const free = "-listen localhost:0 -client-listen localhost:0 -etcd memory: "
 	for _, tt := range []struct {
 		name string
 		args string
 		want string
 	}{
-		{"port taken", "-listen localhost:0 -client-listen " + taken.Addr().String(), "address already in use"},
+		{"port taken", "-listen localhost:0 -etcd memory: -client-listen " + taken.Addr().String(), "address already in use"},
 		{"bad address", free + "-advertise nowhere", `configure server: -advertise: "nowhere" is`},
 		{"several problems", "-listen x -client-listen y", `configure server: -listen: "x" is not host:port; -client-listen: "y" is`},
-		{"another etcd", free + "-etcd localhost:2379", "configure server: -etcd: clusters of several servers are not part of this version"},
-		{"durable state", free + "-data /tmp/x", "configure server: -data: durable state is not part of this version"},
+		{"no etcd there", free + "-etcd " + nobody(t), "open etcd (see -etcd): "},
+		{"no etcd", free + "-etcd embedded:" + taken.Addr().String(), "name an etcd with -etcd"},
+		{"empty etcd", free + "-etcd localhost:1,", "configure server: -etcd: an address is empty"},
+		{"etcd for all to see", free + "-etcd embedded:0.0.0.0:0", "configure server: -etcd: "},
+		{"no directory", free + "-data " + os.DevNull + "/x", "run service data directory: -data: "},
 		{"inspector", free + "-inspector localhost:0", "configure server: -inspector: the inspector is not part of this version"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -69,6 +73,17 @@ func TestFailuresHaveACodeAndOneLine(t *testing.T) { //nolint:paralleltest // it
 			}
 		})
 	}
+}
+
+// nobody is an address where nobody listens.
+func nobody(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 func TestWrongFlagsAndHelp(t *testing.T) {
@@ -91,7 +106,7 @@ func TestHelpSaysWhatIsMissing(t *testing.T) {
 	if code := run([]string{"-help"}, &help); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	missing := map[string]bool{"-etcd": true, "-data": true, "-inspector": true}
+	missing := map[string]bool{"-inspector": true}
 	for flag := range strings.SplitSeq(help.String(), "\n  -") {
 		name, text, _ := strings.Cut(flag, " ")
 		if got, want := strings.Contains(text, "not in this version"), missing["-"+name]; got != want {

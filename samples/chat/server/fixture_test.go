@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"sync"
@@ -29,8 +30,14 @@ type world struct {
 	log *events
 }
 
-// newWorld starts a server with a registry of its own.
+// newWorld starts a server that is alone in its cluster.
 func newWorld(t *testing.T) *world {
+	t.Helper()
+	return newServer(t, rand.Text())
+}
+
+// newServer starts a server of a cluster inside the test, with a registry of its own.
+func newServer(t *testing.T, cluster string) *world {
 	t.Helper()
 	types := goverseapi.NewRegistry()
 	err := errors.Join(
@@ -43,7 +50,8 @@ func newWorld(t *testing.T) *world {
 	}
 	log := &events{changed: make(chan struct{})}
 	server := goverseapi.NewServer(&goverseapi.ServerConfig{
-		ListenAddress: "localhost:0", ClientListenAddress: "localhost:0", Registry: types, Logger: slog.New(log),
+		ListenAddress: "localhost:0", ClientListenAddress: "localhost:0", Etcd: []string{"memory:"}, Cluster: cluster,
+		Registry: types, Logger: slog.New(log),
 	})
 	if _, err := server.CreateObject(t.Context(), "ChatRoomMgr", mgrID, nil); err != nil {
 		t.Fatalf("create the list of rooms: %v", err)

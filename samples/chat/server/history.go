@@ -22,7 +22,7 @@ const (
 // are here. The zero value is empty.
 type history struct {
 	messages []*chat_pb.ChatMessage
-	last     int64 // timestamp of the newest message there ever was, Unix microseconds
+	last     int64 // no message to come is earlier or at the same time, Unix microseconds
 }
 
 // add appends a message said at now and returns it. A clock that stands still or
@@ -37,6 +37,13 @@ func (h *history) add(now time.Time, userName, text string) *chat_pb.ChatMessage
 	}
 	return msg
 }
+
+// clock is what the history's clock shows at now: no message is later. It is the
+// machine's, unless that is behind.
+func (h *history) clock(now time.Time) int64 { return max(now.UnixMicro(), h.last) }
+
+// advance lets the clock show at least so much: messages to come are later.
+func (h *history) advance(clock int64) { h.last = max(h.last, clock) }
 
 // after returns the oldest messages newer than a timestamp, at most maxPoll.
 func (h *history) after(timestamp int64) []*chat_pb.ChatMessage {
