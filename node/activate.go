@@ -16,9 +16,16 @@ func (n *Node) activate(t *turn) error {
 	a := t.act
 	t.due() // the call's time begins before that of the hook
 	if err := n.bringUp(a, func() *object.Error { return n.runOnActivate(a, t.up) }); err != nil {
+		if n.suspended() {
+			return t.fenced() // the hook had no time
+		}
 		return at(err, t)
 	}
 	t.flags.activates = false
+	if a.lost.Load() {
+		n.becomeLive(a, nil)
+		return t.refuse(object.CodeUnavailable, "", movingMessage)
+	}
 	if err := t.Err(); err != nil { // it has waited, and is not run after its end
 		n.becomeLive(a, nil)
 		return n.refuseExpired(t, err, "while its object was activated")
@@ -58,11 +65,12 @@ func (n *Node) bringUp(a *activation, hooks func() *object.Error) (failure *obje
 	}()
 	a.obj = a.typ.New()
 	object.Bind(a.obj, (*host)(a))
-	if failure = n.restore(a); failure == nil {
+	was := a.shard.keptOf(a.id)
+	if failure = n.restore(a, was); failure == nil {
 		failure = hooks()
 	}
 	if failure == nil {
-		a.shard.forget(a.id)
+		a.shard.used(was)
 	}
 	returned = true
 	return failure
@@ -177,8 +185,9 @@ func (n *Node) carryOn(w *waiter) error {
 	case n.stopping() && !w.chained:
 		return &object.Error{Code: object.CodeUnavailable, Message: stopMessage}
 	}
-	s := w.at.Load().shard // locked, see replace
-	if s.gate == shut || s.gate == draining && !w.up.runsIn(s) {
+	a := w.at.Load()
+	s := a.shard // locked, see replace
+	if a.lost.Load() || s.gate == shut || s.gate == draining && !w.up.runsIn(s) {
 		return &object.Error{Code: object.CodeUnavailable, Message: movingMessage}
 	}
 	return nil
@@ -216,7 +225,7 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 		return "", t.exists()
 	}
 	a := t.act
-	if a.shard.keeps(id) {
+	if a.shard.keptOf(id) != nil {
 		_ = n.giveBack(t)
 		return "", t.exists()
 	}
@@ -229,6 +238,9 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 		return "", err.At("create", id, "")
 	}
 	n.becomeLive(a, nil)
+	if a.lost.Load() {
+		return "", t.fenced().WithExecuted(object.ExecutedUnknown)
+	}
 	return id, nil
 }
 
@@ -257,10 +269,13 @@ func (n *Node) endInTurn(t *turn, why ending) error {
 	for {
 		a := n.objects.find(t.id())
 		if a == nil {
-			if why.reason == object.ReasonDeleted {
-				return n.deleteKept(t)
+			if why.reason != object.ReasonDeleted {
+				return nil
 			}
-			return nil
+			if over, err := n.deleteKept(t); over {
+				return err
+			}
+			continue
 		}
 		w, ok, err := n.enter(t, a)
 		if err != nil {
@@ -278,6 +293,9 @@ func (n *Node) endInTurn(t *turn, why ending) error {
 			t.act.shard.forget(t.act.id)
 		}
 		n.end(t.act, t.up, why) // a fresh activation has no object yet: no hook runs
+		if t.act.lost.Load() {
+			return t.fenced().WithExecuted(object.ExecutedUnknown)
+		}
 		return nil
 	}
 }

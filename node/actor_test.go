@@ -23,6 +23,7 @@ type actor struct {
 
 	serial  int // of this activation, in the world
 	n       int // changed without synchronization: the race detector watches it
+	memory  string
 	watched overlap
 }
 
@@ -134,6 +135,25 @@ func (a *actor) hook(ctx context.Context, name, arg string) error {
 	return nil
 }
 
+// saver is an actor with hooks whose memory moves along.
+type saver struct{ hooked }
+
+func (s *saver) OnSnapshot(ctx context.Context) (proto.Message, error) {
+	if err := s.hook(ctx, "OnSnapshot", s.memory); err != nil || s.memory == "" {
+		return nil, err
+	}
+	return wrapperspb.String(s.memory), nil
+}
+
+func (s *saver) OnRestore(ctx context.Context, state proto.Message) error {
+	msg, _ := state.(*str)
+	if err := s.hook(ctx, "OnRestore", msg.GetValue()); err != nil {
+		return err
+	}
+	s.memory = msg.GetValue()
+	return nil
+}
+
 // guest is a client object.
 type guest struct {
 	object.BaseClient
@@ -174,6 +194,7 @@ func standardTypes() []registration {
 		typed((*actor)(nil), "Endless", object.MailboxLimit(-1), object.IdleTimeout(-1)),
 		typed((*actor)(nil), "Brief", object.IdleTimeout(time.Minute)),
 		typed((*hooked)(nil), "Hook", object.IdleTimeout(time.Minute)),
+		typed((*saver)(nil), "Saver", object.IdleTimeout(time.Minute)),
 		func(r *object.Registry) error {
 			return r.RegisterClientType((*guest)(nil), object.TypeName("Guest"), object.IdleTimeout(time.Minute))
 		},
@@ -183,6 +204,8 @@ func standardTypes() []registration {
 // standardActions are the words that every world knows.
 func (w *world) standardActions() {
 	w.on("nothing", func(context.Context, *actor, string) (string, error) { return "", nil })
+	w.on("put", func(_ context.Context, o *actor, arg string) (string, error) { o.memory += arg; return o.memory, nil })
+	w.on("get", func(_ context.Context, o *actor, _ string) (string, error) { return o.memory, nil })
 	w.on("echo", func(_ context.Context, _ *actor, arg string) (string, error) { return arg, nil })
 	w.on("note", func(_ context.Context, _ *actor, arg string) (string, error) { w.note("%s", arg); return arg, nil })
 	w.on("who", func(_ context.Context, o *actor, _ string) (string, error) {

@@ -17,7 +17,9 @@ func (n *Node) AttachClient(ctx context.Context, id string) error {
 	switch {
 	case !typ.Client:
 		return object.Refuse(object.CodeInvalidArgument, "", "connect", id, "", "type "+typ.Name+" is not a client type")
-	case n.closed.Load() != 0:
+	case n.suspended():
+		return object.Refuse(object.CodeUnavailable, object.Fenced, "connect", id, "", fencedMessage)
+	case n.stopping():
 		return stopping("connect", id, "")
 	case ctx.Err() != nil:
 		return object.Refuse(object.CodeOf(ctx.Err()), "", "connect", id, "", "the client is gone already")

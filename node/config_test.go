@@ -64,7 +64,7 @@ func TestConfig(t *testing.T) {
 		if err := typed((*actor)(nil), "Plain")(r); err != nil {
 			t.Fatal(err)
 		}
-		w := &world{t: t, actions: make(map[string]action), gates: make(map[string]chan struct{})}
+		w := &world{scene: &scene{t: t, actions: make(map[string]action), gates: make(map[string]chan struct{})}}
 		w.standardActions()
 		refuse := errors.New("no fence")
 		fenced := ""

@@ -79,7 +79,7 @@ func (n *Node) invokeOnce(t *turn, key string) error {
 // chainHasKey returns the turn of t's own chain that is the first with its key on this
 // object: t must not wait for its outcome.
 func (t *turn) chainHasKey(key string) *turn {
-	for f := t.up; f != nil && !f.ended.Load(); f = f.up {
+	for f := t.waiting(); f != nil && !f.ended.Load(); f = f.waiting() {
 		if f.act == t.act && f.IdempotencyKey() == key {
 			return f
 		}

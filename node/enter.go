@@ -40,11 +40,25 @@ func (t *turn) relate(a *activation) (relation, *turn) {
 
 // waiting returns the turn that waits for t; nil where its caller has left it.
 func (t *turn) waiting() *turn {
-	if r := t.rare.Load(); r != nil && r.left.Load() {
+	if r := t.rare.Load(); r != nil && (r.left.Load() || r.via != nil && r.via.over.Load()) {
 		return nil
 	}
 	return t.up
 }
+
+// awaitedBy reports whether holder waits for t, which has not begun, still.
+func (t *turn) awaitedBy(holder *turn) bool {
+	for f := t.waiting(); f != nil && !f.ended.Load(); f = f.waiting() {
+		if f == holder {
+			return true
+		}
+	}
+	return false
+}
+
+// clears reports whether the turn is the end of the activation as part of that of its
+// shard or node: it concerns this activation, whatever has become of it.
+func (t *turn) clears() bool { return t.method == nil && t.hook == stop }
 
 // relateTo says how a call gets past one turn of its own chain that holds the target.
 func (t *turn) relateTo(f *turn) relation {
@@ -86,8 +100,11 @@ func (n *Node) enter(t *turn, a *activation) (w *waiter, ok bool, err error) {
 	if t.method == nil && t.hook == onCreate && a.phase == live {
 		return nil, false, t.exists() // there is nothing to wait for
 	}
-	if a.lost.Load() && t.mode != alone {
-		return nil, false, t.refuse(object.CodeUnavailable, "", movingMessage)
+	if a.lost.Load() && !t.clears() {
+		return nil, false, nil
+	}
+	if n.suspended() && t.mode != alone {
+		return nil, false, t.fenced()
 	}
 	if rel == through {
 		if holder.ended.Load() { // it has given its admission back, or is about to
@@ -129,11 +146,8 @@ func (n *Node) queue(t *turn, a *activation, privileged bool) (*waiter, error) {
 		return nil, t.refuse(object.CodeResourceExhausted, object.Overloaded,
 			fmt.Sprintf("%d calls wait for the object already, its mailbox limit", limit))
 	}
-	if n.killed.Err() != nil && (t.method != nil || t.hook != stop) {
+	if n.killed.Err() != nil && !t.clears() {
 		return nil, t.refuse(object.CodeUnavailable, "", stopMessage)
-	}
-	if n.suspended() && t.mode != alone {
-		return nil, t.fenced()
 	}
 	w := n.newWaiter(t, a)
 	n.enqueue(a, w, privileged)
@@ -165,8 +179,16 @@ func (n *Node) enterWithin(t, holder *turn) (ok bool, err error) {
 		t.finish() // it will not run: its context must not stay linked to the node
 		return false, n.refuseExpired(t, expired, "while another call of its chain was inside the object")
 	}
-	if holder.ended.Load() {
+	switch {
+	case n.suspended():
 		<-inside
+		return false, t.fenced()
+	case holder.ended.Load():
+		<-inside
+		return false, nil
+	case !t.awaitedBy(holder):
+		<-inside
+		t.up = nil // it is a call like others now
 		return false, nil
 	}
 	t.act, t.flags.nested = holder.act, true
@@ -189,15 +211,9 @@ func (t *turn) leaveWithin() { <-t.extra().within.extra().inside }
 // deadlock is the error of a call that would wait for itself. It names the cycle.
 func (t *turn) deadlock(holder *turn) error {
 	path := []string{t.name()}
-	for f := t; f != holder && f != nil; f = f.up {
-		if steps := f.path(); steps != nil { // the chain as other nodes have it
-			for i := len(steps) - 1; i >= 0; i-- {
-				path = append(path, steps[i].ID+"."+steps[i].Method)
-				if steps[i].ID == holder.id() {
-					break
-				}
-			}
-			break
+	for f := t; f != holder && f.up != nil; f = f.up {
+		for _, step := range slices.Backward(f.stepsBetween()) {
+			path = append(path, step.ID+"."+step.Method)
 		}
 		path = append(path, f.up.name())
 	}

@@ -88,7 +88,11 @@ func (n *Node) answer(t *turn, out proto.Message) error {
 func (n *Node) appError(t *turn, err error) *object.Error {
 	own := t.refuse(object.CodeUnknown, "", "") // what a turn or hook calls itself
 	e := n.cfg.AppError(err).At(own.Op, own.ID, own.Method)
-	if t.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+	switch {
+	case t.Err() == nil:
+	case errors.Is(err, context.Canceled) && t.fenceFell(), errors.Is(err, ErrSuspended):
+		return t.fenced().WithExecuted(object.ExecutedUnknown)
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return e.WithExecuted(object.ExecutedUnknown)
 	}
 	return e.WithExecuted(object.ExecutedYes)
@@ -129,7 +133,7 @@ func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter) {
 		a.endBatch()
 	}
 	t.flags.lost = a.lost.Load()
-	if failed && a.phase == live {
+	if (failed || t.flags.lost) && a.phase == live { // the end of a lost one has been given back
 		a.phase, a.failing = closing, true
 		a.refusePrivileged()
 	}

@@ -39,6 +39,12 @@ func (n *Node) stopping() bool { return n.closed.Load()&closedByStop != 0 }
 
 func (n *Node) suspended() bool { return n.closed.Load()&closedByFence != 0 }
 
+// fenceFell reports whether a suspension of the node is why the turn's context, or its
+// caller's, has ended.
+func (t *turn) fenceFell() bool {
+	return t.node.suspended() || errors.Is(context.Cause(t), ErrSuspended) || errors.Is(context.Cause(t.parent), ErrSuspended)
+}
+
 // fenced refuses a turn on a suspended node.
 func (t *turn) fenced() *object.Error {
 	return t.refuse(object.CodeUnavailable, object.Fenced, fencedMessage)
@@ -83,6 +89,20 @@ func (n *Node) Resume() {
 	n.closed.And(^closedByFence)
 	for s := range n.sets {
 		s.touch()
+	}
+}
+
+// awaitResume returns when the node is not suspended, or its end has come.
+func (n *Node) awaitResume(s *shardState) {
+	for n.suspended() && n.killed.Err() == nil {
+		changed := s.change()
+		if !n.suspended() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-n.killed.Done():
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -19,11 +20,10 @@ func (h *host) parts() (*Node, *activation) { return h.shard.node, (*activation)
 // extras is what few activations have: a context of their own, timers, remembered
 // calls. It is guarded by the activation's mutex.
 type extras struct {
-	ctx     context.Context //nolint:containedctx // the life of the activation, not a caller's
-	cancel  context.CancelFunc
-	timers  map[*timer]struct{}
-	seen    *outcomes
-	sending chan struct{} // closed when the calls that the last turn sent to other nodes have left; nil: none did
+	ctx    context.Context //nolint:containedctx // the life of the activation, not a caller's
+	cancel context.CancelFunc
+	timers map[*timer]struct{}
+	seen   *outcomes
 }
 
 // end stops all that an activation's extras run. It is called once, after the
@@ -169,11 +169,13 @@ func (tm *timer) fire() {
 		return
 	}
 	defer n.tasks.End()
-	n.runTimer(tm, a)
+	refused := n.runTimer(tm, a)
 	a.lock()
 	defer a.unlock()
 	switch {
-	case tm.stopped || a.phase == dead:
+	case tm.stopped || tm.done || a.phase == dead:
+	case refused:
+		tm.t.Reset(timerRetry)
 	case tm.period > 0:
 		tm.t.Reset(tm.period)
 	default: // run, or refused for good
@@ -182,7 +184,8 @@ func (tm *timer) fire() {
 	}
 }
 
-func (n *Node) runTimer(tm *timer, a *activation) {
+// runTimer runs the timer's call; true: it was refused, as the node is suspended.
+func (n *Node) runTimer(tm *timer, a *activation) (refused bool) {
 	t := &turn{parent: n.killed, node: n, act: a, method: tm.method, mode: tm.method.Mode, msg: tm.req, flags: flags{bound: true}}
 	t.extra().timer = tm
 	t.limit(tm.method.CallTimeout)
@@ -191,13 +194,17 @@ func (n *Node) runTimer(tm *timer, a *activation) {
 		var w *waiter
 		var ok bool
 		if w, ok, err = n.enter(t, a); !ok && err == nil {
-			return
+			return false
 		}
 		if err == nil {
 			err = n.carryOut(t, w)
 		}
 	}
+	if errors.Is(err, object.ErrFenced) && object.Executed(err) == object.ExecutedNo {
+		return true
+	}
 	if err != nil && err != errEnded { //nolint:errorlint // internal, never wrapped
 		n.cfg.Logger.Warn("timer's call failed", "object", a.id, "method", tm.method.Name, "error", err.Error())
 	}
+	return false
 }

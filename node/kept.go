@@ -27,11 +27,24 @@ type kept struct {
 	until int64 // in ns since the node was made
 }
 
-// keeps reports whether the shard has state of an object that is not active.
-func (s *shardState) keeps(id string) bool {
+// keptOf returns the state of an object that is not active; nil without any.
+func (s *shardState) keptOf(id string) *kept {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.kept[id] != nil
+	return s.kept[id]
+}
+
+// used drops state that an object has taken back, which may be nil, unless there is
+// newer one by now.
+func (s *shardState) used(k *kept) {
+	if k == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kept[k.ID] == k {
+		delete(s.kept, k.ID)
+	}
 }
 
 // forget drops what the shard keeps of an object.
@@ -59,10 +72,8 @@ func (n *Node) keep(s *shardState, all []Kept) {
 	}
 }
 
-// takeKept takes all state out of the shard's memory.
+// takeKept takes all state out of the shard's memory. The lock is held.
 func (s *shardState) takeKept() (all []Kept) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(s.kept)) {
 		all = append(all, s.kept[id].Kept)
 	}
@@ -82,26 +93,36 @@ func (s *shardState) expireKept(now int64) {
 	}
 }
 
-// deleteKept deletes an object that is not active.
-func (n *Node) deleteKept(t *turn) error {
+// deleteKept deletes an object that is not active; false: it is by now.
+func (n *Node) deleteKept(t *turn) (over bool, err error) {
+	seg, hash := n.objects.of(t.id())
+	seg.mu.Lock()
+	defer seg.mu.Unlock()
 	s := t.act.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.admits(t) {
-		return t.refuse(object.CodeUnavailable, "", movingMessage)
+	switch {
+	case seg.find(hash, t.id()) != nil:
+		return false, nil
+	case !s.admits(t):
+		return true, t.refuse(object.CodeUnavailable, "", movingMessage)
 	}
 	delete(s.kept, t.id())
-	return nil
+	return true, nil
 }
 
-// snapshot asks an object that admits nobody any more for what it wants to keep.
-func (n *Node) snapshot(a *activation) (k Kept, failure *object.Error) {
+// snapshot asks an object that admits nobody any more for what it wants to keep. The
+// hook's context ends with ctx too.
+func (n *Node) snapshot(ctx context.Context, a *activation) (k Kept, failure *object.Error) {
 	if a.obj == nil || !a.typ.Hooks.Snapshot {
 		return Kept{}, nil
 	}
 	s, _ := a.obj.(object.Snapshotter)
-	failure = n.runHook(a, nil, onSnapshot, func(ctx context.Context) error {
-		state, err := s.OnSnapshot(ctx)
+	failure = n.runHook(a, nil, onSnapshot, func(hook context.Context) error {
+		limited, cancel := context.WithCancelCause(hook)
+		defer cancel(nil)
+		defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
+		state, err := s.OnSnapshot(limited)
 		if err != nil || state == nil || !state.ProtoReflect().IsValid() {
 			return err
 		}
@@ -116,14 +137,8 @@ func (n *Node) snapshot(a *activation) (k Kept, failure *object.Error) {
 }
 
 // restore gives a new object what was kept of it.
-func (n *Node) restore(a *activation) *object.Error {
-	if !a.typ.Hooks.Snapshot {
-		return nil
-	}
-	a.shard.mu.Lock()
-	k := a.shard.kept[a.id]
-	a.shard.mu.Unlock()
-	if k == nil {
+func (n *Node) restore(a *activation, k *kept) *object.Error {
+	if k == nil || !a.typ.Hooks.Snapshot {
 		return nil
 	}
 	s, _ := a.obj.(object.Snapshotter)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
 	"hash/maphash"
 	"log/slog"
 	"sync"
@@ -66,6 +67,7 @@ type Node struct {
 	kill    context.CancelCauseFunc
 	era     atomic.Pointer[era]
 	away    departures
+	lines   lines
 	tasks   tally.Tally   // the goroutines that the node started
 	hooks   chan struct{} // slots for the hooks of ending activations
 	reaping atomic.Bool   // a goroutine ends idle activations with hooks
@@ -98,7 +100,8 @@ func New(cfg Config) *Node {
 		n.shards[i].node = n
 	}
 	n.quantum = n.sweepEvery()
-	n.away.turns = make(map[TurnID]*turn)
+	n.away.known = make(map[TurnID]*departure)
+	_, _ = rand.Read(n.away.mark[:])                                 // never fails
 	n.killed, n.kill = context.WithCancelCause(context.Background()) //nolint:forbidigo // the node's own end, no caller's
 	n.newEra()
 	return n

@@ -41,7 +41,8 @@ func (n *Node) enlist(t, up *turn, id string, method *wanted, s object.CallSetti
 	return nil
 }
 
-// release sends the effects of a turn that ended well.
+// release sends the effects of a turn that ended well: those to other nodes, and what
+// follows them to the same object, on lines of their own.
 func (n *Node) release(t *turn) {
 	r := t.rare.Load()
 	if r == nil {
@@ -53,8 +54,10 @@ func (n *Node) release(t *turn) {
 	if t.act.lost.Load() {
 		return // what it did did not happen
 	}
-	var elsewhere []effect
 	for _, e := range effects {
+		if n.lines.append(t, e) {
+			continue
+		}
 		sent := &turn{parent: n.killed, node: n, msg: e.req, flags: flags{owned: true, inner: true}}
 		sent.setKey(e.key)
 		sent.setMetadata(e.meta)
@@ -62,51 +65,15 @@ func (n *Node) release(t *turn) {
 		switch {
 		case err == nil:
 		case object.CodeOf(err) == object.CodeUnavailable && !n.stopping():
-			elsewhere = append(elsewhere, e)
+			n.lines.begin(t, e)
 		default:
 			n.notSent(t, e, err)
 		}
-	}
-	if len(elsewhere) > 0 {
-		n.forward(t, elsewhere)
 	}
 }
 
 func (n *Node) notSent(from *turn, e effect, err error) {
 	n.cfg.Logger.Warn("one-way call failed", "from", from.name(), "object", e.id, "method", e.method, "error", err.Error())
-}
-
-// forward lets the runtime find the objects of a turn's one-way calls that are not on
-// this node: after those of the turns before it.
-func (n *Node) forward(t *turn, effects []effect) {
-	done := make(chan struct{})
-	before := t.act.forwarded(n, done)
-	n.run(func() {
-		defer close(done)
-		if before != nil {
-			<-before
-		}
-		for _, e := range effects {
-			opts := []object.CallOption{object.OneWay(), object.WithIdempotencyKey(e.key)}
-			for k, v := range e.meta {
-				opts = append(opts, object.WithMetadata(k, v))
-			}
-			if _, err := n.cfg.Runtime.Call(n.killed, e.id, e.method, e.req, opts...); err != nil {
-				n.notSent(t, e, err)
-			}
-		}
-	})
-}
-
-// forwarded returns the end of the last forwarding of the activation's calls, and puts
-// another in its place.
-func (a *activation) forwarded(n *Node, done chan struct{}) (before chan struct{}) {
-	a.lock()
-	defer a.unlock()
-	if x := n.extrasLocked(a); x != nil {
-		before, x.sending = x.sending, done
-	}
-	return before
 }
 
 // dispatch gives the turn its place at the object and runs it on a goroutine of its
@@ -148,13 +115,17 @@ func (n *Node) serveDetached(t *turn, w *waiter) error {
 		return err
 	case <-expired.Done():
 	}
+	left.parent = expired
 	if claimed.CompareAndSwap(false, true) {
 		return n.refuseExpired(left, expired.Err(), "while it waited for the object")
 	}
 	t.extra().left.Store(true)
 	e := left.refuse(object.CodeOf(expired.Err()), "", "the call was left while the method ran")
-	if n.killed.Err() != nil {
+	switch {
+	case n.killed.Err() != nil:
 		e.Code = object.CodeUnavailable
+	case e.Code == object.CodeCanceled && left.fenceFell():
+		e = left.fenced()
 	}
 	return e.WithExecuted(object.ExecutedUnknown)
 }

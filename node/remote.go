@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -13,7 +14,7 @@ import (
 )
 
 // TurnID names a turn that waits for a call on another node. It is random and unique;
-// zero names none.
+// zero names none. The first half is its node's.
 type TurnID [16]byte
 
 // Step is one turn of a call chain.
@@ -35,8 +36,16 @@ type Departure struct {
 // departures are the turns that wait for calls on other nodes: a chain that comes back
 // finds them.
 type departures struct {
+	mark [8]byte // the half that this node's IDs begin with
+
 	mu    sync.Mutex
-	turns map[TurnID]*turn // guarded by mu
+	known map[TurnID]*departure // guarded by mu
+}
+
+// departure is one call of a turn on its way to another node.
+type departure struct {
+	turn *turn
+	over atomic.Bool // nobody waits for it any more
 }
 
 // Depart encodes a call of an object that lives on another node, as the call of the
@@ -102,22 +111,32 @@ func decodeReply(m *object.MethodInfo, id string, r object.Reply) (proto.Message
 
 // enter makes a turn known while it waits for a call elsewhere, under the ID in step.
 func (d *departures) enter(t *turn, step *Step) (leave func()) {
-	_, _ = rand.Read(step.Turn[:]) // never fails
-	id := step.Turn
+	copy(step.Turn[:], d.mark[:])
+	_, _ = rand.Read(step.Turn[len(d.mark):]) // never fails
+	id, call := step.Turn, &departure{turn: t}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.turns[id] = t
+	d.known[id] = call
 	return func() {
+		call.over.Store(true)
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		delete(d.turns, id)
+		delete(d.known, id)
 	}
 }
 
-func (d *departures) find(id TurnID) *turn {
+// find returns the departure that a step of a chain names; nil where it is over. It
+// also reports whether it was this node's.
+func (d *departures) find(step *Step) (call *departure, own bool) {
+	if [8]byte(step.Turn[:8]) != d.mark {
+		return nil, false
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.turns[id]
+	if call = d.known[step.Turn]; call == nil || call.turn.id() != step.ID || call.turn.ended.Load() {
+		return nil, true
+	}
+	return call, true
 }
 
 // chain returns the turns from the chain's beginning to t.
@@ -156,25 +175,35 @@ func (n *Node) follow(t *turn, chain []Step) error {
 	if len(chain) >= maxDepth {
 		return t.refuse(object.CodeFailedPrecondition, "", tooDeep)
 	}
-	t.extra().path = chain
+	r := t.extra()
+	r.path = chain
 	t.depth = uint8(len(chain)) //nolint:gosec // G115: less than maxDepth
 	for i := len(chain) - 1; i >= 0; i-- {
-		if chain[i].Turn == (TurnID{}) {
-			continue
+		call, own := n.away.find(&chain[i])
+		if call != nil {
+			t.up, r.via, r.beyond = call.turn, call, i+1
 		}
-		if up := n.away.find(chain[i].Turn); up != nil && up.id() == chain[i].ID && !up.ended.Load() {
-			t.up = up
-			return nil
+		if own { // what is further out does not wait for what a turn here has left behind
+			break
 		}
 	}
 	return nil
 }
 
-// runsIn reports whether a turn of the chain that ends with t runs in the shard. A nil
-// turn ends none.
+// stepsBetween returns the turns on other nodes that the chain of t has between t.up
+// and t.
+func (t *turn) stepsBetween() []Step {
+	if r := t.rare.Load(); r != nil {
+		return r.path[r.beyond:]
+	}
+	return nil
+}
+
+// runsIn reports whether a turn of the chain that ends with t runs in the shard, as the
+// node owns it. A nil turn ends none.
 func (t *turn) runsIn(s *shardState) bool {
 	for f := t; f != nil && !f.ended.Load(); f = f.waiting() {
-		if f.act.shard == s {
+		if f.act.shard == s && !f.act.lost.Load() {
 			return true
 		}
 	}

@@ -29,6 +29,9 @@ func (n *Node) Accept(ctx context.Context, req object.Request) (run func() (obje
 // own deadline or the node, not with ctx.
 func (n *Node) Arrive(ctx context.Context, d Departure) (run func() (object.Reply, error)) {
 	t := &turn{parent: ctx, node: n, flags: flags{owned: true}}
+	if d.OneWay {
+		t.parent = n.killed
+	}
 	t.extra().encode = true
 	t.setKey(d.Key)
 	t.setMetadata(d.Metadata)

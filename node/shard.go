@@ -20,6 +20,7 @@ type shardState struct {
 	epoch atomic.Uint64 // under which the node owns the shard; zero while it does not
 
 	mu      sync.Mutex
+	past    uint64 // guarded by mu: the last epoch that was given up
 	gate    gate
 	first   *activation      // guarded by mu: the activations of this shard, linked
 	due     int64            // guarded by mu: nothing here is idle before this time, in ns
@@ -34,6 +35,20 @@ func (s *shardState) turnGate(g gate) {
 		close(s.changed)
 		s.changed = nil
 	}
+}
+
+// change returns what is closed when the gate changes next.
+func (s *shardState) change() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changesLocked()
+}
+
+func (s *shardState) changesLocked() <-chan struct{} {
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	return s.changed
 }
 
 // admits reports whether the turn may bring an object up. The lock is held.
@@ -57,7 +72,7 @@ func (n *Node) add(t *turn, a *activation, idleAt int64) (there *activation, add
 	if there = seg.find(hash, a.id); there != nil {
 		return there, false
 	}
-	if s.first == nil || idleAt < s.due {
+	if s.first == nil && s.kept == nil || idleAt < s.due {
 		s.due = idleAt
 	}
 	a.hash = hash
@@ -89,9 +104,14 @@ func (s *shardState) unlink(a *activation) {
 }
 
 // snapshot returns the activations of this moment.
-func (s *shardState) snapshot() (all []*activation) {
+func (s *shardState) snapshot() []*activation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.all()
+}
+
+// all returns the activations. The lock is held.
+func (s *shardState) all() (all []*activation) {
 	for a := s.first; a != nil; a = a.following {
 		all = append(all, a)
 	}
@@ -128,7 +148,9 @@ func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras) {
 		n.enqueue(heir, w, false)
 		w.at.Store(heir)
 	}
-	seg.remove(a)
+	if !a.lost.Load() { // else it is out already
+		seg.remove(a)
+	}
 	s.unlink(a)
 	if heir == nil {
 		watch.end()

@@ -88,7 +88,11 @@ func (n *Node) reap(hooked []*activation, quantum time.Duration) {
 		if !n.takeHookSlot(n.killed) {
 			return
 		}
-		if !a.closeIdle(int64(n.elapsed()), n.patience(a, quantum)) {
+		switch {
+		case n.suspended(): // the next sweep finds them
+			<-n.hooks
+			return
+		case !a.closeIdle(int64(n.elapsed()), n.patience(a, quantum)):
 			<-n.hooks
 			continue
 		}
@@ -120,7 +124,7 @@ func (n *Node) patience(a *activation, quantum time.Duration) int64 {
 func (a *activation) closeIdle(now, patience int64) bool {
 	a.lock()
 	defer a.unlock()
-	if a.phase != live || !a.quiet() || a.queue.len() > 0 || a.used.Load()+patience > now {
+	if a.phase != live && a.phase != fresh || !a.quiet() || a.queue.len() > 0 || a.used.Load()+patience > now {
 		return false
 	}
 	a.phase, a.writer = closing, true
@@ -147,7 +151,8 @@ func (n *Node) idleIn(s *shardState, now int64) (idle []*activation) {
 		}
 		busy := a.phase == live && !a.quiet()
 		used := a.used.Load()
-		if a.phase == live && !busy && a.queue.len() == 0 && used+timeout <= now {
+		up := a.phase == live || a.phase == fresh // nobody activates it: its call was refused
+		if up && !busy && a.queue.len() == 0 && used+timeout <= now {
 			idle = append(idle, a)
 		}
 		if busy { // it will have been used

@@ -50,6 +50,8 @@ type rare struct {
 	meta    map[string]string
 	key     string        // idempotency key
 	path    []Step        // from another node: the chain that waits for the turn
+	via     *departure    // from another node: what its chain passed here before, in the step beyond
+	beyond  int           // of path
 	encode  bool          // the reply is wanted encoded, in body
 	body    []byte        // the encoded reply
 	within  *turn         // re-entrant: the turn of the same chain that this one runs inside of

@@ -68,8 +68,11 @@ func (t *turn) Err() error {
 	if l := t.begun(); l != nil {
 		return l.ctx.Err()
 	}
-	if t.ended.Load() || t.node.interrupted() {
+	switch {
+	case t.ended.Load():
 		return context.Canceled
+	case t.node.interrupted():
+		return t.lifetime().ctx.Err() // from now on it stays so, also when the node is resumed
 	}
 	if err := t.parent.Err(); err != nil {
 		return err

@@ -168,8 +168,11 @@ func (n *Node) giveBack(t *turn) error {
 // refuseExpired is the error of a call that ended before it ran.
 func (n *Node) refuseExpired(t *turn, cause error, when string) error {
 	code := object.CodeOf(cause)
-	if n.killed.Err() != nil {
+	switch {
+	case n.killed.Err() != nil:
 		return t.refuse(object.CodeUnavailable, "", stopMessage)
+	case code != object.CodeDeadlineExceeded && t.fenceFell():
+		return t.fenced()
 	}
 	if code == object.CodeUnknown {
 		code = object.CodeCanceled

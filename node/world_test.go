@@ -32,7 +32,13 @@ type action func(ctx context.Context, o *actor, arg string) (string, error)
 // objects find it in their contexts.
 type world struct {
 	*node.Node
+	*scene
 
+	peer *world // a second node; see route
+}
+
+// scene is what the test and the objects share, on all its nodes.
+type scene struct {
 	t *testing.T
 
 	mu      sync.Mutex
@@ -49,23 +55,35 @@ type world struct {
 // newWorld returns a world whose node owns all its shards. It needs [world.close].
 func newWorld(t *testing.T, c clock.Clock, types ...registration) *world {
 	t.Helper()
+	w := newNode(&scene{t: t, actions: make(map[string]action), gates: make(map[string]chan struct{})}, c, types...)
+	w.openShards(0, 16)
+	w.standardActions()
+	return w
+}
+
+// openShards opens the shards from one up to another under epoch 1.
+func (w *world) openShards(from, to uint32) {
+	w.t.Helper()
+	for s := from; s < to; s++ {
+		if err := w.OpenShard(w.t.Context(), s, 1, nil); err != nil {
+			w.t.Fatalf("open shard: %v", err)
+		}
+	}
+}
+
+// newNode returns a world without shards in a scene that may have others.
+func newNode(scene *scene, c clock.Clock, types ...registration) *world {
 	r := object.NewRegistry()
 	for _, reg := range append(standardTypes(), types...) {
 		if err := reg(r); err != nil {
-			t.Fatalf("register: %v", err)
+			scene.t.Fatalf("register: %v", err)
 		}
 	}
-	w := &world{t: t, actions: make(map[string]action), gates: make(map[string]chan struct{})}
+	w := &world{scene: scene}
 	w.Node = node.New(node.Config{
 		Registry: r, Clock: c, Runtime: w, Shards: 16, ClientGone: func(id string) { w.note("gone %s", id) },
 		Logger: slog.New(slog.NewTextHandler(lockedWriter{w}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
-	for s := range uint32(16) {
-		if err := w.OpenShard(t.Context(), s, 1, nil); err != nil {
-			t.Fatalf("open shard: %v", err)
-		}
-	}
-	w.standardActions()
 	return w
 }
 
@@ -304,3 +322,6 @@ func sleep(d time.Duration) {
 	time.Sleep(d) //nolint:forbidigo // virtual time, in a bubble
 	synctest.Wait()
 }
+
+// word is a request.
+func word(s string) *str { return wrapperspb.String(s) }
