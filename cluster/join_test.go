@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/coord/mem"
 )
 
 // A member that is alone serves everything, with its lease and nothing else.
@@ -88,4 +91,63 @@ func TestFailover(t *testing.T) {
 			<-all[victim].ended
 		})
 	}
+}
+
+// Members that all see at once that there is no allocator make one of them the allocator.
+func TestOneAllocator(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		var all []*member
+		for range 5 {
+			m := r.run()
+			m.link.SetFaults(mem.Faults{RequestDelay: 50 * time.Millisecond})
+			all = append(all, m)
+		}
+		for range 3 {
+			r.await("balance", 20*time.Second, balanced(all...))
+			r.await("an allocator", time.Second, func() bool { return len(r.page(prefix+"allocator")) == 1 })
+			pass(time.Second)
+			kv, _, err := r.link.Get(r.Context(), prefix+"allocator")
+			if err != nil || kv.Version != 1 {
+				r.Errorf("the allocator was replaced while it lived: %+v, %v", kv, err)
+			}
+			for i, m := range all {
+				if s := m.State(); s.Allocator != string(kv.Value) || s.Term != kv.CreateRev {
+					r.Errorf("%s thinks of %s, term %d; it is %s", m.name, s.Allocator, s.Term, kv.Value)
+				}
+				if m.name == string(kv.Value) {
+					r.leave(m)
+					all = append(all[:i:i], all[i+1:]...)
+					break
+				}
+			}
+		}
+		r.leave(all...)
+	})
+}
+
+// A member is ready when all its shards are open, however long that takes and often it fails.
+func TestReadyMeansOpen(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		r.slow = time.Second
+		begun := time.Now()
+		m := r.join()
+		if took := time.Since(begun); took < time.Second || !served(m)() {
+			r.Errorf("ready after %v, all served: %v", took, served(m)())
+		}
+		r.leave(m)
+	})
+}
+
+// An answer to the join that gets lost is looked up.
+func TestJoinWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		for n := int64(1); n <= 4; n++ {
+			m := r.join(func(c *cluster.Config) { c.Store = &losing{Store: c.Store, nth: n} })
+			r.await("service", 5*time.Second, served(m))
+			r.leave(m)
+		}
+	})
 }

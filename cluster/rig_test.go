@@ -42,7 +42,8 @@ type rig struct {
 	court  *court
 	joined int
 	all    []*member
-	flaws  shard.Flaws // of members that are started
+	flaws  shard.Flaws   // of members that are started
+	slow   time.Duration // how long their hosts take to open a shard
 }
 
 func inBubble(t *testing.T, f func(r *rig)) {
@@ -117,7 +118,7 @@ func (r *rig) run(opts ...option) *member {
 		ready: make(chan struct{}), ended: make(chan error, 1), gone: make(chan struct{}),
 	}
 	r.all = append(r.all, m)
-	m.host = &host{court: r.court, name: m.name, shards: make(map[uint32]*held)}
+	m.host = &host{openTime: r.slow, court: r.court, name: m.name, shards: make(map[uint32]*held)}
 	cfg := cluster.Config{
 		Store: m.link, Clock: r.clock, Logger: slog.New(slog.NewTextHandler(m.log, nil)),
 		Name: "test", Address: m.name + ":47000", Shards: shards, LeaseTTL: ttl, Host: m.host, Incarnation: m.name,

@@ -116,3 +116,19 @@ func (s *lateStore) Txn(ctx context.Context, txn coord.Txn) (coord.TxnResult, er
 	}()
 	return coord.TxnResult{}, coord.ErrUnavailable
 }
+
+// losing is a store that loses the answer of one transaction.
+type losing struct {
+	coord.Store
+
+	n   atomic.Int64
+	nth int64
+}
+
+func (s *losing) Txn(ctx context.Context, txn coord.Txn) (coord.TxnResult, error) {
+	res, err := s.Store.Txn(ctx, txn)
+	if s.n.Add(1) == s.nth {
+		return coord.TxnResult{}, coord.ErrUnavailable
+	}
+	return res, err
+}

@@ -64,6 +64,8 @@ func (m *Member) watchFrom(ctx context.Context, rev int64) bool {
 		switch {
 		case ctx.Err() != nil, m.restored(err):
 			return false
+		case m.flaws.ResumeCompacted && errors.Is(err, coord.ErrCompacted):
+			w.upTo++
 		case errors.Is(err, coord.ErrCompacted), errors.Is(err, coord.ErrInvalid), errors.Is(err, coord.ErrFutureRev):
 			return true
 		case w.upTo > before:

@@ -22,4 +22,6 @@ type Flaws struct {
 	TransferGuess bool
 	// NoLiveness: a failover does not compare that the old owner is gone.
 	NoLiveness bool
+	// ResumeCompacted: a watch whose history was compacted away goes on after the gap.
+	ResumeCompacted bool
 }
