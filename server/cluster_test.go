@@ -52,7 +52,9 @@ func (o *Tally) Round(ctx context.Context, id *text) (*number, error) {
 }
 
 // OnSnapshot hands the sum out.
-func (o *Tally) OnSnapshot(context.Context) (proto.Message, error) { return wrapperspb.Int64(o.sum), nil }
+func (o *Tally) OnSnapshot(context.Context) (proto.Message, error) {
+	return wrapperspb.Int64(o.sum), nil
+}
 
 // OnRestore takes it back.
 func (o *Tally) OnRestore(_ context.Context, state proto.Message) error {

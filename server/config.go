@@ -162,7 +162,7 @@ func (c Config) etcdProblem() error {
 			problems = append(problems, problem("Etcd", "an address is empty"))
 		case embedded:
 			if _, err := embeddedetcd.New(embeddedetcd.Config{Address: address}); err != nil {
-				problems = append(problems, fmt.Errorf("Etcd: %w", err))
+				problems = append(problems, problem("Etcd", "%w", err))
 			}
 		default:
 			address = strings.TrimPrefix(strings.TrimPrefix(address, "http://"), "https://")

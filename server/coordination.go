@@ -29,7 +29,7 @@ func (s *Server) coordination(p *parts) ([]lifecycle.Service, error) {
 	if s.cfg.embedded() {
 		e, err := embedded.New(s.embeddedConfig())
 		if err != nil {
-			return nil, fmt.Errorf("Etcd: %w", err)
+			return nil, problem("Etcd", "%w", err)
 		}
 		services = append(services, lifecycle.Service{Name: "embedded etcd", Run: func(ctx context.Context, ready func()) error {
 			return e.Run(ctx, func() {
