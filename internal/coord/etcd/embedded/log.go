@@ -9,6 +9,9 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
+// youngMessage is what a new etcd calls an error until it has made its first snapshot: nothing is wrong.
+const youngMessage = "failed to update storage version"
+
 // logCore hands what etcd logs to slog: errors as they are, warnings for who debugs, the rest to nobody. Many of etcd's
 // warnings are about its configuration, which is ours. An error that etcd calls fatal ends the process, after it was
 // logged.
@@ -49,7 +52,7 @@ func (c *logCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	for _, key := range slices.Sorted(maps.Keys(enc.Fields)) {
 		attrs = append(attrs, slog.Any(key, enc.Fields[key]))
 	}
-	if e.Level >= zapcore.ErrorLevel && !c.stopped.Load() {
+	if e.Level >= zapcore.ErrorLevel && e.Message != youngMessage && !c.stopped.Load() {
 		c.log.Error("embedded etcd reports an error", attrs...)
 		return nil
 	}
