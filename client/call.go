@@ -17,8 +17,11 @@ import (
 // typeURLPrefix is what replies' type URLs begin with, as anypb makes them.
 const typeURLPrefix = "type.googleapis.com/"
 
-// call runs one method of the caller's object.
+// call runs one method of the caller's object, behind the earlier calls of its
+// connection.
 func (s *Service) call(ctx context.Context, in *client_pb.CallRequest) (*client_pb.CallResponse, error) {
+	place := placeOf(ctx)
+	defer place.leave()
 	s.calls.Begin()
 	defer s.calls.End()
 	sess, stopping := s.findCaller(in.GetClientId())
@@ -40,7 +43,10 @@ func (s *Service) call(ctx context.Context, in *client_pb.CallRequest) (*client_
 	if err != nil {
 		return nil, err
 	}
-	reply, err := s.node.Serve(ctx, req)
+	place.wait(ctx, s.clock, s.limits.Body)
+	run := s.node.Accept(ctx, req)
+	place.leave()
+	reply, err := run()
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ func (w watching) Clone() credentials.TransportCredentials {
 type conn struct {
 	net.Conn
 
+	calls  line   // of this connection
 	frames frames // owned by the one goroutine that reads
 	goAway atomic.Bool
 	closed atomic.Bool

@@ -16,6 +16,10 @@
 //   - Pushes are encoded before [Service.Push] returns, never block, and arrive in
 //     order behind the RegisterResponse. What may wait for a client that does not
 //     read is bounded by [Limits]; beyond that its stream ends.
+//   - Calls get their places at the client's object in the order in which their
+//     headers arrived on their connection, whichever of its clients they are of.
+//     Those on different connections have no order. A request that does not come
+//     holds up the calls behind it for Limits.Body at most.
 //   - A connection that breaks or goes silent is noticed within Ping + PingTimeout.
 //     An rpc that panics fails alone.
 //   - Metadata of the rpc whose key begins with "client-" reaches the method as
@@ -27,8 +31,8 @@
 // gRPC's goroutine of a Register stream owns the session: it attaches, waits for the
 // end, detaches and returns. A second goroutine per stream sends, because a send to a
 // client that does not read returns only when the stream's handler has returned; the
-// service counts both, and [Service.Stop] waits for them. Calls run on their gRPC
-// goroutines. Locks: the service's guards the tables of sessions, a session's its
-// calls and its end, a queue's its messages; none is held while another is taken or
-// while foreign code runs.
+// service counts both, and [Service.Stop] waits for them. Calls wait in their
+// connection's line, and run, on their gRPC goroutines. Locks: the service's guards the
+// tables of sessions, a session's its calls and its end, a queue's its messages, a
+// line's its places; none is held while another is taken or while foreign code runs.
 package client

@@ -47,7 +47,8 @@ func (e *endpoint) Call(ctx context.Context, in *client_pb.CallRequest) (*client
 // ServerOptions are the options of the gRPC server that the service is registered
 // with: its [Limits], the interceptors that turn a panic into Internal, and the
 // transport's credentials, nil for plaintext. Without them the service works, but
-// does not tell lost connections from closed ones.
+// does not tell lost connections from closed ones, and calls in flight at the same
+// time have no order.
 func (s *Service) ServerOptions(creds credentials.TransportCredentials) []grpc.ServerOption {
 	if creds == nil {
 		creds = insecure.NewCredentials()
@@ -55,6 +56,7 @@ func (s *Service) ServerOptions(creds credentials.TransportCredentials) []grpc.S
 	l := s.limits
 	return []grpc.ServerOption{
 		grpc.Creds(watching{creds}),
+		grpc.InTapHandle(lineUp),
 		grpc.MaxRecvMsgSize(l.MessageBytes),
 		grpc.MaxSendMsgSize(l.MessageBytes),
 		grpc.MaxConcurrentStreams(l.Streams),

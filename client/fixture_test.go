@@ -24,7 +24,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fixture is a client service on a real TCP port, over a fake node.
+// fixture is a client service, on a real TCP port unless a test says otherwise, over
+// a fake node.
 type fixture struct {
 	t     *testing.T
 	node  *fakeNode
@@ -32,6 +33,8 @@ type fixture struct {
 	addr  string
 	log   *logBook
 	creds credentials.TransportCredentials // the clients' side
+
+	listener net.Listener // where it listens; default: TCP
 }
 
 // noCreds is the result of an option that leaves the server's credentials alone.
@@ -64,13 +67,16 @@ func start(t *testing.T, opts ...fixtureOption) *fixture {
 	server := grpc.NewServer(f.svc.ServerOptions(creds)...)
 	f.svc.Register(server)
 	client.RegisterStandard(server)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	if f.listener == nil {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.listener = listener
 	}
-	f.addr = listener.Addr().String()
+	f.addr = f.listener.Addr().String()
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(f.listener) }()
 	t.Cleanup(func() {
 		if err := f.svc.Stop(context.Background()); err != nil {
 			t.Errorf("stop: %v", err)

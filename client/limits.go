@@ -10,6 +10,7 @@ const (
 	DefaultMessageBytes  = 4 << 20
 	DefaultStreams       = 250
 	DefaultHeaderBytes   = 16 << 10
+	DefaultBody          = 5 * time.Second
 	DefaultHandshake     = 5 * time.Second
 	DefaultPing          = 25 * time.Second
 	DefaultPingTimeout   = 8 * time.Second
@@ -40,6 +41,10 @@ type Limits struct {
 	Streams uint32
 	// HeaderBytes is the largest list of request headers. Default 16 KiB.
 	HeaderBytes uint32
+	// Body is how long a Call waits for the requests of Calls whose headers came before
+	// its own on the same connection. What is not there by then loses its order, and
+	// holds up nobody any more; it may still come. Default 5 s.
+	Body time.Duration
 	// Handshake is how long a new connection may take until it speaks HTTP/2.
 	// Default 5 s.
 	Handshake time.Duration
@@ -68,6 +73,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.MessageBytes, DefaultMessageBytes)
 	orDefault(&l.Streams, DefaultStreams)
 	orDefault(&l.HeaderBytes, DefaultHeaderBytes)
+	orDefault(&l.Body, DefaultBody)
 	orDefault(&l.Handshake, DefaultHandshake)
 	orDefault(&l.Ping, DefaultPing)
 	orDefault(&l.PingTimeout, DefaultPingTimeout)

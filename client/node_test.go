@@ -26,12 +26,14 @@ type fakeNode struct {
 	// The hooks; nil: nothing.
 	onConnect    func(ctx context.Context, id string) error
 	onDisconnect func(ctx context.Context, id string, reason object.DisconnectReason)
+	onAccept     func(req object.Request)
 	methods      map[string]method
 
-	mu      sync.Mutex
-	objects map[string]int                     // guarded by mu: running calls of each object
-	left    map[string]object.DisconnectReason // guarded by mu: detached objects
-	changed chan struct{}                      // guarded by mu: closed at the next change
+	mu       sync.Mutex
+	objects  map[string]int                     // guarded by mu: running calls of each object
+	left     map[string]object.DisconnectReason // guarded by mu: detached objects
+	changed  chan struct{}                      // guarded by mu: closed at the next change
+	accepted []object.Request                   // guarded by mu: all calls, in their order
 }
 
 type method func(ctx context.Context, id, req string) (string, error)
@@ -137,11 +139,29 @@ type callInfo map[string]string
 func (callInfo) IdempotencyKey() string        { return "" }
 func (c callInfo) Metadata() map[string]string { return c }
 
-func (n *fakeNode) Serve(ctx context.Context, req object.Request) (object.Reply, error) {
+// Accept keeps the order of the calls; one that is not run keeps its object busy.
+func (n *fakeNode) Accept(ctx context.Context, req object.Request) func() (object.Reply, error) {
+	if ctx.Err() != nil {
+		return func() (object.Reply, error) {
+			return object.Reply{}, object.Refuse(object.CodeCanceled, "", "call", req.ID, req.Method, "the call was not run")
+		}
+	}
 	if !n.enter(req.ID, 1) {
 		n.t.Errorf("call of %s, which is not attached", req.ID)
 	}
-	defer n.enter(req.ID, -1)
+	n.mu.Lock()
+	n.accepted = append(n.accepted, req)
+	n.mu.Unlock()
+	if n.onAccept != nil {
+		n.onAccept(req)
+	}
+	return func() (object.Reply, error) {
+		defer n.enter(req.ID, -1)
+		return n.serve(ctx, req)
+	}
+}
+
+func (n *fakeNode) serve(ctx context.Context, req object.Request) (object.Reply, error) {
 	m := n.methods[req.Method]
 	if m == nil {
 		return object.Reply{}, object.Refuse(object.CodeUnimplemented, object.UnknownMethod, "call", req.ID, req.Method, "no such method")
@@ -160,6 +180,23 @@ func (n *fakeNode) Serve(ctx context.Context, req object.Request) (object.Reply,
 	out.Value = reply
 	body, err := proto.Marshal(&out)
 	return object.Reply{Message: string(out.ProtoReflect().Descriptor().FullName()), Body: body}, err
+}
+
+// order is what the accepted calls of a method were asked, in their order: those of
+// one object, or all.
+func (n *fakeNode) order(id, method string) (words []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, req := range n.accepted {
+		if req.Method == method && (id == "" || id == req.ID) {
+			var v wrapperspb.StringValue
+			if err := proto.Unmarshal(req.Body, &v); err != nil {
+				n.t.Errorf("request of %s: %v", method, err)
+			}
+			words = append(words, v.GetValue())
+		}
+	}
+	return words
 }
 
 // text is the string in a packed StringValue.

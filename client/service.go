@@ -26,9 +26,11 @@ type Node interface {
 	// DetachClient runs OnDisconnect after the object's turns and removes the object.
 	// An object that is not there, because its turn panicked, is no error.
 	DetachClient(ctx context.Context, id string, reason object.DisconnectReason) error
-	// Serve runs a method of an object. Decoding and encoding happen there, so it is
-	// Serve that refuses unknown methods and requests that do not fit.
-	Serve(ctx context.Context, req object.Request) (object.Reply, error)
+	// Accept gives a call its place at its object, after all calls that were accepted
+	// before, and waits for nothing. What it returns runs the call and is called
+	// exactly once. Decoding and encoding happen there, so it is there that unknown
+	// methods and requests that do not fit are refused, and calls whose ctx has ended.
+	Accept(ctx context.Context, req object.Request) (run func() (object.Reply, error))
 }
 
 // Config is what a service is made of. Node is required.
@@ -37,10 +39,13 @@ type Config struct {
 	// ClientType is the name of the registered client type. Without one no client is
 	// accepted.
 	ClientType string
+	// Place names where the service's client objects are: their IDs end in "@" and it.
+	// Default: nothing is added.
+	Place func() string
 	// Logger is told of connects and disconnects (Debug), slow clients (Warn) and
 	// panics (Error). Default: nothing is logged.
 	Logger *slog.Logger
-	// Clock measures Limits.Flush. Default: the system's.
+	// Clock measures Limits.Body and Limits.Flush. Default: the system's.
 	Clock  clock.Clock
 	Limits Limits
 }
@@ -50,6 +55,7 @@ type Config struct {
 type Service struct {
 	node   Node
 	typ    string
+	place  func() string
 	log    *slog.Logger
 	clock  clock.Clock
 	limits Limits
@@ -72,7 +78,7 @@ func NewService(cfg Config) *Service {
 		cfg.Clock = clock.System()
 	}
 	return &Service{
-		node: cfg.Node, typ: cfg.ClientType, log: cfg.Logger, clock: cfg.Clock, limits: cfg.Limits.withDefaults(),
+		node: cfg.Node, typ: cfg.ClientType, place: cfg.Place, log: cfg.Logger, clock: cfg.Clock, limits: cfg.Limits.withDefaults(),
 		byID: make(map[string]*session), byHash: make(map[secretHash]*session),
 	}
 }
@@ -95,17 +101,23 @@ func (s *Service) Clients() int {
 // unencodable message or one over Limits.MessageBytes, NotFound when there is no such
 // client, ResourceExhausted when too much waits for it: then its stream ends and its
 // object goes. After any error the message is not sent.
-func (s *Service) Push(_ context.Context, id string, msg proto.Message) error {
+func (s *Service) Push(ctx context.Context, id string, msg proto.Message) error {
 	if msg == nil || !msg.ProtoReflect().IsValid() {
 		return refusePush(object.CodeInvalidArgument, id, "the message is nil")
-	}
-	sess := s.find(id)
-	if sess == nil {
-		return refusePush(object.CodeNotFound, id, "no such client is connected here")
 	}
 	packed, err := anypb.New(msg)
 	if err != nil {
 		return refusePush(object.CodeInvalidArgument, id, "encode message: "+err.Error())
+	}
+	return s.PushAny(ctx, id, packed)
+}
+
+// PushAny is [Service.Push] for a message that is encoded already, and belongs to the
+// service from now on.
+func (s *Service) PushAny(_ context.Context, id string, packed *anypb.Any) error {
+	sess := s.find(id)
+	if sess == nil {
+		return refusePush(object.CodeNotFound, id, "no such client is connected here")
 	}
 	size := proto.Size(packed)
 	if size > s.limits.MessageBytes {
@@ -190,7 +202,7 @@ func (s *Service) giveUp(sessions []*session, cause error) error {
 
 // admit makes the session of a new client, known by its object's ID.
 func (s *Service) admit() (*session, error) {
-	sess := newSession(s.typ+"-"+rand.Text(), s.limits)
+	sess := newSession(s.newID(), s.limits)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -205,6 +217,15 @@ func (s *Service) admit() (*session, error) {
 	s.byID[sess.id] = sess
 	s.streams.Begin()
 	return sess, nil
+}
+
+// newID is the public ID of a new client's object.
+func (s *Service) newID() string {
+	id := s.typ + "-" + rand.Text()
+	if s.place != nil {
+		id += "@" + s.place()
+	}
+	return id
 }
 
 // open gives the client its secret: from now on it may call.

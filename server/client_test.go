@@ -2,13 +2,18 @@ package server_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/xiaonanln/goverse/client/goverseclient"
+	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -42,30 +47,73 @@ func TestOnConnectRefuses(t *testing.T) {
 	}
 }
 
+// pipe makes calls of one client over one connection without waiting for replies.
+type pipe struct {
+	id   string
+	conn *grpc.ClientConn
+}
+
+func (f *fixture) pipe(t *testing.T) *pipe {
+	t.Helper()
+	conn, err := grpc.NewClient(f.ClientAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &pipe{f.connect(t).id, conn}
+}
+
+// send makes a call; reply waits for its reply.
+func (p *pipe) send(t *testing.T, method string, request proto.Message) (reply func(proto.Message)) {
+	t.Helper()
+	stream, err := p.conn.NewStream(t.Context(), &grpc.StreamDesc{}, client_pb.ClientService_Call_FullMethodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.SendMsg(&client_pb.CallRequest{ClientId: p.id, Method: method, Request: pack(t, request)}); err != nil {
+		t.Fatal(err)
+	}
+	return func(to proto.Message) {
+		t.Helper()
+		var out client_pb.CallResponse
+		if err := stream.RecvMsg(&out); err != nil {
+			t.Fatal(err)
+		}
+		if err := out.GetResponse().UnmarshalTo(to); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Calls that are made one after the other, and calls that are in flight at once.
 func TestCallsOfOneClientKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	var wg sync.WaitGroup
-	for range 4 {
-		c := f.dial(t)
-		wg.Go(func() {
-			const calls = 100
-			for i := range int64(calls) {
-				n, err := goverseclient.Call[*number](t.Context(), c, "Append", wrapperspb.String(boxNo(int(i))))
-				if err != nil || n.GetValue() != i+1 {
-					t.Errorf("call %d: %v, %v", i, n, err)
-					return
+	for _, atOnce := range []int{1, 2, 40, 200, 200} {
+		t.Run(strconv.Itoa(atOnce), func(t *testing.T) {
+			t.Parallel()
+			p := f.pipe(t)
+			const calls = 400
+			for from := 0; from < calls; from += atOnce {
+				var replies []func(proto.Message)
+				for i := range atOnce {
+					replies = append(replies, p.send(t, "Append", wrapperspb.String(boxNo(from+i))))
+				}
+				for i, reply := range replies {
+					var n number
+					if reply(&n); n.GetValue() != int64(from+i+1) {
+						t.Errorf("call %d was number %d", from+i, n.GetValue())
+					}
 				}
 			}
-			for i := range int64(calls) {
-				s, err := goverseclient.Call[*text](t.Context(), c, "Appended", wrapperspb.Int64(i))
-				if err != nil || s.GetValue() != boxNo(int(i)) {
-					t.Errorf("call %d was %v, %v", i, s, err)
+			for i := range calls {
+				var s text
+				if p.send(t, "Appended", wrapperspb.Int64(int64(i)))(&s); s.GetValue() != boxNo(i) {
+					t.Errorf("call %d was %q", i, s.GetValue())
 				}
 			}
 		})
 	}
-	wg.Wait()
 }
 
 // A client's object is never run by two calls at a time, and loses none.
@@ -117,7 +165,7 @@ func TestPushes(t *testing.T) {
 	default:
 	}
 	without := start(t, withoutClients)
-	wantError(t, "push without clients", without.PushMessage(t.Context(), id, wrapperspb.String("")), object.ErrFailedPrecondition, object.ExecutedNo)
+	wantError(t, "push without clients", without.PushMessage(t.Context(), id, wrapperspb.String("")), object.ErrNotFound, object.ExecutedNo)
 	if err := without.DeleteObject(t.Context(), id); err != nil {
 		t.Errorf("delete a client's object without clients: %v", err)
 	}

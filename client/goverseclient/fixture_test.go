@@ -48,7 +48,11 @@ func grpcOf(err error) error {
 	return grpcerr.FromApp(err)
 }
 
-func (e *echo) Serve(ctx context.Context, req object.Request) (object.Reply, error) {
+func (e *echo) Accept(ctx context.Context, req object.Request) func() (object.Reply, error) {
+	return func() (object.Reply, error) { return e.serve(ctx, req) }
+}
+
+func (e *echo) serve(ctx context.Context, req object.Request) (object.Reply, error) {
 	switch req.Method {
 	case "Echo":
 		if req.Message == "" {

@@ -71,9 +71,10 @@ type ClientServiceClient interface {
 	// It may be sent over any connection to the node that answered Register.
 	//
 	// Calls of one client run one at a time, unless the client type says
-	// otherwise, in the order in which they reach its object. Of calls that are
-	// in flight at the same time gRPC keeps no order: wait for one before making
-	// the next where order matters.
+	// otherwise: those of one connection in the order in which their headers
+	// arrive there, so that a client need not wait for one before making the
+	// next. Calls on different connections have no order, nor has one whose
+	// request others have waited for in vain for 5 seconds.
 	//
 	// The runtime adds these errors to those of the method itself:
 	//
@@ -157,9 +158,10 @@ type ClientServiceServer interface {
 	// It may be sent over any connection to the node that answered Register.
 	//
 	// Calls of one client run one at a time, unless the client type says
-	// otherwise, in the order in which they reach its object. Of calls that are
-	// in flight at the same time gRPC keeps no order: wait for one before making
-	// the next where order matters.
+	// otherwise: those of one connection in the order in which their headers
+	// arrive there, so that a client need not wait for one before making the
+	// next. Calls on different connections have no order, nor has one whose
+	// request others have waited for in vain for 5 seconds.
 	//
 	// The runtime adds these errors to those of the method itself:
 	//

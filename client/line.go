@@ -1,0 +1,220 @@
+package client
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/tap"
+
+	client_pb "github.com/xiaonanln/goverse/client/proto"
+	"github.com/xiaonanln/goverse/util/clock"
+)
+
+// line is the order of the Calls of one connection: gRPC runs every rpc on a
+// goroutine of its own, and those reach the objects as the scheduler likes. A Call
+// takes its place when its headers arrive, and leaves when it has its place at its
+// object or is not to have one; for the former it waits until all ahead have left.
+type line struct {
+	mu          sync.Mutex
+	first, last *place // guarded by mu
+	length      int    // guarded by mu
+	sweepAt     int    // guarded by mu: the length at which join looks for the dead
+}
+
+// minSweep is the length of a line that is not worth a sweep.
+const minSweep = 64
+
+// place is one Call in its connection's line: its rpc's context, that it may be found
+// and seen to end without an allocation of its own. A nil place is outside of any
+// line, and always its turn.
+type place struct {
+	context.Context //nolint:containedctx // it is one
+
+	line       *line
+	prev, next *place        // guarded by line.mu
+	inLine     bool          // guarded by line.mu
+	arrived    bool          // guarded by line.mu: its request is there
+	turn       chan struct{} // guarded by line.mu: closed when it is the first; nil: it does not wait
+	unwatch    func() bool   // guarded by line.mu: nil while nobody waits for it
+}
+
+// placeKey is what a place is found by in the contexts derived from it.
+type placeKey struct{}
+
+func (p *place) Value(key any) any {
+	if key == (placeKey{}) {
+		return p
+	}
+	return p.Context.Value(key)
+}
+
+func placeOf(ctx context.Context) *place {
+	p, _ := ctx.Value(placeKey{}).(*place)
+	return p
+}
+
+// lineUp is gRPC's tap. It runs where the headers are read, one rpc of a connection
+// after the other, under the lock of gRPC's transport: it must not block.
+func lineUp(ctx context.Context, rpc *tap.Info) (context.Context, error) {
+	if rpc.FullMethodName != client_pb.ClientService_Call_FullMethodName {
+		return ctx, nil
+	}
+	if c := connOf(ctx); c != nil {
+		return c.calls.join(ctx), nil
+	}
+	return ctx, nil
+}
+
+// join adds a place at the end. An rpc that ends before its request is there never
+// leaves by itself: it is taken out by who waits for it, or here, before such places
+// are more than the others.
+func (l *line) join(ctx context.Context) *place {
+	p := &place{Context: ctx, line: l, inLine: true}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p.prev = l.last; p.prev != nil {
+		p.prev.next = p
+	} else {
+		l.first = p
+	}
+	l.last = p
+	l.length++
+	if l.length > max(l.sweepAt, minSweep) {
+		p.dropAhead((*place).over)
+		l.sweepAt = 2 * l.length
+	}
+	return p
+}
+
+// wait returns when all ahead have left, or ctx has ended. For requests that are not
+// there it waits as long as patience, then those lose their places.
+func (p *place) wait(ctx context.Context, clk clock.Clock, patience time.Duration) {
+	if p.arrive() {
+		return
+	}
+	runtime.Gosched() // mostly those ahead are as good as here: it saves a channel and a timer
+	turn := p.queue()
+	if turn == nil {
+		return
+	}
+	timer := clk.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-turn:
+		return
+	case <-ctx.Done():
+		return
+	case <-timer.C:
+		p.overtake()
+	}
+	select { // those ahead are all here, and wait for nobody but each other
+	case <-turn:
+	case <-ctx.Done():
+	}
+}
+
+// arrive notes that the request is there, and reports whether nobody is ahead.
+func (p *place) arrive() (first bool) {
+	if p == nil {
+		return true
+	}
+	p.line.mu.Lock()
+	defer p.line.mu.Unlock()
+	p.arrived = true
+	return p.prev == nil
+}
+
+// queue returns what is closed when it is p's turn; nil: it is. Those ahead whose
+// requests are not there are watched from now on, so that none is waited for that
+// ends.
+func (p *place) queue() (turn <-chan struct{}) {
+	p.line.mu.Lock()
+	defer p.line.mu.Unlock()
+	for q := p.prev; q != nil && !q.arrived; { // who is there looks after those ahead of it
+		ahead := q.prev
+		switch {
+		case q.over():
+			q.drop()
+		case q.unwatch == nil:
+			q.unwatch = context.AfterFunc(q.Context, q.giveUp)
+		}
+		q = ahead
+	}
+	if p.prev == nil {
+		return nil
+	}
+	p.turn = make(chan struct{})
+	return p.turn
+}
+
+// overtake takes the places of all ahead whose requests are not there.
+func (p *place) overtake() {
+	p.line.mu.Lock()
+	defer p.line.mu.Unlock()
+	p.dropAhead(func(q *place) bool { return !q.arrived })
+}
+
+// leave lets those behind go on. It may be called more than once.
+func (p *place) leave() {
+	if p == nil {
+		return
+	}
+	p.line.mu.Lock()
+	unwatch := p.unwatch
+	p.unwatch = nil
+	p.drop()
+	p.line.mu.Unlock()
+	if unwatch != nil {
+		unwatch()
+	}
+}
+
+// giveUp takes out an rpc that has ended. It runs on a goroutine of the rpc's context
+// that nobody needs to wait for: itself it waits for nothing but the line's lock.
+func (p *place) giveUp() {
+	p.line.mu.Lock()
+	defer p.line.mu.Unlock()
+	p.drop()
+}
+
+// over reports that the rpc has ended: even if its request is there, no object takes
+// it any more.
+func (p *place) over() bool { return p.Err() != nil }
+
+// dropAhead drops all ahead of p that are so. The caller holds line.mu.
+func (p *place) dropAhead(so func(*place) bool) {
+	for q := p.prev; q != nil; {
+		ahead := q.prev
+		if so(q) {
+			q.drop()
+		}
+		q = ahead
+	}
+}
+
+// drop takes p out of its line, unless it is out, and tells who is the first now. The
+// caller holds line.mu.
+func (p *place) drop() {
+	if !p.inLine {
+		return
+	}
+	l := p.line
+	if p.prev != nil {
+		p.prev.next = p.next
+	} else {
+		l.first = p.next
+	}
+	if p.next != nil {
+		p.next.prev = p.prev
+	} else {
+		l.last = p.prev
+	}
+	p.prev, p.next, p.inLine = nil, nil, false
+	l.length--
+	if first := l.first; first != nil && first.turn != nil {
+		close(first.turn)
+		first.turn = nil
+	}
+}
