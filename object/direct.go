@@ -16,6 +16,17 @@ import (
 // point to. Generic code over pointer types rests on the same fact.
 type rawMethod = func(recv unsafe.Pointer, ctx context.Context, req unsafe.Pointer) (unsafe.Pointer, error)
 
+// codeOf returns the entry of a function's code, as reflect.Value.Pointer does: a
+// function in an interface is a pointer to a closure, which begins with that entry. Zero
+// for a nil function; f must be a function.
+func codeOf(f any) uintptr {
+	closure := (*[2]*uintptr)(unsafe.Pointer(&f))[1] // the word behind the type
+	if closure == nil {
+		return 0
+	}
+	return *closure
+}
+
 // bindDirect turns a method found by reflection into an ordinary function call:
 // about 10 ns instead of the 250 ns and 4 allocations of reflect.Value.Call. fn is
 // the method with its receiver as first parameter; discovery has checked that its

@@ -50,7 +50,7 @@ func (t *Type) MethodOf(e Expr) *MethodInfo {
 	if e.owner != t.goType {
 		return nil
 	}
-	pc := reflect.ValueOf(e.fn).Pointer()
+	pc := codeOf(e.fn)
 	for _, m := range t.list { // types have few methods: quicker than a map
 		if m.pc == pc {
 			return m

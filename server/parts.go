@@ -161,6 +161,7 @@ func (s *Server) hostObjects(ctx context.Context, p *parts, ready func()) error 
 // before the start.
 func (s *Server) createObjects(ctx context.Context, p *parts, ready func()) error {
 	s.parts.Store(p)
+	s.openFor(p)
 	var failure error
 	created := make(chan struct{})
 	go func() {

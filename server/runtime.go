@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 
@@ -11,7 +12,10 @@ import (
 )
 
 // runtime is the server as its objects see it.
-type runtime struct{ server *Server }
+type runtime struct {
+	server *Server
+	open   atomic.Pointer[routing.Router] // while calls from everywhere are taken
+}
 
 var _ object.Runtime = (*runtime)(nil)
 
@@ -23,18 +27,24 @@ type creation struct {
 
 // Call implements [object.Runtime].
 func (r *runtime) Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
-	to, err := r.server.router(ctx, "call", id, method)
-	if err != nil {
-		return nil, err
+	to := r.open.Load()
+	if to == nil {
+		var err error
+		if to, err = r.server.router(ctx, "call", id, method); err != nil {
+			return nil, err
+		}
 	}
 	return to.Call(ctx, id, method, req, opts...)
 }
 
 // Invoke implements [object.Runtime].
 func (r *runtime) Invoke(ctx context.Context, id string, method object.Expr, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
-	to, err := r.server.router(ctx, "call", id, "")
-	if err != nil {
-		return nil, err
+	to := r.open.Load()
+	if to == nil {
+		var err error
+		if to, err = r.server.router(ctx, "call", id, ""); err != nil {
+			return nil, err
+		}
 	}
 	return to.Invoke(ctx, id, method, req, opts...)
 }
@@ -84,6 +94,15 @@ func (s *Server) remember(c creation) bool {
 	}
 	s.startup = append(s.startup, c)
 	return true
+}
+
+// openFor takes calls from everywhere, unless the server stops already.
+func (s *Server) openFor(p *parts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ph := phase(s.phase.Load()); ph == starting || ph == running {
+		s.runtime.open.Store(p.router)
+	}
 }
 
 // router finds objects for a call of a program or a turn. A server that stops takes no

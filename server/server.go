@@ -176,6 +176,7 @@ func (s *Server) beginStop() (group *lifecycle.Group, hurry func(error)) {
 		s.markStoppedLocked()
 	case starting, running:
 		s.phase.Store(int32(stopping))
+		s.runtime.open.Store(nil)
 	case stopping, stopped:
 	}
 	return s.group, s.hurry
@@ -273,6 +274,7 @@ func (s *Server) markStoppedLocked() {
 	if s.release != nil {
 		s.release()
 	}
+	s.runtime.open.Store(nil)
 	if phase(s.phase.Swap(int32(stopped))) != stopped {
 		close(s.done)
 	}
