@@ -16,8 +16,8 @@ func (n *Node) activate(t *turn) error {
 	a := t.act
 	t.due() // the call's time begins before that of the hook
 	if err := n.bringUp(a, func() *object.Error { return n.runOnActivate(a, t.up) }); err != nil {
-		if n.suspended() {
-			return t.fenced() // the hook had no time
+		if n.suspended() || err.Reason == object.Fenced {
+			return t.fenced() // not what the object says, but that it could not
 		}
 		return at(err, t)
 	}
@@ -93,13 +93,14 @@ func (n *Node) runOnActivate(a *activation, up *turn) *object.Error {
 }
 
 // abandon ends an activation whose hooks failed: the calls that waited for it fail
-// with its error, creations and deletions try again.
+// with its error, creations and deletions try again, and so do all where it was only cut
+// short.
 func (n *Node) abandon(a *activation, failure *object.Error) {
 	n.retire(a, func(w *waiter) error {
 		switch {
 		case w.persists && a.pinned:
 			return clientGone("call", a.id, "")
-		case w.persists:
+		case w.persists, failure.Reason == object.Fenced:
 			return n.carryOn(w)
 		}
 		return failure
