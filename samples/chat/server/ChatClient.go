@@ -49,9 +49,13 @@ type membership struct {
 // saw takes note of what the room's clock shows.
 func (m *membership) saw(clock int64) { m.ahead = -time.Since(time.UnixMicro(clock)) }
 
-// again is the request to be a member of the room again.
-func (m *membership) again() *chat_pb.ChatRoom_JoinRequest {
-	return &chat_pb.ChatRoom_JoinRequest{UserName: m.userName, Clock: time.Now().Add(m.ahead).UnixMicro()}
+// join is the request to be a member of the room, again where the client was before.
+func (m *membership) join(userName string) *chat_pb.ChatRoom_JoinRequest {
+	req := &chat_pb.ChatRoom_JoinRequest{UserName: userName}
+	if m.userName != "" {
+		req.Clock = time.Now().Add(m.ahead).UnixMicro()
+	}
+	return req
 }
 
 // ListChatRooms returns the names of all rooms.
@@ -78,7 +82,7 @@ func (c *ChatClient) Join(ctx context.Context, req *chat_pb.Client_JoinChatRoomR
 	if err != nil {
 		return nil, err
 	}
-	joined, err := goverseapi.Invoke(ctx, roomPrefix+room, (*ChatRoom).Join, &chat_pb.ChatRoom_JoinRequest{UserName: req.GetUserName()}, asClient(c.ID()))
+	joined, err := goverseapi.Invoke(ctx, roomPrefix+room, (*ChatRoom).Join, m.join(req.GetUserName()), asClient(c.ID()))
 	if err != nil {
 		if m.userName == "" && errors.Is(err, goverseapi.ErrResourceExhausted) {
 			delete(c.rooms, room) // the list is full: there is no such room
@@ -151,7 +155,7 @@ func (c *ChatClient) StayInRooms(ctx context.Context, _ *emptypb.Empty) (*emptyp
 		if m.userName == "" {
 			continue
 		}
-		if _, err := goverseapi.Invoke(ctx, roomPrefix+room, (*ChatRoom).Rejoin, m.again(), asClient(c.ID()), goverseapi.OneWay()); err != nil {
+		if _, err := goverseapi.Invoke(ctx, roomPrefix+room, (*ChatRoom).Rejoin, m.join(m.userName), asClient(c.ID()), goverseapi.OneWay()); err != nil {
 			return nil, err
 		}
 	}
@@ -216,11 +220,12 @@ func (c *ChatClient) inRoom(ctx context.Context, room string, call func() error)
 	if !errors.Is(err, errNotMember) {
 		return err
 	}
-	again, err := goverseapi.Invoke(ctx, roomPrefix+room, (*ChatRoom).Rejoin, c.rooms[room].again(), asClient(c.ID()))
+	m := c.rooms[room]
+	again, err := goverseapi.Invoke(ctx, roomPrefix+room, (*ChatRoom).Rejoin, m.join(m.userName), asClient(c.ID()))
 	if err != nil {
 		return err
 	}
-	c.rooms[room].saw(again.GetClock())
+	m.saw(again.GetClock())
 	c.Logger().InfoContext(ctx, "joined again a room that had lost its members", "room", room)
 	return call()
 }

@@ -63,29 +63,20 @@ func (r *ChatRoom) OnActivate(ctx context.Context) error {
 	return nil
 }
 
-// OnDeactivate wakes a room that moves on its next server: one that nobody calls there
-// would not keep itself on the list.
-func (r *ChatRoom) OnDeactivate(ctx context.Context, reason goverseapi.DeactivateReason) error {
-	if reason != goverseapi.ReasonMoved {
-		return nil
-	}
-	_, err := goverseapi.Invoke(ctx, r.ID(), (*ChatRoom).Announce, &emptypb.Empty{}, goverseapi.OneWay())
-	return err
-}
-
 // OnSnapshot returns all that the room has, for the server that it moves to.
 func (r *ChatRoom) OnSnapshot(context.Context) (proto.Message, error) {
 	return &chat_pb.ChatRoom_Snapshot{Members: r.members, Messages: r.history.messages, LastTimestamp: r.history.last}, nil
 }
 
 // OnRestore takes up what the room had on another server.
-func (r *ChatRoom) OnRestore(_ context.Context, state proto.Message) error {
+func (r *ChatRoom) OnRestore(ctx context.Context, state proto.Message) error {
 	s, ok := state.(*chat_pb.ChatRoom_Snapshot)
 	if !ok {
 		return fmt.Errorf("a %T is no state of a room", state)
 	}
 	r.members, r.listed = maps.Clone(s.GetMembers()), true
 	r.history = history{messages: s.GetMessages(), last: s.GetLastTimestamp()}
+	r.Logger().DebugContext(ctx, "room restored", "members", len(r.members), "messages", len(r.history.messages))
 	return nil
 }
 

@@ -21,16 +21,26 @@ const mgrID = "ChatRoomMgr-main"
 // at most, fit into one reply of 4 MiB.
 const maxRooms = 10_000
 
-// ChatRoomMgr is the list of rooms. Rooms call it and it calls nobody, so no chain of
-// calls comes back to where it began. The list goes along when it moves to another
-// server; where it was lost with its server, the rooms announce themselves again.
+// silentRounds is how many times in a row a room may be silent before it is woken.
+const silentRounds = 2
+
+// ChatRoomMgr is the list of rooms. It goes along when it moves to another server, and
+// where it was lost with its server, the rooms announce themselves again. So that they
+// can, it wakes those that it has not heard of for a while: rooms that nobody has called
+// since they moved.
+//
+// Rooms wait for it and it waits for nobody, so no chain of calls comes back to where it
+// began.
 type ChatRoomMgr struct {
 	goverseapi.BaseObject
 
-	rooms map[string]struct{} // by name
+	rooms map[string]int // by name, how many rounds ago it was heard of
 }
 
-var _ goverseapi.Snapshotter = (*ChatRoomMgr)(nil)
+var (
+	_ goverseapi.Activator   = (*ChatRoomMgr)(nil)
+	_ goverseapi.Snapshotter = (*ChatRoomMgr)(nil)
+)
 
 // mgrOptions are the options the type is registered with.
 func mgrOptions() []goverseapi.RegisterOption {
@@ -39,6 +49,12 @@ func mgrOptions() []goverseapi.RegisterOption {
 		goverseapi.IdleTimeout(-1),
 		goverseapi.Concurrency(goverseapi.ReadOnly, "ListChatRooms"),
 	}
+}
+
+// OnActivate begins to wake rooms.
+func (m *ChatRoomMgr) OnActivate(context.Context) error {
+	m.Every(announceEvery, "WakeRooms", nil)
+	return nil
 }
 
 // OnSnapshot returns the list, for the server that it moves to.
@@ -52,9 +68,9 @@ func (m *ChatRoomMgr) OnRestore(_ context.Context, state proto.Message) error {
 	if !ok {
 		return fmt.Errorf("a %T is no list of rooms", state)
 	}
-	m.rooms = make(map[string]struct{}, len(s.GetRooms()))
+	m.rooms = make(map[string]int, len(s.GetRooms()))
 	for _, room := range s.GetRooms() {
-		m.rooms[room] = struct{}{}
+		m.rooms[room] = 0
 	}
 	return nil
 }
@@ -62,19 +78,34 @@ func (m *ChatRoomMgr) OnRestore(_ context.Context, state proto.Message) error {
 // AddRoom puts a room on the list, where it may be already. It is ResourceExhausted
 // when the list is full.
 func (m *ChatRoomMgr) AddRoom(_ context.Context, name *wrapperspb.StringValue) (*emptypb.Empty, error) {
-	if _, ok := m.rooms[name.GetValue()]; ok {
-		return &emptypb.Empty{}, nil
-	}
-	if err := checkRoomName(name.GetValue()); err != nil {
-		return nil, err
-	}
-	if len(m.rooms) >= maxRooms {
-		return nil, goverseapi.NewError(goverseapi.CodeResourceExhausted, fmt.Sprintf("there are %d rooms, as many as there can be", len(m.rooms)))
+	room := name.GetValue()
+	if _, ok := m.rooms[room]; !ok {
+		if err := checkRoomName(room); err != nil {
+			return nil, err
+		}
+		if len(m.rooms) >= maxRooms {
+			return nil, goverseapi.NewError(goverseapi.CodeResourceExhausted, fmt.Sprintf("there are %d rooms, as many as there can be", len(m.rooms)))
+		}
 	}
 	if m.rooms == nil {
-		m.rooms = make(map[string]struct{})
+		m.rooms = make(map[string]int)
 	}
-	m.rooms[name.GetValue()] = struct{}{}
+	m.rooms[room] = 0
+	return &emptypb.Empty{}, nil
+}
+
+// WakeRooms is a round: it has rooms announce themselves that have not done so in the
+// last ones. It does not wait for them.
+func (m *ChatRoomMgr) WakeRooms(ctx context.Context, _ *emptypb.Empty) (*emptypb.Empty, error) {
+	for room, silent := range m.rooms {
+		m.rooms[room] = silent + 1
+		if silent < silentRounds {
+			continue
+		}
+		if _, err := goverseapi.Invoke(ctx, roomPrefix+room, (*ChatRoom).Announce, &emptypb.Empty{}, goverseapi.OneWay()); err != nil {
+			return nil, err
+		}
+	}
 	return &emptypb.Empty{}, nil
 }
 

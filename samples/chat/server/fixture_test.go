@@ -50,7 +50,7 @@ func newServer(t *testing.T, cluster string) *world {
 	}
 	log := &events{changed: make(chan struct{})}
 	server := goverseapi.NewServer(&goverseapi.ServerConfig{
-		ListenAddress: "localhost:0", ClientListenAddress: "localhost:0", Etcd: []string{"memory:"}, Cluster: cluster,
+		ListenAddress: "localhost:0", ClientListenAddress: "localhost:0", Etcd: []string{"memory:"}, Cluster: cluster, Shards: 64,
 		Registry: types, Logger: slog.New(log),
 	})
 	if _, err := server.CreateObject(t.Context(), "ChatRoomMgr", mgrID, nil); err != nil {
@@ -206,7 +206,10 @@ func wantCode(t *testing.T, what string, err error, code goverseapi.Code) {
 	}
 }
 
-// events is a log that a test can wait on. It keeps records of Info and above.
+// restored is what a room says when it has come from another server.
+const restored = "room restored"
+
+// events is a log that a test can wait on.
 type events struct {
 	mu      sync.Mutex
 	records []event       // guarded by mu
@@ -219,7 +222,7 @@ type event struct {
 }
 
 // Enabled implements [slog.Handler].
-func (e *events) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (e *events) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelDebug }
 
 // Handle implements [slog.Handler].
 func (e *events) Handle(_ context.Context, r slog.Record) error { return e.add(r, nil) }
@@ -252,7 +255,22 @@ type eventsWith struct {
 
 func (e eventsWith) Handle(_ context.Context, r slog.Record) error { return e.add(r, e.attrs) }
 
-// wait returns the first n events with that message about an object.
+// until looks again and again whether something has come true.
+func (w *world) until(isTrue func() bool, otherwise string, args ...any) {
+	w.t.Helper()
+	deadline := time.After(patience)
+	look := time.NewTicker(patience / 300)
+	defer look.Stop()
+	for !isTrue() {
+		select {
+		case <-look.C:
+		case <-deadline:
+			w.t.Fatalf(otherwise, args...)
+		}
+	}
+}
+
+// wait returns the first n events with that message about an object, any if it is empty.
 func (w *world) wait(n int, message, object string) []event {
 	w.t.Helper()
 	deadline := time.After(patience)
@@ -274,7 +292,7 @@ func (e *events) find(message, object string) ([]event, <-chan struct{}) {
 	defer e.mu.Unlock()
 	var found []event
 	for _, r := range e.records {
-		if r.message == message && r.attrs["object"] == object {
+		if r.message == message && (object == "" || r.attrs["object"] == object) {
 			found = append(found, r)
 		}
 	}

@@ -34,6 +34,27 @@ func TestHistoryTimestampsIncreaseWhateverTheClockDoes(t *testing.T) {
 	}
 }
 
+func TestHistoryGoesOnAfterAnotherClock(t *testing.T) {
+	t.Parallel()
+	var h history
+	h.add(time.UnixMicro(1000), "ann", "hi")
+	for _, step := range []struct{ advance, now, shows, next int64 }{
+		{0, 900, 1000, 1001},     // nobody knows better
+		{500, 900, 1001, 1002},   // … who is behind
+		{5000, 900, 5000, 5001},  // the other is ahead
+		{0, 6000, 6000, 6000},    // the machine's is
+		{7000, 8000, 8000, 8000}, // … further
+	} {
+		h.advance(step.advance)
+		if got := h.clock(time.UnixMicro(step.now)); got != step.shows {
+			t.Errorf("after %+v the clock shows %d", step, got)
+		}
+		if got := h.add(time.UnixMicro(step.now), "ann", "hi").GetTimestamp(); got != step.next {
+			t.Errorf("after %+v a message has timestamp %d", step, got)
+		}
+	}
+}
+
 func TestHistoryKeepsTheNewestThousand(t *testing.T) {
 	t.Parallel()
 	var h history

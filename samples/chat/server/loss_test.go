@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/metadata"
@@ -51,14 +50,7 @@ func TestRoomsAnnounceThemselvesToALostList(t *testing.T) {
 	if err := w.DeleteObject(t.Context(), mgrID); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.After(patience)
-	for look := time.NewTicker(announceEvery / 50); !slices.Equal(ann.rooms(), []string{"General"}); {
-		select {
-		case <-look.C:
-		case <-deadline:
-			t.Fatal("the room is not on the list any more")
-		}
-	}
+	w.until(func() bool { return slices.Equal(ann.rooms(), []string{"General"}) }, "the room is not on the list any more")
 }
 
 func TestFullListRefusesTheRoomAndLeavesNothing(t *testing.T) {

@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/xiaonanln/goverse/client/goverseclient"
 	"github.com/xiaonanln/goverse/goverseapi"
 	chat_pb "github.com/xiaonanln/goverse/samples/chat/proto"
 )
@@ -79,6 +83,99 @@ func TestRejoinRepeatsNothing(t *testing.T) {
 	}
 	ann.quiet()
 	bob.quiet()
+}
+
+// TestRejoinRenamesNobody lets the word of a client's object come late: the client has
+// joined under another name since.
+func TestRejoinRenamesNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann := w.member("General", "ann")
+	joined := w.wait(1, "member joined", "ChatRoom-General")
+	ann.join("General", "anna")
+	asAnn := goverseapi.WithMetadata(clientKey, joined[0].attrs["client"])
+	if _, err := w.CallObject(t.Context(), "ChatRoom-General", "Rejoin", &chat_pb.ChatRoom_JoinRequest{UserName: "ann"}, asAnn); err != nil {
+		t.Fatal(err)
+	}
+	ann.send("", "hi")
+	if got := texts(ann.poll("", 0)); !slices.Equal(got, []string{"anna: hi"}) {
+		t.Errorf("the room has %v", got)
+	}
+}
+
+// TestLostRoomsGoOnInTime loses rooms whose clock is an hour ahead, as on a machine that
+// does not come back: what is said then is later all the same.
+func TestLostRoomsGoOnInTime(t *testing.T) {
+	t.Parallel()
+	join := func(_ *world, g *guest) { g.join("General", "ann") }
+	poll := func(_ *world, g *guest) { g.poll("General", 0) }
+	send := func(_ *world, g *guest) { g.send("General", "I am back") }
+	stay := func(w *world, g *guest) {
+		before, _ := w.log.find("member joined", "ChatRoom-General")
+		if _, err := goverseclient.Call[*emptypb.Empty](g.t.Context(), g.Client, "StayInRooms", nil); err != nil {
+			g.t.Fatal(err)
+		}
+		w.wait(len(before)+1, "member joined", "ChatRoom-General")
+	}
+	for name, do := range map[string]struct{ see, rejoin func(*world, *guest) }{
+		"joined, then polls":     {join, poll},
+		"joined, then sends":     {join, send},
+		"joined, then stays":     {join, stay},
+		"joined, and does again": {join, join},
+		"polled, then stays":     {poll, stay},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			ann, bob := w.member("General", "ann"), w.member("General", "bob")
+			setClock(w, time.Hour)
+			do.see(w, ann)
+			bob.send("", "before")
+			last := ann.pushed().GetMessage().GetTimestamp()
+			w.lose("General")
+			do.rejoin(w, ann)
+			bob.send("", "after")
+			if next := ann.pushed().GetMessage(); next.GetMessage() != "after" || next.GetTimestamp() <= last {
+				t.Errorf("%v was said after %d", next, last)
+			}
+		})
+	}
+}
+
+// TestRejoiningTellsTheTime loses a room twice: what its clock showed in between, the
+// client's object knows from joining it again only.
+func TestRejoiningTellsTheTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann, bob := w.member("General", "ann"), w.member("General", "bob")
+	w.lose("General")
+	setClock(w, time.Hour)
+	ann.send("", "I am back")
+	bob.send("", "before")
+	last := ann.pushed().GetMessage().GetTimestamp()
+	w.lose("General")
+	ann.send("", "I am back again")
+	bob.send("", "after")
+	if next := ann.pushed().GetMessage(); next.GetTimestamp() <= last {
+		t.Errorf("%v was said after %d", next, last)
+	}
+}
+
+// setClock lets a room's clock be ahead.
+func setClock(w *world, ahead time.Duration) {
+	w.t.Helper()
+	req := &chat_pb.ChatRoom_JoinRequest{UserName: "server", Clock: time.Now().Add(ahead).UnixMicro()}
+	if _, err := w.CallObject(w.t.Context(), "ChatRoom-General", "Join", req); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// lose has a room forget all it has, as where its server crashes.
+func (w *world) lose(room string) {
+	w.t.Helper()
+	if err := w.DeleteObject(w.t.Context(), roomPrefix+room); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func TestAClientJoinsAtMostAHundredRooms(t *testing.T) {
