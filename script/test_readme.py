@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs the programs of README.md as a new user would: the server and its client.
 
-Standard library only. The ports are replaced by free ones, so that a chat server
-on the default ports does not matter. Exit code 0 when the client has joined and
+Standard library only. The ports are replaced by free ones, that of the embedded etcd
+too, so that servers on the default ports do not matter. Exit code 0 when the client has joined and
 the server has stopped cleanly on SIGTERM.
 """
 
@@ -59,10 +59,11 @@ def wait_ready(server):
 
 def main():
     server_source, client_source = programs()
-    node, client = free_port(), free_port()
+    node, client, etcd = free_port(), free_port(), free_port()
     for old, new in (("47000", str(node)), ("48000", str(client))):
         server_source = server_source.replace(old, new)
         client_source = client_source.replace(old, new)
+    server_source = server_source.replace("ServerConfig{", f'ServerConfig{{Etcd: []string{{"embedded:localhost:{etcd}"}}, ')
     folder = pathlib.Path(tempfile.mkdtemp(prefix=".readme-", dir=ROOT))
     server = None
     try:
