@@ -21,6 +21,8 @@ var zones = []zone{
 	// What is written as a user would: applications and the users' test kit.
 	{"samples/chat/server", 8},
 	{"goversetest", 8},
+	// Real processes, a nemesis and a judge: it runs the whole house from outside.
+	{"internal/chaos", 8},
 	{"goverseapi", 7},
 	{"internal/simtest", 7},
 	// Programs that look at a cluster from outside.
