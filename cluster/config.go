@@ -96,15 +96,6 @@ type Config struct {
 	Relist time.Duration
 	// Random is the source of jitter. Default: a random one. The member owns it.
 	Random rand.Source
-
-	// Owner is told which shards to open, where there is no Host: for a server that is
-	// alone in its cluster. Its member ends with ErrLeaseLost rather than suspend.
-	Owner Owner
-}
-
-// Owner is the part of [Host] that a server needs that is alone in its cluster.
-type Owner interface {
-	OpenShard(ctx context.Context, shard uint32, epoch uint64) error
 }
 
 // The times that nobody has had a reason to set.
@@ -123,9 +114,6 @@ const (
 
 // withDefaults is the configuration with its defaults, and all that is wrong with it.
 func (c Config) withDefaults() (Config, error) {
-	if c.Host == nil && c.Owner != nil {
-		c.Host = alone{owner: c.Owner}
-	}
 	setDefault(&c.LeaseTTL, 6*time.Second)
 	setDefault(&c.DrainTimeout, 10*time.Second)
 	setDefault(&c.LeaveTimeout, c.DrainTimeout)

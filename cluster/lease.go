@@ -92,9 +92,6 @@ func (m *Member) stepLease(e shard.LeaseEvent) {
 		switch action {
 		case shard.Suspend:
 			m.suspended = ErrFenced
-			if _, ok := m.cfg.Host.(alone); ok {
-				m.failLocked(fmt.Errorf("%w: not renewed within its %v", ErrLeaseLost, m.cfg.LeaseTTL))
-			}
 			m.cfg.Logger.Warn("fenced: the lease was not renewed in time", "incarnation", m.id, "ttl", m.cfg.LeaseTTL)
 		case shard.Resume:
 			m.suspended = nil

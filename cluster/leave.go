@@ -98,18 +98,3 @@ func (m *Member) sayLeaving(ctx context.Context) bool {
 	}
 	return true
 }
-
-// alone is the host of a server that is alone in its cluster.
-type alone struct{ owner Owner }
-
-func (a alone) OpenShard(ctx context.Context, n uint32, epoch uint64, _ int64) error {
-	return a.owner.OpenShard(ctx, n, epoch)
-}
-
-func (alone) DrainShard(context.Context, uint32, uint64, Route, int64) error {
-	return errors.New("nobody else is there")
-}
-func (alone) ReopenShard(uint32, uint64)                 {}
-func (alone) ReleaseShard(uint32, uint64, ReleaseReason) {}
-func (alone) Suspend(error)                              {}
-func (alone) Resume()                                    {}
