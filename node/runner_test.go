@@ -206,7 +206,7 @@ func TestBegunCallsAreWaitedFor(t *testing.T) {
 
 // observed is a context that counts who follows its end.
 type observed struct {
-	context.Context //nolint:containedctx // a context wrapper
+	context.Context
 
 	followers atomic.Int32
 }

@@ -20,7 +20,7 @@ type rawMethod = func(recv unsafe.Pointer, ctx context.Context, req unsafe.Point
 // function in an interface is a pointer to a closure, which begins with that entry. Zero
 // for a nil function; f must be a function.
 func codeOf(f any) uintptr {
-	closure := (*[2]*uintptr)(unsafe.Pointer(&f))[1] // the word behind the type
+	closure := (*[2]*uintptr)(unsafe.Pointer(&f))[1] //nolint:gosec // G103: the word behind the type
 	if closure == nil {
 		return 0
 	}
