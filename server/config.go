@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -57,6 +58,12 @@ type Config struct {
 	// coordinator inside the process, shared by its servers of the same Cluster that were
 	// made with goverseapi.NewServer, for tests: it stands still when the process does.
 	Etcd []string
+	// EtcdTLS is how to reach etcd's endpoints: whom to trust, which certificate to show.
+	// Default: in the clear, but for https endpoints, which the system's authorities vouch
+	// for. EtcdUsername and EtcdPassword are those of etcd's own authentication. All are
+	// for endpoints only.
+	EtcdTLS                    *tls.Config
+	EtcdUsername, EtcdPassword string
 	// DataDir is where an embedded etcd keeps its data, and what lets others take over at
 	// once when this server has crashed and is started again: one server at a time uses
 	// it. Default: nothing is kept. The state of objects is not durable in this version.
@@ -168,6 +175,13 @@ func (c Config) etcdProblem() error {
 			address = strings.TrimPrefix(strings.TrimPrefix(address, "http://"), "https://")
 			problems = append(problems, addressProblem("Etcd", address))
 		}
+	}
+	secured := c.EtcdTLS != nil || c.EtcdUsername != "" || c.EtcdPassword != ""
+	switch {
+	case secured && (c.embedded() || c.inMemory()):
+		problems = append(problems, problem("EtcdTLS, EtcdUsername, EtcdPassword", "they are for endpoints, and Etcd names none"))
+	case (c.EtcdUsername == "") != (c.EtcdPassword == ""):
+		problems = append(problems, problem("EtcdUsername, EtcdPassword", "both are needed, or neither"))
 	}
 	return errors.Join(problems...)
 }

@@ -40,7 +40,10 @@ func (s *Server) coordination(p *parts) ([]lifecycle.Service, error) {
 		endpoints = func() []string { return []string{e.Address()} }
 	}
 	return append(services, lifecycle.Service{Name: name, Run: func(ctx context.Context, ready func()) error {
-		store, err := etcd.Open(ctx, etcd.Config{Endpoints: endpoints(), Logger: s.cfg.Logger})
+		store, err := etcd.Open(ctx, etcd.Config{
+			Endpoints: endpoints(), Logger: s.cfg.Logger,
+			TLS: s.cfg.EtcdTLS, Username: s.cfg.EtcdUsername, Password: s.cfg.EtcdPassword,
+		})
 		if err != nil {
 			return fmt.Errorf("open etcd (see Etcd): %w", err)
 		}

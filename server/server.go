@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/internal/lifecycle"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
@@ -195,6 +196,16 @@ func (s *Server) Addr() string { return s.addr(nodeService) }
 // ClientAddr returns the bound address for clients; empty before the start and
 // without a client service.
 func (s *Server) ClientAddr() string { return s.addr(clientService) }
+
+// Member is the server's place in its cluster, for operators: who else is there, which
+// shards are where, moving a shard, emptying a server. It is another one after the server
+// has lost its lease and joined again; nil before the start.
+func (s *Server) Member() *cluster.Member {
+	if p := s.parts.Load(); p != nil {
+		return p.member.Load()
+	}
+	return nil
+}
 
 // Runtime returns what the server offers to its objects: the same operations as its
 // own methods.
