@@ -37,16 +37,16 @@ func (r *Router) Push(ctx context.Context, clientID string, msg proto.Message) e
 		return err
 	}
 	typ := r.typeOf(clientID)
-	home, v := homeOf(clientID), r.view.Load()
 	switch {
 	case typ == nil:
 		return object.Refuse(object.CodeNotFound, object.NotRegistered, "push", clientID, "", "its type is not registered")
 	case !typ.Client:
 		return object.Refuse(object.CodeInvalidArgument, "", "push", clientID, "", "type "+typ.Name+" is not a client type")
-	case v.table == nil || home == v.self || home == "":
-		return r.pushHere(ctx, clientID, msg)
 	case msg == nil || !msg.ProtoReflect().IsValid():
 		return object.Refuse(object.CodeInvalidArgument, "", "push", clientID, "", "the message is nil")
+	}
+	if err := r.pushHere(ctx, clientID, msg); !errors.Is(err, object.ErrNotFound) || r.isHere(clientID) {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, pushPatience)
 	defer cancel()
@@ -64,6 +64,12 @@ func (r *Router) Push(ctx context.Context, clientID string, msg proto.Message) e
 	return err
 }
 
+// isHere says whether a client object can be nowhere but here.
+func (r *Router) isHere(id string) bool {
+	home := homeOf(id)
+	return home == "" || home == r.view.Load().self
+}
+
 func (r *Router) pushHere(ctx context.Context, id string, msg proto.Message) error {
 	if r.cfg.Clients == nil {
 		return clientGone("push", id, "")
@@ -79,15 +85,24 @@ func (r *Router) pushed(ctx context.Context, req object.Request) error {
 	return r.cfg.Clients.PushAny(ctx, req.ID, &anypb.Any{TypeUrl: typeURL + req.Message, Value: req.Body})
 }
 
-// kick disconnects a client of this node; one that is gone already is no error.
+// kick disconnects a client of this node.
 func (r *Router) kick(ctx context.Context, id string) error {
 	if r.cfg.Clients == nil {
+		return clientGone("delete", id, "")
+	}
+	return r.cfg.Clients.Kick(ctx, id)
+}
+
+// deleteClient disconnects a client, wherever it is; one that is gone already is no error.
+func (r *Router) deleteClient(ctx context.Context, id string) error {
+	err := r.kick(ctx, id)
+	if errors.Is(err, object.ErrNotFound) && !r.isHere(id) {
+		err = r.deleteThere(ctx, id, nil)
+	}
+	if errors.Is(err, object.ErrNotFound) {
 		return nil
 	}
-	if err := r.cfg.Clients.Kick(ctx, id); !errors.Is(err, object.ErrNotFound) {
-		return err
-	}
-	return nil
+	return err
 }
 
 // encode makes the request of an operation that takes a message, or none.

@@ -16,50 +16,9 @@ import (
 )
 
 var (
-	_ Node   = (*node.Node)(nil)
 	_ Table  = (*cluster.Member)(nil)
 	_ Dialer = transport.Endpoint(nil)
 )
-
-// Node is the node as the router needs it; [node.Node] is one. Its refusals of calls because it does not own the object's shard, or does
-// not answer for it now, are of code unavailable and executed=no.
-type Node interface {
-	Objects
-	Relay
-	Shards
-}
-
-// Objects runs calls where the object is.
-type Objects interface {
-	Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error)
-	Invoke(ctx context.Context, id string, method object.Expr, req proto.Message, opts ...object.CallOption) (proto.Message, error)
-	Create(ctx context.Context, typ, id string, init proto.Message) (string, error)
-	Delete(ctx context.Context, id string) error
-}
-
-// Relay is the two ends of a call between nodes.
-type Relay interface {
-	// Depart encodes a call, with what flows along the call chain if ctx belongs to a turn. release is called once, when
-	// the call is over.
-	Depart(ctx context.Context, id, method string, req proto.Message, opts []object.CallOption) (
-		d node.Departure, decode func(object.Reply) (proto.Message, error), release func(), err error)
-	// Arrive gives a call that has arrived its place at its object, without blocking, and returns what runs it.
-	Arrive(ctx context.Context, d node.Departure) (run func() (object.Reply, error))
-}
-
-// Shards is the node's shards.
-type Shards interface {
-	ShardOf(id string) uint32
-	// Gate says under which epoch the node owns a shard, 0 if it does not, whether calls from outside may begin there,
-	// and what is closed when that changes.
-	Gate(shard uint32) (epoch uint64, open bool, changed <-chan struct{})
-	OpenShard(ctx context.Context, shard uint32, epoch uint64, state []node.Kept) error
-	DrainShard(ctx context.Context, shard uint32, epoch uint64) ([]node.Kept, error)
-	ReopenShard(shard uint32, epoch uint64, state []node.Kept) error
-	ReleaseShard(shard uint32, epoch uint64)
-	Suspend(cause error)
-	Resume()
-}
 
 // Table is what the cluster's member knows. [cluster.Member] is one.
 type Table interface {
@@ -97,7 +56,7 @@ type Clients interface {
 
 // Config is what a router is made of. Node, Registry, Clock, Logger and Cluster are required; the rest has defaults.
 type Config struct {
-	Node     Node
+	Node     *node.Node
 	Registry *object.Registry // which types are client types, and the time limits of methods
 	Clock    clock.Clock
 	Logger   *slog.Logger
@@ -115,8 +74,9 @@ type Config struct {
 	// [object.DefaultCallTimeout]; negative: none.
 	CallTimeout time.Duration
 
-	// ParkedCalls bounds how many calls from other nodes may wait here for closed gates. Default 100 000.
-	ParkedCalls int
+	// ParkedCalls bounds how many calls from other nodes may wait here for closed gates, PeerCalls how many from each of
+	// them: fewer than a link carries, as others have to get through. Default 100 000 and 4096.
+	ParkedCalls, PeerCalls int
 
 	// KeptBytes and KeptTime bound what is kept of shards that are about to move here, in sum and each. A shard whose
 	// state takes more than KeptBytes cannot move. Default 256 MiB and 10 min.
@@ -127,6 +87,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	setDefault(&c.CallTimeout, object.DefaultCallTimeout)
 	setDefault(&c.ParkedCalls, 100_000)
+	setDefault(&c.PeerCalls, 4096)
 	setDefault(&c.KeptBytes, 256<<20)
 	setDefault(&c.KeptTime, 10*time.Minute)
 	return c

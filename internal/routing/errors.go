@@ -38,6 +38,11 @@ func fenced(op, id, method string) *object.Error {
 	return object.Refuse(object.CodeUnavailable, object.Fenced, op, id, method, fenceMessage)
 }
 
+// withheld is told instead of the outcome of a turn.
+func withheld(op, id, method string) error {
+	return fenced(op, id, method).WithExecuted(object.ExecutedUnknown)
+}
+
 func clientGone(op, id, method string) *object.Error {
 	return object.Refuse(object.CodeNotFound, "", op, id, method, "the client is not connected")
 }

@@ -32,8 +32,8 @@ func (h *handler) AcceptCall(ctx context.Context, c *transport.Call) (run func()
 		return a.refuse(object.CodeInvalidArgument, "", "it is not addressed to a client")
 	case c.Shard != r.cfg.Node.ShardOf(c.ID):
 		return a.refuse(object.CodeInvalidArgument, "", fmt.Sprintf("the object is not in shard %d", c.Shard))
-	case !v.table.Valid():
-		return a.refuse(object.CodeUnavailable, object.Fenced, fenceMessage)
+	case !v.table.Valid() && !c.OneWay: // nobody would try that again
+		return a.fenced
 	}
 	return a.sharded()
 }
@@ -54,7 +54,7 @@ type arrival struct {
 func (a *arrival) sharded() (run func() *transport.Reply) {
 	shard, lot := a.call.Shard, &a.router.parked
 	p := a.view.find(a.router.cfg.Node, shard)
-	open := p.kind == here
+	open := p.kind == here && (!a.call.OneWay || a.view.table.Valid())
 	switch {
 	case open && a.call.Epoch <= p.epoch && !lot.occupied(shard), a.mayPass(p):
 		begun := a.begin(p.epoch)
@@ -62,13 +62,13 @@ func (a *arrival) sharded() (run func() *transport.Reply) {
 			if reply := a.run(begun); reply != nil {
 				return reply
 			}
-			return a.wait(lot.enter(shard, false))
+			return a.wait(lot.enter(shard, a.call.From, false))
 		}
 	case open && a.call.Epoch > p.epoch: // whoever says so must not hold up others
-		spot := lot.enter(shard, false)
+		spot := lot.enter(shard, a.call.From, false)
 		return func() *transport.Reply { return a.wait(spot) }
 	}
-	spot := lot.enter(shard, len(a.call.Chain) == 0) // what a chain waits for waits for nobody
+	spot := lot.enter(shard, a.call.From, len(a.call.Chain) == 0) // what a chain waits for waits for nobody
 	return func() *transport.Reply { return a.wait(spot) }
 }
 
@@ -113,9 +113,10 @@ func (a *arrival) run(begun func() (object.Reply, error)) *transport.Reply {
 }
 
 // leaves is the reply to a call that the node has taken on, if it may still leave. A turn may outlive the lease under
-// which it began: it is the member of that time who is asked, which is never valid again.
+// which it began: it is the member of that time who is asked, which is never valid again. If the shard was handed over
+// since, the turn ended before, when the lease was valid.
 func (a *arrival) leaves(reply object.Reply, err error) *transport.Reply {
-	if !a.view.table.Valid() {
+	if !a.view.table.Valid() && !a.router.host.hasMoved(a.call.Shard, a.epoch) {
 		e := fenced(a.call.Op.String(), a.call.ID, a.call.Method)
 		if err == nil || object.Executed(err) != object.ExecutedNo {
 			e = e.WithExecuted(object.ExecutedUnknown)
@@ -164,7 +165,7 @@ func (a *arrival) pinned() (run func() *transport.Reply) {
 		err := clientGone(c.Op.String(), c.ID, c.Method)
 		return func() *transport.Reply { return a.reply(object.Reply{}, err) }
 	case !a.view.table.Valid():
-		return a.refuse(object.CodeUnavailable, object.Fenced, fenceMessage)
+		return a.fenced
 	case c.Op == transport.OpCall:
 		called := r.cfg.Node.Arrive(a.ctx, departure(c))
 		return func() *transport.Reply { return a.leaves(called()) }

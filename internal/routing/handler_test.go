@@ -478,3 +478,67 @@ func TestSlowAndReorderedLinks(t *testing.T) {
 		}
 	})
 }
+
+// One node's calls that wait leave room for others', and for what they wait for.
+func TestOneNodeDoesNotTakeAllThePlaces(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0], p[2])
+		old, tag, target := s.begin(p[1], p[2], "cell-x")
+		n := p[0].node.ShardOf("cell-x")
+		if err := p[1].Host().DrainShard(s.Context(), n, old.Epoch, target, tag); err != nil {
+			s.Fatal(err)
+		}
+		var calls []<-chan result
+		for range 3 {
+			calls = append(calls, p[0].start(s.Context(), "cell-x", "add"))
+		}
+		s.refused(s.raw(p[0], p[1]), s.request(p[0], "cell-x", "add"), object.CodeUnavailable, "too many calls wait")
+		calls = append(calls, p[2].start(s.Context(), "cell-x", "add"))
+		s.pending(calls[3])
+		s.finish(p[1], p[2], "cell-x", tag)
+		for _, c := range calls {
+			if r := <-c; r.err != nil || r.after > 10*time.Millisecond {
+				s.Errorf("%+v", r)
+			}
+		}
+	}, func(c *routing.Config) { c.PeerCalls = 2 })
+}
+
+// A turn ends, its shard is handed over, the member leaves, and only then the reply gets its turn: it counts.
+func TestAReplyThatIsLateBehindAHandover(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		for _, why := range []cluster.ReleaseReason{cluster.ReleaseMoved, cluster.ReleaseLost, cluster.ReleaseLeaving, cluster.ReleaseDead} {
+			id := "cell-" + why.String()
+			r := s.give(p[1], id, p[0])
+			n := p[0].node.ShardOf(id)
+			asked := 0
+			p[1].table.whenValid(func() bool {
+				if asked++; asked == 1 {
+					return true // before the turn
+				}
+				if asked == 2 { // after it
+					_, tag, target := s.begin(p[1], p[0], id)
+					if err := p[1].Host().DrainShard(s.Context(), n, r.Epoch, target, tag); err != nil {
+						s.Error(err)
+					}
+					p[1].Host().ReleaseShard(n, r.Epoch, why)
+				}
+				return false
+			})
+			_, err := p[0].do(s.Context(), id, "add", object.AtMostOnce())
+			if why == cluster.ReleaseMoved {
+				if err != nil {
+					s.Error(err)
+				}
+			} else {
+				s.want(err, object.CodeUnavailable, object.ExecutedUnknown, "lost contact")
+			}
+			if asked != 2 {
+				s.Errorf("asked %d times", asked)
+			}
+			p[1].table.whenValid(nil)
+		}
+	})
+}

@@ -16,6 +16,7 @@ type Host struct {
 
 	mu        sync.Mutex         // guards the fields below
 	drained   map[uint32]drained // what was handed out and may have to be put back
+	moved     map[uint32]uint64  // the last epoch of shards that were handed over
 	suspended chan struct{}      // closed by Suspend
 }
 
@@ -29,7 +30,8 @@ var _ cluster.Host = (*Host)(nil)
 
 func newHost(r *Router) *Host {
 	return &Host{
-		router: r, limbo: newLimbo(r.cfg), drained: make(map[uint32]drained), suspended: make(chan struct{}),
+		router: r, limbo: newLimbo(r.cfg), drained: make(map[uint32]drained), moved: make(map[uint32]uint64),
+		suspended: make(chan struct{}),
 	}
 }
 
@@ -83,9 +85,21 @@ func (h *Host) takeBack(shard uint32, epoch uint64) []node.Kept {
 }
 
 // ReleaseShard implements [cluster.Host].
-func (h *Host) ReleaseShard(shard uint32, epoch uint64, _ cluster.ReleaseReason) {
+func (h *Host) ReleaseShard(shard uint32, epoch uint64, why cluster.ReleaseReason) {
 	h.takeBack(shard, epoch)
+	if why == cluster.ReleaseMoved {
+		h.mu.Lock()
+		h.moved[shard] = epoch
+		h.mu.Unlock()
+	}
 	h.router.cfg.Node.ReleaseShard(shard, epoch)
+}
+
+// hasMoved says whether a shard was handed over at the end of an epoch, so that no turn of it ran any more.
+func (h *Host) hasMoved(shard uint32, epoch uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return epoch != 0 && h.moved[shard] == epoch
 }
 
 // Suspend implements [cluster.Host].

@@ -22,7 +22,10 @@ func (r *Router) Create(ctx context.Context, typ, id string, init proto.Message)
 	}
 	err := r.createHere(ctx, typ, id, init)
 	if !refused(err) {
-		if _, err = r.checked(ctx, id, "", nil, err); err != nil {
+		switch {
+		case !r.mayLeave(ctx, err):
+			return "", withheld("create", id, "")
+		case err != nil:
 			return "", object.FromError(err)
 		}
 		return id, nil
@@ -50,29 +53,31 @@ func (r *Router) Delete(ctx context.Context, id string) error {
 	if _, _, err := object.ParseID(id); err != nil {
 		return err
 	}
-	pinned := r.isClient(id)
-	local := func(ctx context.Context) (proto.Message, error) { return nil, r.cfg.Node.Delete(ctx, id) }
-	if pinned {
-		local = func(ctx context.Context) (proto.Message, error) { return nil, r.kick(ctx, id) }
-		if home, v := homeOf(id), r.view.Load(); v.table == nil || home == "" || home == v.self {
-			return r.kick(ctx, id)
-		}
-	} else if err := r.cfg.Node.Delete(ctx, id); err == nil || !refused(err) {
-		_, err = r.checked(ctx, id, "", nil, err)
+	if r.isClient(id) {
+		return r.deleteClient(ctx, id)
+	}
+	err := r.cfg.Node.Delete(ctx, id)
+	switch {
+	case refused(err):
+		return r.deleteThere(ctx, id, err)
+	case r.mayLeave(ctx, err):
 		return err
 	}
+	return withheld("delete", id, "")
+}
+
+// deleteThere deletes an object that is not here, or was not.
+func (r *Router) deleteThere(ctx context.Context, id string, why error) error {
 	ctx, cancel := r.limit(ctx, id, "")
 	defer cancel()
-	t := r.newTrip(transport.OpDelete, id, "", nil)
-	t.local = local
+	t := r.newTrip(transport.OpDelete, id, "", why)
+	t.local = func(ctx context.Context) (proto.Message, error) { return nil, r.cfg.Node.Delete(ctx, id) }
 	t.pack = func(context.Context) error {
 		t.call = &transport.Call{Request: object.Request{ID: id}, CallID: newCallID(), Op: transport.OpDelete}
 		return nil
 	}
-	if _, err := t.travel(ctx); err != nil && (!pinned || !errors.Is(err, object.ErrNotFound)) {
-		return err
-	}
-	return nil
+	_, err := t.travel(ctx)
+	return err
 }
 
 // create carries out a creation that has arrived.

@@ -191,3 +191,53 @@ func TestPassingOnIsTriedAgain(t *testing.T) {
 		}
 	})
 }
+
+// A node that is cut off for a while keeps what nobody would send again, in order, and holds up nobody with it.
+func TestOneWayCallsToANodeThatIsCutOff(t *testing.T) {
+	t.Parallel()
+	for _, moved := range []bool{false, true} {
+		t.Run(fmt.Sprint("moved ", moved), func(t *testing.T) {
+			t.Parallel()
+			onStage(t, 3, func(s *stage, p []*peer) {
+				s.noting()
+				s.give(p[1], "cell-x", p[0])
+				old, tag, target := s.begin(p[1], p[2], "cell-x")
+				n := p[0].node.ShardOf("cell-x")
+				if err := p[1].Host().DrainShard(s.Context(), n, old.Epoch, target, tag); err != nil {
+					s.Fatal(err)
+				}
+				p[0].tell("cell-x", "note 1")
+				p[0].tell("cell-x", "note 2")
+				synctest.Wait()
+				behind := p[0].start(s.Context(), "cell-x", "notes", object.AtMostOnce())
+				p[1].table.fence(true)
+				p[1].Host().Suspend(cluster.ErrFenced)
+				p[0].tell("cell-x", "note 3")
+				pass(time.Second)
+				if moved { // somebody has taken it over meanwhile
+					s.give(p[2], "cell-x", p[0])
+					if r := <-behind; r.err != nil || r.after > 1200*time.Millisecond {
+						s.Errorf("%+v", r)
+					}
+				} else {
+					s.pending(behind)
+				}
+				p[1].table.fence(false)
+				p[1].Host().Resume()
+				if moved {
+					p[1].table.tell(n, s.truth.routes[n])
+					p[1].Host().ReleaseShard(n, old.Epoch, cluster.ReleaseLost)
+				} else {
+					p[1].Host().ReopenShard(n, old.Epoch)
+				}
+				pass(time.Second)
+				if got := p[0].must("cell-x", "notes"); got != "123" {
+					s.Errorf("it was told %s", got)
+				}
+				if !moved {
+					<-behind
+				}
+			})
+		})
+	}
+}

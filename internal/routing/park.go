@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 )
@@ -9,21 +8,23 @@ import (
 // lot is where calls of other nodes wait whose shard's gate is closed. Those of one shard stand in line in the order in
 // which they arrived, as one caller's calls do not overtake each other; who is at the head looks at the gate.
 type lot struct {
-	limit int
-	size  atomic.Int64
+	limit, share int // of all, and of one node's
+	size         atomic.Int64
 
-	mu    sync.Mutex       // guards the lines and the spots in them
+	mu    sync.Mutex       // guards the fields below and the lines
 	lines map[uint32]*spot // the head of each
+	from  map[string]int   // how many calls of each node wait
 }
 
 // spot is one call's place.
 type spot struct {
 	lot        *lot
 	shard      uint32
+	from       string
 	lined      bool // it stands in line
 	prev, next *spot
 	last       *spot         // of the head: the end of the line
-	head       chan struct{} // closed once it is at the head
+	head       chan struct{} // closed once it is at the head, or does not stand in line
 	once       sync.Once
 }
 
@@ -37,59 +38,57 @@ func (l *lot) occupied(shard uint32) bool {
 	return l.lines[shard] != nil
 }
 
-// enter gives a call a place, in line or apart; nil: there is none left.
-func (l *lot) enter(shard uint32, lined bool) *spot {
-	if l.size.Add(1) > int64(l.limit) {
-		l.size.Add(-1)
-		return nil
-	}
-	s := &spot{lot: l, shard: shard, lined: lined}
-	if !lined {
-		return s
-	}
-	s.head = make(chan struct{})
+// enter gives a node's call a place, in line or apart; nil: there is none left.
+func (l *lot) enter(shard uint32, from string, lined bool) *spot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.size.Load() >= int64(l.limit) || l.from[from] >= l.share {
+		return nil
+	}
 	if l.lines == nil {
-		l.lines = make(map[uint32]*spot)
+		l.lines, l.from = make(map[uint32]*spot), make(map[string]int)
 	}
-	head := l.lines[shard]
-	if head == nil {
-		l.lines[shard], s.last = s, s
+	l.size.Add(1)
+	l.from[from]++
+	s := &spot{lot: l, shard: shard, from: from, lined: lined, head: make(chan struct{})}
+	if lined {
+		l.line(s)
+	} else {
 		close(s.head)
-		return s
 	}
-	s.prev, head.last.next = head.last, s
-	head.last = s
 	return s
 }
 
-// turn waits until the call is at the head of its line; false: ctx ended.
-func (s *spot) turn(ctx context.Context) bool {
-	if !s.lined {
-		return true
+// line puts a spot at the end of its line. The lock is held.
+func (l *lot) line(s *spot) {
+	head := l.lines[s.shard]
+	if head == nil {
+		l.lines[s.shard], s.last = s, s
+		close(s.head)
+		return
 	}
-	select {
-	case <-s.head:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	s.prev, head.last.next = head.last, s
+	head.last = s
 }
 
 // leave gives the place up. It may be called again.
 func (s *spot) leave() {
 	s.once.Do(func() {
-		defer s.lot.size.Add(-1)
+		l := s.lot
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.size.Add(-1)
+		if l.from[s.from]--; l.from[s.from] == 0 {
+			delete(l.from, s.from)
+		}
 		if s.lined {
-			s.lot.unlink(s)
+			l.unline(s)
 		}
 	})
 }
 
-func (l *lot) unlink(s *spot) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// unline takes a spot out of its line. The lock is held.
+func (l *lot) unline(s *spot) {
 	head := l.lines[s.shard]
 	switch {
 	case s != head:

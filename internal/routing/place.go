@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/node"
 )
 
 // kind says where a shard is.
@@ -28,7 +29,7 @@ type place struct {
 // find says where a shard is. A node that owns a shard answers for it until it lets go, unless the table names somebody
 // with a later epoch. A node that owns a shard whose gate is closed will open it or let go of it: then it is the gate
 // alone that is waited for, as the table changes with every shard of the cluster.
-func (v *view) find(n Shards, shard uint32) place {
+func (v *view) find(n *node.Node, shard uint32) place {
 	var p place
 	if v.table != nil {
 		p.changed = v.table.Changed() // before the route is looked at

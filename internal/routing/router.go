@@ -3,6 +3,7 @@ package routing
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -27,7 +29,7 @@ var _ object.Runtime = (*Router)(nil)
 func New(cfg Config) *Router {
 	r := &Router{cfg: cfg.withDefaults()}
 	r.view.Store(&view{over: make(chan struct{})})
-	r.parked.limit = r.cfg.ParkedCalls
+	r.parked.limit, r.parked.share = r.cfg.ParkedCalls, r.cfg.PeerCalls
 	r.host = newHost(r)
 	return r
 }
@@ -111,57 +113,67 @@ func (r *Router) Handler() transport.Handler { return &handler{router: r} }
 // Call implements [object.Runtime].
 func (r *Router) Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
 	reply, err := r.cfg.Node.Call(ctx, id, method, req, opts...)
-	if err == nil {
-		return r.checked(ctx, id, method, reply, nil)
+	switch {
+	case err != nil && r.leads(err, id):
+		return r.call(ctx, call{id: id, method: method, req: req}, opts, err)
+	case r.mayLeave(ctx, err):
+		return reply, err
 	}
-	if !r.leads(err, id) {
-		return r.checked(ctx, id, method, nil, err)
-	}
-	return r.call(ctx, id, method, req, opts, err, func(ctx context.Context) (proto.Message, error) {
-		return r.cfg.Node.Call(ctx, id, method, req, opts...)
-	})
+	return nil, withheld("call", id, method)
 }
 
 // Invoke implements [object.Runtime].
 func (r *Router) Invoke(ctx context.Context, id string, method object.Expr, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
 	reply, err := r.cfg.Node.Invoke(ctx, id, method, req, opts...)
-	if err == nil && r.cfg.Valid == nil {
-		return reply, nil
+	switch {
+	case err != nil && r.leads(err, id):
+		return r.call(ctx, call{id: id, method: method.Name(), expr: method, req: req}, opts, err)
+	case r.mayLeave(ctx, err):
+		return reply, err
 	}
-	name := method.Name()
-	if err == nil || !r.leads(err, id) {
-		return r.checked(ctx, id, name, reply, err)
-	}
-	return r.call(ctx, id, name, req, opts, err, func(ctx context.Context) (proto.Message, error) {
-		return r.cfg.Node.Invoke(ctx, id, method, req, opts...)
-	})
+	return nil, withheld("call", id, method.Name())
 }
 
 // leads says whether the refusal of a call means that its object may be elsewhere.
 func (r *Router) leads(err error, id string) bool {
-	return refused(err) || isMissing(err) && r.isClient(id)
+	if r.isClient(id) {
+		return (isMissing(err) || refused(err)) && !r.isHere(id)
+	}
+	return refused(err)
 }
 
-// checked is the outcome of a turn on this node, if it may leave.
-func (r *Router) checked(ctx context.Context, id, method string, reply proto.Message, err error) (proto.Message, error) {
-	if r.cfg.Valid == nil || object.CallFrom(ctx) != nil || err != nil && object.Executed(err) == object.ExecutedNo || r.cfg.Valid() {
-		return reply, err
+// mayLeave says whether the outcome of a turn on this node may be told.
+func (r *Router) mayLeave(ctx context.Context, err error) bool {
+	return r.cfg.Valid == nil || object.CallFrom(ctx) != nil || err != nil && object.Executed(err) == object.ExecutedNo || r.cfg.Valid()
+}
+
+// call is what a program or an object asks for.
+type call struct {
+	id, method string
+	expr       object.Expr // instead of the method, if it has an owner
+	req        proto.Message
+	opts       []object.CallOption
+}
+
+// on runs the call on a node.
+func (c *call) on(ctx context.Context, n *node.Node) (proto.Message, error) {
+	if c.expr.Owner() != nil {
+		return n.Invoke(ctx, c.id, c.expr, c.req, c.opts...)
 	}
-	return nil, fenced("call", id, method).WithExecuted(object.ExecutedUnknown)
+	return n.Call(ctx, c.id, c.method, c.req, c.opts...)
 }
 
 // call has a call run that the node refused.
-func (r *Router) call(
-	ctx context.Context, id, method string, req proto.Message, opts []object.CallOption, why error,
-	local func(context.Context) (proto.Message, error),
-) (proto.Message, error) {
-	settings := object.Resolve(opts)
-	ctx, cancel := r.limit(ctx, id, method)
+func (r *Router) call(ctx context.Context, c call, opts []object.CallOption, why error) (proto.Message, error) {
+	c.opts = slices.Clone(opts) // the caller's stay on its stack
+	settings := object.Resolve(c.opts)
+	ctx, cancel := r.limit(ctx, c.id, c.method)
 	defer cancel()
-	t := r.newTrip(transport.OpCall, id, method, why)
-	t.local, t.once, t.oneWay = local, settings.AtMostOnce, settings.OneWay
+	t := r.newTrip(transport.OpCall, c.id, c.method, why)
+	t.once, t.oneWay = settings.AtMostOnce, settings.OneWay
+	t.local = func(ctx context.Context) (proto.Message, error) { return c.on(ctx, r.cfg.Node) }
 	t.pack = func(ctx context.Context) error {
-		d, decode, release, err := r.cfg.Node.Depart(ctx, id, method, req, opts)
+		d, decode, release, err := r.cfg.Node.Depart(ctx, c.id, c.method, c.req, c.opts)
 		if err != nil {
 			return err
 		}
@@ -170,7 +182,7 @@ func (r *Router) call(
 			OneWay: d.OneWay, AtMostOnce: d.AtMostOnce, Chain: steps(d.Chain),
 		}
 		if d.OneWay {
-			t.call.Timeout = max(r.timeout(id, method), 0)
+			t.call.Timeout = max(r.timeout(c.id, c.method), 0)
 		}
 		t.decode, t.release = decode, release
 		return nil

@@ -33,7 +33,7 @@ type table struct {
 	changed   chan struct{}
 	refreshes int
 	learned   int
-	whenAsked func() // Refresh calls it
+	judge     func() bool
 }
 
 func newTable(t *truth, self string) *table {
@@ -45,7 +45,20 @@ func (t *table) Incarnation() string { return t.self }
 func (t *table) Valid() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.fenced
+	if t.judge == nil {
+		return !t.fenced
+	}
+	judge := t.judge
+	t.mu.Unlock()
+	defer t.mu.Lock()
+	return judge()
+}
+
+// whenValid lets f decide what Valid says, if it is not nil.
+func (t *table) whenValid(f func() bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.judge = f
 }
 
 func (t *table) Route(n uint32) (cluster.Route, bool) {
@@ -73,11 +86,7 @@ func (t *table) announce() {
 func (t *table) Refresh(ctx context.Context, n uint32) (cluster.Route, error) {
 	t.mu.Lock()
 	t.refreshes++
-	asked := t.whenAsked
 	t.mu.Unlock()
-	if asked != nil {
-		asked()
-	}
 	t.truth.mu.Lock()
 	r, known, down := t.truth.routes[n], t.truth.routes[n].Incarnation != "", t.truth.down
 	t.truth.mu.Unlock()

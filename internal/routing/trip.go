@@ -21,6 +21,8 @@ const (
 	maxHops    = 4
 	firstPause = time.Millisecond
 	maxPause   = 100 * time.Millisecond
+	// patience is how many attempts may fail to reach the owner before the store is asked whether it still is: some 8 s.
+	patience = 100
 )
 
 // noShard stands for the shard of an object that belongs to none: a client object.
@@ -104,7 +106,7 @@ func (t *trip) travel(ctx context.Context) (proto.Message, error) {
 		case there:
 			o = t.send(ctx, v, p.route)
 		case nowhere, soon:
-			if t.pinned {
+			if t.pinned && p.kind == nowhere {
 				return nil, t.ends(clientGone(t.op.String(), t.id, t.method))
 			}
 			t.refusal = 0
@@ -123,7 +125,12 @@ func (t *trip) find(v *view) place {
 	if !t.pinned {
 		return v.find(t.router.cfg.Node, t.shard)
 	}
-	if v.table == nil || t.home == "" || t.home == v.self { // the node has said that it is not here
+	switch {
+	case t.home == "":
+		return place{}
+	case v.table == nil:
+		return place{kind: soon}
+	case t.home == v.self: // this node has said that it is not here
 		return place{}
 	}
 	if rt, ok := v.table.Node(t.home); ok {
@@ -137,7 +144,9 @@ func (t *trip) find(v *view) place {
 func (t *trip) stay(ctx context.Context) outcome {
 	reply, err := t.local(ctx)
 	if !refused(err) {
-		reply, err = t.router.checked(ctx, t.id, t.method, reply, err)
+		if !t.router.mayLeave(ctx, err) {
+			reply, err = nil, withheld(t.op.String(), t.id, t.method)
+		}
 		return outcome{true, reply, t.ends(err)}
 	}
 	t.why = object.FromError(err)
@@ -195,6 +204,9 @@ func (t *trip) failed(ctx context.Context, v *view, to cluster.Route, err *objec
 	t.mayRun = t.mayRun || executed != object.ExecutedNo
 	if err.Code != object.CodeUnavailable || t.once && executed != object.ExecutedNo {
 		return outcome{final: true, err: t.ends(err)}
+	}
+	if t.tries%patience == patience-1 && !t.pinned && !t.askStore(ctx, v) { // for when the table is not told what happens
+		return outcome{final: true, err: t.expired(ctx)}
 	}
 	return t.pause(ctx, v, to)
 }

@@ -15,8 +15,8 @@ func (a *arrival) wait(s *spot) *transport.Reply {
 	if err := a.catchUp(); err != nil {
 		return a.misrouted(place{}, err.Error())
 	}
-	if !s.turn(a.ctx) {
-		return a.expired()
+	if reply := a.line(s); reply != nil {
+		return reply
 	}
 	for {
 		fence := a.router.host.fence()
@@ -39,10 +39,30 @@ func (a *arrival) wait(s *spot) *transport.Reply {
 	}
 }
 
+// line waits until the call is at the head of its line; else it says what becomes of it.
+func (a *arrival) line(s *spot) *transport.Reply {
+	for {
+		fence := a.router.host.fence()
+		if !a.call.OneWay && !a.view.table.Valid() { // the head may wait until it is again
+			return a.fenced()
+		}
+		select {
+		case <-s.head:
+			return nil
+		case <-fence:
+		case <-a.ctx.Done():
+			return a.expired()
+		}
+	}
+}
+
 // attempt brings the call to its reply if that is possible now; else it says where the shard is.
 func (a *arrival) attempt(s *spot) (*transport.Reply, place) {
 	if !a.view.table.Valid() {
-		return a.reply(object.Reply{}, fenced(a.call.Op.String(), a.call.ID, a.call.Method)), place{}
+		if a.call.OneWay {
+			return a.tryAgain(), place{}
+		}
+		return a.fenced(), place{}
 	}
 	p := a.view.find(a.router.cfg.Node, a.call.Shard)
 	switch {
@@ -79,6 +99,11 @@ func (a *arrival) catchUp() error {
 	return err
 }
 
+// fenced is the reply of a call that does not begin because the node must not answer.
+func (a *arrival) fenced() *transport.Reply {
+	return a.reply(object.Reply{}, fenced(a.call.Op.String(), a.call.ID, a.call.Method))
+}
+
 // expired is the reply of a call whose time was over before it could begin.
 func (a *arrival) expired() *transport.Reply {
 	err := object.Refuse(endOf(a.ctx), "", a.call.Op.String(), a.call.ID, a.call.Method,
@@ -112,6 +137,11 @@ func (a *arrival) goesOn(s *spot, to cluster.Route) *transport.Reply {
 		return a.reply(object.Reply{}, nil)
 	}
 	s.leave() // others do not wait for it
+	return a.tryAgain()
+}
+
+// tryAgain lets some time pass before a call that nobody else will try again is; nil, unless its time is over.
+func (a *arrival) tryAgain() *transport.Reply {
 	if !a.router.pause(a.ctx, a.view, a.tries) {
 		return a.expired()
 	}

@@ -115,6 +115,7 @@ func (w *world) build(name string, opts ...option) *peer {
 	for _, err := range []error{
 		registry.RegisterObjectType((*cell)(nil)),
 		registry.RegisterObjectType((*keeper)(nil)),
+		registry.RegisterObjectType((*light)(nil), object.ShareMessages()),
 		registry.RegisterObjectType((*fussy)(nil), object.MailboxLimit(1)),
 		registry.RegisterClientType((*visitor)(nil)),
 	} {
