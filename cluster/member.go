@@ -39,7 +39,7 @@ type Member struct {
 
 	validUntil atomic.Int64 // on the boot clock, in ns; what Valid compares
 	told       atomic.Int64 // the revision until which the watch has told all
-	routes     []atomic.Pointer[Route]
+	routes     []atomic.Pointer[whereabouts]
 	living     atomic.Pointer[map[string]Route] // members by incarnation
 	changes    atomic.Pointer[chan struct{}]    // closed and replaced at each change of routes or ownership
 
@@ -89,7 +89,7 @@ func NewMember(cfg Config) *Member {
 	}
 	m.keys = keysOf(cfg.Name)
 	m.random = rand.New(m.cfg.Random) //nolint:gosec // G404: jitter
-	m.routes = make([]atomic.Pointer[Route], max(cfg.Shards, 0))
+	m.routes = make([]atomic.Pointer[whereabouts], max(cfg.Shards, 0))
 	m.living.Store(&map[string]Route{})
 	changes := make(chan struct{})
 	m.changes.Store(&changes)

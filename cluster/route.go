@@ -27,12 +27,22 @@ func (m *Member) Route(n uint32) (Route, bool) {
 	if int(n) >= len(m.routes) {
 		return Route{}, false
 	}
-	r := m.routes[n].Load()
-	if r == nil || r.Incarnation == "" {
+	w := m.routes[n].Load()
+	if w == nil {
 		return Route{}, false
 	}
-	return *r, true
+	return Route{Incarnation: w.home.Incarnation, Address: w.home.Address, Epoch: w.epoch, Revision: w.rev}, true
 }
+
+// whereabouts is a Route in little memory: there is one for each shard.
+type whereabouts struct {
+	home  *home // shared by the shards of a member
+	epoch uint64
+	rev   int64
+}
+
+// home is where a member is.
+type home struct{ Incarnation, Address string }
 
 // Learn takes a hint from another member, if it is newer than what this one knows. A
 // hint about a shard that this member has is looked after in the store.
@@ -41,16 +51,17 @@ func (m *Member) Learn(n uint32, r Route) {
 	if int(n) >= len(m.routes) || !plausible {
 		return
 	}
+	hint := &whereabouts{&home{r.Incarnation, r.Address}, r.Epoch, r.Revision}
 	for {
 		old := m.routes[n].Load()
-		if old != nil && (old.Revision >= r.Revision || old.Epoch > r.Epoch) {
+		if old != nil && (old.rev >= r.Revision || old.epoch > r.Epoch) {
 			return
 		}
-		if old != nil && old.Incarnation == m.id {
+		if old != nil && old.home.Incarnation == m.id {
 			m.startRefresh(n)
 			return
 		}
-		if m.routes[n].CompareAndSwap(old, &r) {
+		if m.routes[n].CompareAndSwap(old, hint) {
 			break
 		}
 	}
@@ -82,13 +93,13 @@ func (m *Member) reroute(n uint32) { m.routeTo(n, m.told.Load()) }
 // routeTo does so if no hint is newer than the revision until.
 func (m *Member) routeTo(n uint32, until int64) {
 	e := &m.table.entries[n]
-	var r *Route
+	var r *whereabouts
 	if p := m.table.alive(e.Record.Owner, e.Record.OwnerRev); p != nil {
-		r = &Route{Incarnation: p.id, Address: p.record.Address, Epoch: e.Record.Epoch, Revision: e.Rev}
+		r = &whereabouts{p.at(), e.Record.Epoch, e.Rev}
 	}
 	for {
 		old := m.routes[n].Load()
-		if old != nil && old.Revision > e.Rev && old.Revision > until {
+		if old != nil && old.rev > e.Rev && old.rev > until {
 			return // a hint from a member that is ahead of this one's watch
 		}
 		if m.routes[n].CompareAndSwap(old, r) {

@@ -31,6 +31,15 @@ type peer struct {
 	modRev    int64
 	lease     coord.LeaseID
 	since     time.Duration // first seen
+	home      *home         // see at
+}
+
+// at is where the member is: the same for all its shards.
+func (p *peer) at() *home {
+	if p.home == nil || p.home.Address != p.record.Address {
+		p.home = &home{p.id, p.record.Address}
+	}
+	return p.home
 }
 
 // leadership is who allocates, since when. The zero leadership is nobody's.
