@@ -109,6 +109,23 @@ test-e2e: ## Every end-to-end script: real processes, scripted clients
 		$(PYTHON) "$$script"; \
 	done
 
+# `CHAOS_SEED=42 make chaos` repeats the faults of a run, `CHAOS_FOR=10m` goes round until
+# then, `CHAOS="kill,freeze" make chaos` runs some. See docs/chaos.md.
+CHAOS ?= all
+
+.PHONY: chaos
+chaos: ## Torment a cluster of real processes, and check its answers (about 5 minutes)
+	$(call step,chaos)
+	$(GO) run ./internal/chaos/cmd/chaos -run $(CHAOS)
+
+.PHONY: chaos-short
+chaos-short: ## The part of chaos that takes a minute
+	$(call step,chaos, a short one)
+	$(GO) run ./internal/chaos/cmd/chaos -run short
+
+.PHONY: test-chaos
+test-chaos: chaos-short
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (default 10s)
 	@targets=$$(grep -rnoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's|^(.*)/[^/]+:[0-9]+:func |\1 |' || true); \

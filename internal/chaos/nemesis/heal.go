@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/xiaonanln/goverse/internal/chaos/rig"
 	"github.com/xiaonanln/goverse/internal/chaos/role"
 	"github.com/xiaonanln/goverse/internal/chaos/workload"
 	"github.com/xiaonanln/goverse/internal/coord"
@@ -90,15 +89,6 @@ func (p *picture) shardsOf(name string) []uint32 {
 		}
 	}
 	return all
-}
-
-func (w *world) node(name string) *rig.Node {
-	for _, n := range w.nodes {
-		if n.Name == name {
-			return n
-		}
-	}
-	return nil
 }
 
 // heal waits until everything is in order again, at most healLimit (I9): each shard has an

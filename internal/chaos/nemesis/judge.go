@@ -173,6 +173,7 @@ func (r *result) gate(w *world, h *check.History) error {
 
 // measure puts the run in figures.
 func (r *result) measure(w *world, h *check.History, changes []check.Change) {
+	r.figures = append(r.figures, w.figures...)
 	failed, all := h.Failed()
 	zombies, lost := h.Unanswered()
 	r.figure("%d calls, %d failed%s", all, len(failed), kinds(failed))

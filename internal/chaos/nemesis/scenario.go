@@ -4,13 +4,7 @@ package nemesis
 
 import (
 	"context"
-	"fmt"
-	"syscall"
 	"time"
-
-	"github.com/xiaonanln/goverse/internal/chaos/rig"
-	"github.com/xiaonanln/goverse/internal/chaos/role"
-	"github.com/xiaonanln/goverse/internal/chaos/workload"
 )
 
 // scenario is a plan of faults.
@@ -20,84 +14,44 @@ type scenario struct {
 	shards     int  // 0: as configured
 	short      bool // part of the short run
 	planned    bool // no call may fail, none may run twice, no kept memory may be lost
+	slow       bool // some turns are long, so that there are some in flight
 	torment    func(ctx context.Context, w *world) error
 }
 
+// scenarios are all plans there are: first what an operator does, then what happens to
+// nodes, then to links and to etcd, then everything at once.
 func scenarios() []scenario {
 	return []scenario{
+		{name: "rolling", text: "stop and start one node after the other", nodes: 3, short: true, planned: true, torment: rolling},
+		{name: "scale", text: "nodes join and leave, overlapping", nodes: 3, shards: 128, planned: true, torment: scale},
+		{name: "moves", text: "an operator moves shards and drains nodes, all at the same time", nodes: 3, shards: 128, planned: true, torment: moves},
+		{name: "fourth", text: "a fourth node joins three that have 8192 shards", nodes: 3, shards: 8192, planned: true, torment: fourth},
+
 		{name: "kill", text: "kill -9 a node that is not the allocator's; start it again", nodes: 3, short: true, torment: kill},
+		{name: "kill-alloc", text: "kill -9 the allocator's node; start it again", nodes: 3, torment: killAllocator},
+		{name: "restart", text: "kill -9 a node and start it at once: the proof of its death is its data directory", nodes: 3, torment: restart},
+		{name: "crash-loop", text: "kill -9 a node again and again, at any moment of its start", nodes: 3, torment: crashLoop},
+		{name: "majority", text: "kill -9 all nodes but one at the same time", nodes: 4, torment: majority},
+		{name: "freeze", text: "SIGSTOP a node for longer than its lease, then SIGCONT", nodes: 3, slow: true, short: true, torment: freeze},
+		{name: "freeze-alloc", text: "the same with the allocator's node, while shards move", nodes: 3, slow: true, torment: freezeAllocator},
+		{name: "naps", text: "SIGSTOP a node for 0.8 of its lease, again and again", nodes: 3, slow: true, torment: naps},
+		{name: "kill-drain", text: "SIGTERM a node, and kill -9 it while it drains", nodes: 3, slow: true, torment: killDrain},
+
+		{name: "cut-etcd", text: "a node does not reach etcd, for longer than its lease", nodes: 3, slow: true, torment: cutEtcd},
+		{name: "cut-peers", text: "nobody reaches a node, which reaches etcd", nodes: 3, slow: true, torment: cutPeers},
+		{name: "reset", text: "connections break, everywhere, again and again", nodes: 3, torment: reset},
+
+		{name: "etcd-blip", text: "etcd stands still for less than half a lease", nodes: 3, planned: true, torment: etcdBlip},
+		{name: "etcd-outage", text: "etcd stands still for longer than a lease", nodes: 3, slow: true, short: true, torment: etcdOutage},
+		{name: "etcd-rolling", text: "kill -9 one member of etcd after the other, the leader included", nodes: 3, torment: etcdRolling},
+		{name: "etcd-quorum", text: "kill -9 two members of etcd, for less and for more than a lease", nodes: 3, slow: true, torment: etcdQuorum},
+		{name: "etcd-compact", text: "history is compacted away under watches that lag, while shards move", nodes: 3, torment: etcdCompact},
+
+		{name: "wander", text: "any of these, one and two at a time, for half a minute", nodes: 4, slow: true, torment: wander},
 	}
 }
 
-// kill kills a node and lets another one touch each of its shards.
-func kill(ctx context.Context, w *world) error {
-	p, err := w.look(ctx)
-	if err != nil {
-		return err
-	}
-	for {
-		victim := w.nodes[w.rng.IntN(len(w.nodes))]
-		if victim.Name != p.allocator {
-			return w.crash(ctx, victim)
-		}
-	}
-}
-
-// crash kills a node, touches its shards, and starts it again.
-func (w *world) crash(ctx context.Context, victim *rig.Node) error {
-	p, err := w.look(ctx)
-	if err != nil {
-		return err
-	}
-	owned := p.shardsOf(victim.Name)
-	if len(owned) == 0 {
-		return fmt.Errorf("%w: %s owns nothing", errInvalid, victim.Name)
-	}
-	w.note("kill %s, which has %d shards; the allocator is on %s", victim.Name, len(owned), p.allocator)
-	at := w.now()
-	if err := victim.Kill(); err != nil {
-		return err
-	}
-	w.crashes = append(w.crashes, crash{node: victim.Name, at: at, shards: owned, limit: ttl + time.Second})
-	if err := w.touch(ctx, owned); err != nil {
-		return err
-	}
-	if err := w.heal(ctx); err != nil {
-		return err
-	}
-	return w.join(ctx, victim)
-}
-
-// touch calls the canaries of shards from some node that lives.
-func (w *world) touch(ctx context.Context, shards []uint32) error {
-	var objects []string
-	for _, s := range shards {
-		objects = append(objects, w.canaries[s])
-	}
-	alive := w.alive()
-	n := alive[w.rng.IntN(len(alive))]
-	ctx, cancel := context.WithTimeout(ctx, callTimeout+slowStart)
-	defer cancel()
-	a, err := n.Do(ctx, role.Command{Objects: objects, Method: workload.Add, A: 1, Timeout: callTimeout})
-	if err != nil {
-		return err
-	}
-	if len(a.Failed) > 0 {
-		return fmt.Errorf("P6: %d of %d shards do not answer %s within %v, such as that of %s", len(a.Failed), len(objects), n.Name, callTimeout, a.Failed[0])
-	}
-	return nil
-}
-
-// join starts a node, waits until it is in order, and puts load on it.
-func (w *world) join(ctx context.Context, n *rig.Node) error {
-	if err := w.start(ctx, n); err != nil {
-		return err
-	}
-	return w.load(ctx, true, n)
-}
-
-// signal sends a signal to a node, and notes it.
-func (w *world) signal(n *rig.Node, s syscall.Signal) error {
-	w.note("%v to %s", s, n.Name)
-	return n.Signal(s)
+// some is a random duration between two.
+func (w *world) some(least, most time.Duration) time.Duration {
+	return least + time.Duration(w.rng.Int64N(int64(most-least)+1))
 }

@@ -46,6 +46,7 @@ type world struct {
 	etcd     []*rig.Etcd
 	nodes    []*rig.Node
 	store    coord.Store
+	scenario scenario
 	observer *observer
 	log      *os.File
 
@@ -53,6 +54,7 @@ type world struct {
 	silences []silence
 	expect   []expectation
 	windows  [][2]time.Duration // when everything was in order: from, until
+	figures  []string
 }
 
 // crash is the death of a node, and what it had.
@@ -82,7 +84,7 @@ func newWorld(ctx context.Context, cfg Config, s scenario, seed uint64, dir stri
 		return nil, err
 	}
 	w := &world{
-		dir: dir, shards: cfg.Shards, clock: cfg.Clock, canaries: workload.Canaries(cfg.Shards),
+		dir: dir, shards: cfg.Shards, clock: cfg.Clock, canaries: workload.Canaries(cfg.Shards), scenario: s,
 		rng:   rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // G404: a plan that can be repeated
 		ports: rig.NewPorts(os.Getpid() * 97),
 	}
@@ -142,9 +144,13 @@ func (w *world) endpoints() []string {
 // addNode adds a node that has not started.
 func (w *world) addNode(ctx context.Context, seed uint64) (*rig.Node, error) {
 	name := fmt.Sprintf("n%d", len(w.nodes))
+	callers, pause := callers, pause
+	if w.scenario.planned { // more callers meet more moves
+		callers, pause = 2*callers, pause/2
+	}
 	n, err := rig.NewNode(ctx, name, w.dir, role.NodeConfig{
 		Cluster: clusterName, Shards: w.shards, TTL: ttl, Drain: 20 * time.Second, Data: filepath.Join(w.dir, name+"-data"),
-		Callers: callers, Pause: pause, Timeout: callTimeout, Hot: hot, Seed: seed + uint64(len(w.nodes)),
+		Callers: callers, Pause: pause, Timeout: callTimeout, Hot: hot, Seed: seed + uint64(len(w.nodes)), Slow: w.scenario.slow,
 	}, w.ports, w.endpoints())
 	if err == nil {
 		w.nodes = append(w.nodes, n)
@@ -194,6 +200,11 @@ func (w *world) load(ctx context.Context, on bool, nodes ...*rig.Node) error {
 // note writes down what is done, and when.
 func (w *world) note(format string, args ...any) {
 	fmt.Fprintf(w.log, "%v %s\n", w.now(), fmt.Sprintf(format, args...))
+}
+
+// figure reports something that was measured.
+func (w *world) figure(format string, args ...any) {
+	w.figures = append(w.figures, fmt.Sprintf(format, args...))
 }
 
 // now is the clock of the records.

@@ -41,6 +41,7 @@ type NodeConfig struct {
 	Timeout   time.Duration `json:"timeout"` // of a call of the load
 	Hot       int           `json:"hot"`
 	Seed      uint64        `json:"seed"`
+	Slow      bool          `json:"slow,omitempty"`
 }
 
 // Command is what a node is told.
@@ -84,7 +85,7 @@ func Node(ctx context.Context, cfg NodeConfig, s Streams) error {
 	}
 	n := &node{out: s.Out, fail: end, load: workload.Load{Settings: workload.Settings{
 		Runtime: srv.Runtime(), Clock: clock.System(), Callers: cfg.Callers, Pause: cfg.Pause,
-		Timeout: cfg.Timeout, Hot: cfg.Hot, Seed: cfg.Seed, Fail: end,
+		Timeout: cfg.Timeout, Hot: cfg.Hot, Seed: cfg.Seed, Slow: cfg.Slow, Fail: end,
 	}}}
 	n.answer(Answer{})
 	read := make(chan struct{})

@@ -25,6 +25,7 @@ type Settings struct {
 	Timeout time.Duration // of a call
 	Hot     int           // objects
 	Seed    uint64
+	Slow    bool        // one turn in ten lasts up to 200 ms
 	Fail    func(error) // hears of what cannot be recorded
 }
 
@@ -61,7 +62,7 @@ func (l *Load) call(ctx context.Context, rng *rand.Rand) {
 	for ctx.Err() == nil {
 		id := Hot(rng.IntN(l.Hot))
 		typ, _, _ := strings.Cut(id, "-")
-		l.Call(context.WithoutCancel(ctx), id, draw(rng, typ), rng.IntN(4) == 0, l.Timeout)
+		l.Call(context.WithoutCancel(ctx), id, draw(rng, typ, l.Slow), rng.IntN(4) == 0, l.Timeout)
 		timer := l.Clock.NewTimer(time.Duration(rng.Int64N(int64(2*l.Pause) + 1)))
 		select {
 		case <-timer.C:

@@ -1,0 +1,93 @@
+//go:build linux
+
+package rig_test
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/xiaonanln/goverse/internal/chaos/rig"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// echo answers every byte with itself.
+func echo(t *testing.T) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() { l.Close(); <-done })
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(c, c)
+			c.Close()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestProxy(t *testing.T) {
+	p, err := rig.NewProxy(t.Context(), "127.0.0.1:0", echo(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	c, err := net.Dial("tcp", p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	send := func(b byte) {
+		if _, err := c.Write([]byte{b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receive := func(want byte) {
+		t.Helper()
+		b := make([]byte, 1)
+		if _, err := io.ReadFull(c, b); err != nil || b[0] != want {
+			t.Fatalf("received %q, %v, want %q", b, err, want)
+		}
+	}
+	send('a')
+	receive('a')
+
+	p.Freeze(true)
+	send('b')
+	_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if n, err := c.Read(make([]byte, 1)); n > 0 || err == nil {
+		t.Fatal("a byte has passed a frozen proxy")
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	p.Freeze(false)
+	receive('b') // late, but not lost
+
+	p.Reset()
+	if _, err := io.ReadFull(c, make([]byte, 1)); err == nil {
+		t.Fatal("the connection stands after a reset")
+	}
+}
+
+func TestPortsAreNotDealtOutTwice(t *testing.T) {
+	ports := rig.NewPorts(1)
+	seen := map[string]bool{}
+	for range 50 {
+		address, err := ports.Free(t.Context())
+		if err != nil || seen[address] {
+			t.Fatalf("%q again, or %v", address, err)
+		}
+		seen[address] = true
+	}
+}
