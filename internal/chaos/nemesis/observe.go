@@ -27,8 +27,8 @@ type observer struct {
 	gaps    int // times that history was compacted away before it was read
 }
 
-func observe(store coord.Store) *observer {
-	ctx, end := context.WithCancel(context.Background()) //nolint:forbidigo // the observer's own life
+func observe(ctx context.Context, store coord.Store) *observer {
+	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
 	o := &observer{store: store, end: end, done: make(chan struct{})}
 	go func() { defer close(o.done); o.watch(ctx) }()
 	return o

@@ -122,7 +122,7 @@ func (w *world) startEtcd(ctx context.Context) (err error) {
 		store, err := etcd.Open(ctx, etcd.Config{Endpoints: w.endpoints()})
 		if err == nil {
 			if _, _, err = store.Get(ctx, prefix); err == nil {
-				w.store, w.observer = store, observe(store)
+				w.store, w.observer = store, observe(ctx, store)
 				return nil
 			}
 			err = errors.Join(err, store.Close())
