@@ -99,6 +99,9 @@ func (w *world) callPeer(ctx context.Context, id, method string, req proto.Messa
 		return nil, err
 	}
 	defer release()
+	if _, isOpen, _ := w.peer.Gate(w.ShardOf(id)); d.OneWay && !isOpen {
+		return nil, object.NewError(object.CodeUnavailable, "not there").WithExecuted(object.ExecutedNo)
+	}
 	there, cancel := context.WithCancel(context.Background())
 	defer context.AfterFunc(ctx, cancel)()
 	run := w.peer.Arrive(there, d)

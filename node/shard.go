@@ -9,9 +9,10 @@ import (
 type gate uint8
 
 const (
-	shut     gate = iota // none: the node does not own the shard, or has emptied it
-	draining             // those that belong to a call chain which runs in the shard
-	open                 // all
+	shut      gate = iota // none: the node does not own the shard, or has emptied it
+	draining              // those that belong to a call chain which runs in the shard
+	breathing             // all, for a moment of a drain
+	open                  // all
 )
 
 // shardState is a set of objects that are owned, and moved, together.
@@ -53,7 +54,7 @@ func (s *shardState) changesLocked() <-chan struct{} {
 
 // admits reports whether the turn may bring an object up. The lock is held.
 func (s *shardState) admits(t *turn) bool {
-	return s.gate == open || s.gate == draining && t.up.runsIn(s)
+	return s.gate >= breathing || s.gate == draining && t.up.runsIn(s)
 }
 
 // add puts a into memory for a turn and returns it, or returns the activation of the
