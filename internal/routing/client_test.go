@@ -2,6 +2,7 @@ package routing_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -77,6 +78,9 @@ func TestForgedClientIDs(t *testing.T) {
 	t.Parallel()
 	onStage(t, 2, func(s *stage, p []*peer) {
 		id := s.visit(p[1], "eve")
+		if got := p[0].must(s.visit(p[1], "e@a"), "hi"); got != "b hi" { // the last @ counts
+			s.Errorf("it answers %s", got)
+		}
 		for _, forged := range []string{
 			"visitor-eve", "visitor-eve@", "visitor-eve@a", "visitor-eve@zzz", "visitor-eve@b@a", "visitor-eve@B", "visitor-eve@b ", "visitor-bob@b",
 		} {
@@ -134,13 +138,25 @@ func TestPushDoesNotWaitForLong(t *testing.T) {
 			s.Errorf("it took %v", d)
 		}
 		s.net.SetFaults(address("b"), address("a"), mem.Faults{})
+		s.net.SetFaults(address("b"), address("a"), mem.Faults{Delay: 100 * time.Millisecond})
+		broken := make(chan error, 1)
+		go func() { _, err := push("4"); broken <- err }()
+		synctest.Wait()
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{Cut: true})
+		s.want(<-broken, object.CodeUnavailable, object.ExecutedUnknown, "")
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{})
 		pass(time.Minute)
-		if got := p[1].clients.got(); !slices.Equal(got, []string{id + " 2", id + " 3"}) {
+		if got := p[1].clients.got(); !slices.Equal(got, []string{id + " 2", id + " 3", id + " 4"}) {
 			s.Errorf("the client got %q", got)
 		}
 		p[1].clients.refuse = object.Refuse(object.CodeResourceExhausted, "", "push", id, "", "the client does not read")
-		_, err = push("4")
+		_, err = push("5")
 		s.want(err, object.CodeResourceExhausted, object.ExecutedNo, "does not read")
+		p[1].clients.refuse = errors.New("the test says no") // whatever that means, it is not tried again
+		s.want(p[0].Delete(s.Context(), id), object.CodeUnknown, object.ExecutedUnknown, "")
+		if p[1].clients.kicks != 1 {
+			s.Errorf("kicked %d times", p[1].clients.kicks)
+		}
 	})
 }
 

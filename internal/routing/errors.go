@@ -55,15 +55,5 @@ func endOf(ctx context.Context) object.Code {
 	return object.CodeCanceled
 }
 
-// told is an error as the caller is told it: without what concerns only nodes.
-func told(err *object.Error) *object.Error {
-	if err.Reason != misrouted {
-		return err
-	}
-	c := *err
-	c.Reason = ""
-	return &c
-}
-
 // printable makes a name from another node harmless in errors and logs.
 func printable(name string) string { return strconv.Quote(name[:min(len(name), object.MaxIDBytes)]) }

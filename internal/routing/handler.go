@@ -68,7 +68,7 @@ func (a *arrival) sharded() (run func() *transport.Reply) {
 		spot := lot.enter(shard, a.call.From, false)
 		return func() *transport.Reply { return a.wait(spot) }
 	}
-	spot := lot.enter(shard, a.call.From, len(a.call.Chain) == 0) // what a chain waits for waits for nobody
+	spot := lot.enter(shard, a.call.From, true)
 	return func() *transport.Reply { return a.wait(spot) }
 }
 
@@ -161,9 +161,6 @@ func (a *arrival) pinned() (run func() *transport.Reply) {
 	switch {
 	case !r.isClient(c.ID):
 		return a.refuse(object.CodeInvalidArgument, "", "it belongs to a shard")
-	case homeOf(c.ID) != a.view.self:
-		err := clientGone(c.Op.String(), c.ID, c.Method)
-		return func() *transport.Reply { return a.reply(object.Reply{}, err) }
 	case !a.view.table.Valid():
 		return a.fenced
 	case c.Op == transport.OpCall:

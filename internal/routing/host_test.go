@@ -315,6 +315,19 @@ func TestHandoversFromHostilePeers(t *testing.T) {
 				s.Errorf("piece %d: %v, want %v", i, got, x.want)
 			}
 		}
+		m := (n + 1) % shards
+		c := &transport.Call{Op: 100, Shard: m, Epoch: 5}
+		c.Body = pieceOf(0, 1, uint64(len(kept("keeper-"+idIn(p[1], m), "7 "))), kept("keeper-"+idIn(p[1], m), "7 "))
+		if reply, err := l.Call(s.Context(), c); err != nil || reply.Err != nil {
+			s.Fatal(reply, err)
+		}
+		if err := p[1].Host().OpenShard(s.Context(), m, 5, 0); err != nil { // without a tag nothing is installed
+			s.Fatal(err)
+		}
+		p[1].table.tell(m, cluster.Route{Incarnation: "b", Address: address("b"), Epoch: 5, Revision: 11})
+		if got := p[1].must("keeper-"+idIn(p[1], m), "add"); got != "1" {
+			s.Errorf("the count is %s", got)
+		}
 		if err := p[1].Host().OpenShard(s.Context(), n, 5, 10); err != nil {
 			s.Fatal(err)
 		}
@@ -341,6 +354,15 @@ func TestHandoversFromHostilePeers(t *testing.T) {
 			s.Errorf("the count is %s; %s", got, s.log.String())
 		}
 	})
+}
+
+// idIn is the name of a keeper in a shard.
+func idIn(p *peer, shard uint32) string {
+	for i := 0; ; i++ {
+		if p.node.ShardOf(fmt.Sprint("keeper-", i)) == shard {
+			return fmt.Sprint(i)
+		}
+	}
 }
 
 // Many hand-overs that nobody finishes take no more memory than allowed, and make room when they are too old.

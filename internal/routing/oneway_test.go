@@ -241,3 +241,30 @@ func TestOneWayCallsToANodeThatIsCutOff(t *testing.T) {
 		})
 	}
 }
+
+// The time of a call does not begin anew where it is passed on.
+func TestAPassedOnCallHasTheTimeThatIsLeft(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		old, tag, target := s.begin(p[1], p[2], "cell-x")
+		n := p[0].node.ShardOf("cell-x")
+		if err := p[1].Host().DrainShard(s.Context(), n, old.Epoch, target, tag); err != nil {
+			s.Fatal(err)
+		}
+		p[0].tell("cell-x", "add") // it has 30 s
+		pass(20 * time.Second)
+		r := s.record(p[2], "cell-x")
+		p[1].table.tell(n, r)
+		p[1].Host().ReleaseShard(n, old.Epoch, cluster.ReleaseMoved)
+		p[2].table.tell(n, r)
+		pass(15 * time.Second)
+		if err := p[2].Host().OpenShard(s.Context(), n, r.Epoch, tag); err != nil {
+			s.Fatal(err)
+		}
+		pass(time.Second)
+		if s.ran("cell-x") != 0 {
+			s.Error("it ran after its time")
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/routing"
+	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/internal/transport/mem"
 	"github.com/xiaonanln/goverse/object"
 )
@@ -267,6 +270,15 @@ func TestErrorsOfObjectsAreFinal(t *testing.T) {
 		if hooks != 4 {
 			s.Errorf("the hook ran %d times", hooks)
 		}
+		hooks = 0
+		s.on("OnCreate", s.action("OnActivate"))
+		for _, from := range p {
+			_, err := from.Create(s.Context(), "fussy", "fussy-x", nil)
+			s.want(err, object.CodeUnavailable, object.ExecutedNo, "not today")
+		}
+		if hooks != 2 {
+			s.Errorf("the hook ran %d times", hooks)
+		}
 		_, err := p[0].Call(s.Context(), "cell-x", "Undo", nil)
 		s.want(err, object.CodeUnimplemented, object.ExecutedNo, "")
 		_, err = p[0].Call(s.Context(), "ghost-x", "Do", nil)
@@ -412,6 +424,8 @@ func TestAnswersOfALeavingNodeArrive(t *testing.T) {
 	t.Parallel()
 	onStage(t, 2, func(s *stage, p []*peer) {
 		s.give(p[1], "cell-x", p[0])
+		p[0].must("cell-x", "add")
+		pass(time.Second) // the link is known
 		s.net.SetFaults(address("b"), address("a"), mem.Faults{Delay: 300 * time.Millisecond})
 		call := p[0].start(s.Context(), "cell-x", "add", object.AtMostOnce())
 		p[0].table.setAlive("b", false)
@@ -445,6 +459,148 @@ func TestManyCallersOfAMovingObject(t *testing.T) {
 		wg.Wait()
 		if got := p[0].must("keeper-x", "add"); got != fmt.Sprint(12*each+1) || s.ran("keeper-x") != 12*each+1 {
 			s.Errorf("the count is %s after %d runs", got, s.ran("keeper-x"))
+		}
+	})
+}
+
+// A call that waits in its object's mailbox goes to the new owner when the node loses the shard; the one that runs may
+// have done anything.
+func TestAShardThatIsLost(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		r := s.give(p[1], "cell-x", p[0])
+		running := p[0].start(s.Context(), "cell-x", "deaf 5s", object.AtMostOnce())
+		waiting := p[0].start(s.Context(), "cell-x", "where", object.AtMostOnce())
+		p[1].dead.Store(true) // its turn does not count
+		p[1].Host().ReleaseShard(p[1].node.ShardOf("cell-x"), r.Epoch, cluster.ReleaseLost)
+		s.give(p[2], "cell-x")
+		pass(100 * time.Millisecond)
+		p[1].table.tell(p[1].node.ShardOf("cell-x"), s.truth.routes[p[1].node.ShardOf("cell-x")])
+		if r := <-waiting; r.err != nil || r.reply != "c" || r.after > 300*time.Millisecond {
+			s.Errorf("%+v", r)
+		}
+		last := <-running
+		s.want(last.err, object.CodeUnavailable, object.ExecutedUnknown, "")
+	})
+}
+
+// A node whose gate is open although the table names a later owner does not run anything, and says who does.
+func TestALaterOwnerCounts(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		old := s.give(p[1], "cell-x", p[0])
+		s.give(p[2], "cell-x", p[1])
+		reply := s.refused(s.raw(p[0], p[1]), s.request(p[0], "cell-x", "where"), object.CodeUnavailable, "another node owns")
+		if reply.Owner == nil || reply.Owner.Incarnation != "c" || reply.Epoch != old.Epoch+1 {
+			s.Errorf("%+v", reply)
+		}
+		if got := p[0].must("cell-x", "where"); got != "c" {
+			s.Errorf("it ran on %s", got)
+		}
+	})
+}
+
+// A node that stops answers, and says that it does not.
+func TestAStoppingNode(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		busy := p[0].start(s.Context(), "cell-x", "sleep 20s", object.AtMostOnce())
+		stopped := make(chan error, 1)
+		short, cancel := context.WithTimeout(s.Context(), 5*time.Second)
+		defer cancel()
+		go func() { stopped <- p[1].node.Stop(short) }()
+		synctest.Wait()
+		s.refused(s.raw(p[0], p[1]), s.request(p[0], "cell-x", "where"), object.CodeUnavailable, "stopping")
+		begun := time.Now()
+		_, err := p[1].do(s.Context(), "cell-x", "where")
+		s.want(err, object.CodeUnavailable, object.ExecutedNo, "stopping")
+		if d := time.Since(begun); d != 0 {
+			s.Errorf("it took %v", d)
+		}
+		r := <-busy // its time is over, and the caller has not cancelled it
+		s.want(r.err, object.CodeUnavailable, object.ExecutedUnknown, "")
+		if r.after != 5*time.Second {
+			s.Errorf("it took %v", r.after)
+		}
+		<-stopped
+	})
+}
+
+// The outcome is unknown once a node has said so, whatever comes later.
+func TestAnUnknownAnswerIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		ctx, cancel := context.WithTimeout(s.Context(), 5*time.Second)
+		defer cancel()
+		call := p[0].start(ctx, "cell-x", "deaf 1s")
+		p[1].table.fence(true)
+		r := <-call
+		s.want(r.err, object.CodeDeadlineExceeded, object.ExecutedUnknown, "may have run")
+	})
+}
+
+// A call that has waited on its own node is checked like any other.
+func TestACallThatWaitedIsChecked(t *testing.T) {
+	t.Parallel()
+	var valid atomic.Bool
+	valid.Store(true)
+	onStage(t, 1, func(s *stage, p []*peer) {
+		r := s.record(p[0], "cell-x")
+		call := p[0].start(s.Context(), "cell-x", "deaf 1s")
+		p[0].table.tell(p[0].node.ShardOf("cell-x"), r)
+		if err := p[0].Host().OpenShard(s.Context(), p[0].node.ShardOf("cell-x"), r.Epoch, 0); err != nil {
+			s.Fatal(err)
+		}
+		synctest.Wait()
+		valid.Store(false)
+		end := <-call
+		s.want(end.err, object.CodeUnavailable, object.ExecutedUnknown, "lost contact")
+	}, func(c *routing.Config) { c.Valid = valid.Load })
+}
+
+// The watch has missed that a member died and who took over: callers find out all the same.
+func TestATableThatIsToldNothing(t *testing.T) {
+	t.Parallel()
+	onStage(t, 3, func(s *stage, p []*peer) {
+		s.give(p[1], "cell-x", p[0])
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{Cut: true})
+		s.give(p[2], "cell-x")
+		r := <-p[0].start(s.Context(), "cell-x", "where")
+		if r.err != nil || r.reply != "c" || r.after > 12*time.Second || p[0].table.asked() != 1 {
+			s.Errorf("%+v; the store was asked %d times", r, p[0].table.asked())
+		}
+	})
+}
+
+// impostor answers every call with an owner of its own invention.
+func (s *stage) impostor(name string, reply transport.Reply) {
+	s.Helper()
+	e, err := s.net.Listen(s.Context(), transport.Peer{Cluster: "test", Address: address(name), Incarnation: name},
+		transport.HandlerFunc(func(context.Context, *transport.Call) *transport.Reply { return &reply }))
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { e.Close(context.Background()) })
+}
+
+func TestHintsOfOtherClusters(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		n := p[0].node.ShardOf("cell-x")
+		s.impostor("evil", transport.Reply{
+			Err:   object.Refuse(object.CodeUnavailable, "Misrouted", "call", "cell-x", "Do", "not here"),
+			Owner: &transport.Peer{Cluster: "other", Address: "x:1", Incarnation: "x"}, Epoch: 9, Revision: 9,
+		})
+		evil := cluster.Route{Incarnation: "evil", Address: address("evil"), Epoch: 3, Revision: 3}
+		p[0].table.tell(n, evil)
+		ctx, cancel := context.WithTimeout(s.Context(), 5*time.Second)
+		defer cancel()
+		_, err := p[0].do(ctx, "cell-x", "where")
+		s.want(err, object.CodeDeadlineExceeded, object.ExecutedNo, "not here")
+		if got, _ := p[0].table.Route(n); got != evil {
+			s.Errorf("the table knows %+v", got)
 		}
 	})
 }

@@ -233,9 +233,7 @@ func (t *trip) answered(ctx context.Context, v *view, to cluster.Route, reply *t
 	}
 	if o := reply.Owner; o != nil && !t.pinned && o.Cluster == t.router.cfg.Cluster {
 		v.table.Learn(t.shard, cluster.Route{Incarnation: o.Incarnation, Address: o.Address, Epoch: reply.Epoch, Revision: reply.Revision})
-		if t.wrong++; t.wrong == 1 && t.find(v).route != to {
-			return outcome{} // at once
-		}
+		t.wrong++
 	}
 	if t.wrong > maxHops {
 		t.wrong = 0
@@ -261,7 +259,7 @@ func (t *trip) pause(ctx context.Context, v *view, tried cluster.Route) outcome 
 	timer := t.router.backOff(t.tries)
 	defer timer.Stop()
 	t.tries++
-	guessing := t.wrong > 1 // then a change is no reason to hurry
+	guessing := t.wrong > 1 // the first hint is followed at once, others are no reason to hurry
 	for {
 		var changed <-chan struct{}
 		if !guessing {
@@ -306,7 +304,7 @@ func (t *trip) ends(err error) error {
 	if err == nil {
 		return nil
 	}
-	e := told(object.FromError(err)).At(t.op.String(), t.id, t.method)
+	e := object.FromError(err).At(t.op.String(), t.id, t.method)
 	if t.mayRun && object.Executed(e) == object.ExecutedNo {
 		e = e.WithExecuted(object.ExecutedUnknown)
 	}

@@ -80,10 +80,10 @@ func (a *arrival) attempt(s *spot) (*transport.Reply, place) {
 		return a.run(a.begin(p.epoch)), p
 	case p.kind == nowhere:
 		return a.misrouted(p, "nobody is known to own the shard"), p
-	case p.kind == there && !a.passesOn():
-		return a.misrouted(p, "another node owns the shard"), p
-	case p.kind == there:
+	case p.kind == there && a.call.OneWay: // nobody would send it there
 		return a.goesOn(s, p.route), p
+	case p.kind == there:
+		return a.misrouted(p, "another node owns the shard"), p
 	}
 	return nil, p
 }
@@ -123,10 +123,7 @@ func (a *arrival) misrouted(p place, why string) *transport.Reply {
 	return reply
 }
 
-// passesOn says whether the call is one that nobody waits for, so that it has to be passed on to the shard's owner.
-func (a *arrival) passesOn() bool { return a.call.OneWay && a.call.Hops < maxHops }
-
-// goesOn passes the call on; nil: it has to be tried again.
+// goesOn passes the call on to the shard's owner; nil: it has to be tried again.
 func (a *arrival) goesOn(s *spot, to cluster.Route) *transport.Reply {
 	c := *a.call
 	c.Epoch, c.Revision, c.Hops = to.Epoch, to.Revision, a.call.Hops+1

@@ -13,7 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -25,8 +24,6 @@ import (
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // quiet is a log that nobody reads.
 var quiet = slog.New(slog.DiscardHandler)
@@ -311,7 +308,9 @@ func (f *fussy) hook(ctx context.Context, word, arg string) error {
 // visitor is a client object.
 type visitor struct{ object.BaseClient }
 
-func (*visitor) Do(ctx context.Context, req *str) (*str, error) {
+func (v *visitor) Do(ctx context.Context, req *str) (*str, error) {
+	p := peerOf(ctx)
+	defer p.world.court.enter(p, v.ID())()
 	return wrapperspb.String(peerOf(ctx).name + " " + req.GetValue()), nil
 }
 
@@ -321,6 +320,7 @@ type clients struct {
 	here   []string
 	pushed []string
 	kicked []string
+	kicks  int
 	refuse error
 }
 
@@ -358,6 +358,10 @@ func (c *clients) PushAny(_ context.Context, id string, msg *anypb.Any) error {
 func (c *clients) Kick(_ context.Context, id string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.kicks++
+	if c.refuse != nil {
+		return c.refuse
+	}
 	if !slices.Contains(c.here, id) {
 		return object.Refuse(object.CodeNotFound, "", "kick", id, "", "no such client is connected here")
 	}
