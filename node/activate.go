@@ -270,10 +270,7 @@ func (n *Node) endInTurn(t *turn, why ending) error {
 	for {
 		a := n.objects.find(t.id())
 		if a == nil {
-			if why.reason != object.ReasonDeleted {
-				return nil
-			}
-			if over, err := n.deleteKept(t); over {
+			if over, err := n.endKept(t, why); over {
 				return err
 			}
 			continue

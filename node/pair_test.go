@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -217,13 +216,4 @@ func (w *world) wantNoted(want ...string) {
 	if !slices.Equal(got, want) {
 		w.t.Errorf("noted %q, want %q", got, want)
 	}
-}
-
-// all makes calls at once and waits for them.
-func (w *world) all(n int, call func(i int)) {
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() { call(i) })
-	}
-	wg.Wait()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -145,7 +146,7 @@ func (t *turn) chain() []Step {
 	for f := t; f != nil; f = f.up {
 		local = append(local, Step{ID: f.id(), Method: f.what()})
 		if path := f.path(); path != nil {
-			return append(path[:len(path):len(path)], reversed(local)...)
+			return append(slices.Clip(path), reversed(local)...)
 		}
 	}
 	return reversed(local)
