@@ -42,21 +42,38 @@ class Output:
             self.ended = True
             self._changed.notify_all()
 
-    def expect(self, pattern, patience=PATIENCE):
-        """Wait for a line that matches, after the one waited for last; return the match."""
+    def expect(self, pattern, patience=PATIENCE, anywhere=False):
+        """Wait for a line that matches, after the one waited for last or anywhere; return the match."""
         wanted = re.compile(pattern)
         deadline = time.monotonic() + patience
         with self._changed:
             while True:
-                for i in range(self._read, len(self.lines)):
+                for i in range(0 if anywhere else self._read, len(self.lines)):
                     if match := wanted.search(self.lines[i]):
-                        self._read = i + 1
+                        self._read = max(self._read, i + 1)
                         return match
                 left = deadline - time.monotonic()
                 if self.ended or left <= 0:
                     why = "the output has ended" if self.ended else f"not within {patience:g} s"
                     raise Failed(f"no line matches {pattern!r}: {why}")
                 self._changed.wait(left)
+
+    def next(self, n, patience=PATIENCE):
+        """Wait for n more lines after the one waited for last; return them."""
+        deadline = time.monotonic() + patience
+        with self._changed:
+            while len(self.lines) < self._read + n:
+                left = deadline - time.monotonic()
+                if self.ended or left <= 0:
+                    raise Failed(f"{n} more lines have not come")
+                self._changed.wait(left)
+            self._read += n
+            return self.lines[self._read - n:self._read]
+
+    def all(self, pattern):
+        """The matches of all lines so far that match."""
+        with self._changed:
+            return [match for line in self.lines if (match := re.search(pattern, line))]
 
     def count(self, pattern):
         """How many lines match."""

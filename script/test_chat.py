@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""The end-to-end test of the chat sample: a real server, real clients in pipes.
+"""The end-to-end test of the chat sample: real servers, real clients in pipes.
 
     python3 script/test_chat.py
 
 It builds the two programs, runs them on free ports of the loopback, uses every
-function of the chat as users do, and prints one line for each check. It ends all its
-processes in any case and exits with 0 if every check passed, else with 1. It runs from
-any directory, needs Go and the standard library of Python 3.11, and gives up after 55
-seconds, building aside.
+function of the chat as users do, and prints one line for each check: first with one
+server, then with a cluster whose servers come, go and are killed (chat_cluster.py). A
+cluster that runs on the machine is left alone. It ends all its processes in any case
+and exits with 0 if every check passed, else with 1. It runs from any directory, needs
+Go and the standard library of Python 3.11, and gives up after 55 seconds, building
+aside.
 """
 
 import pathlib
@@ -21,64 +23,12 @@ import time
 
 sys.dont_write_bytecode = True  # leave the tree as it is
 
+from chat import LOST, TIME, Chat, leave, want  # noqa: E402
+from chat_cluster import CLUSTER_CHECKS  # noqa: E402
 from procs import Failed, Fleet  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD_LIMIT, RUN_LIMIT = 300.0, 55.0  # seconds
-TIME = r"^\[\d\d:\d\d:\d\d\]"  # how a message begins
-LOST = r"^\* connection lost, reconnecting"
-
-
-class Chat:
-    """The chat server under test, and the clients that use it."""
-
-    def __init__(self, fleet, binaries):
-        self.fleet = fleet
-        self.binaries = binaries
-        self.server = None
-        self.addr = self.client_addr = "localhost:0"
-
-    def start_server(self):
-        """Start the server, on the ports it had before if there were any."""
-        self.server = self.fleet.start(
-            "server", self.binaries / "server", "-listen", self.addr, "-client-listen", self.client_addr)
-        ready = self.server.err.expect(r'msg="server ready" addr=(\S+) client_addr=(\S+)')
-        self.addr, self.client_addr = ready.groups()
-
-    def stop_server(self):
-        """Stop the server as a service manager does."""
-        self.server.send(signal.SIGTERM)
-        self.server.exits(0, within=5)
-        wrong = [line for line in self.server.err.lines if "level=INFO" not in line]
-        want(not wrong, f"the server complained: {wrong}")
-
-    def user(self, name, room=None):
-        """Start a client, and let it join a room."""
-        client = self.fleet.start(name, self.binaries / "client", f"-server={self.client_addr}", f"-user={name}")
-        client.out.expect(r"^\* connected to ")
-        if room:
-            client.types(f"/join {room}")
-            client.out.expect(rf"^\* joined {re.escape(room)} as ")
-        return client
-
-    def run(self, program, *args):
-        """Start one of the programs with other arguments."""
-        return self.fleet.start(f"{program} {' '.join(args)}", self.binaries / program, *args)
-
-
-def want(condition, otherwise):
-    """Fail unless a condition holds."""
-    if not condition:
-        raise Failed(otherwise)
-
-
-def leave(*clients):
-    """End clients by the end of their input: they exit with 0 and have not complained."""
-    for client in clients:
-        client.hang_up()
-    for client in clients:
-        client.exits(0)
-        want(not client.err.lines, f"{client.name} wrote to standard error")
 
 
 def check_wrong_flags(chat):
@@ -94,7 +44,7 @@ def check_failures(chat):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"localhost:{taken.getsockname()[1]}"
         for flags in (("-listen", address, "-client-listen", "localhost:0"), ("-listen", "localhost:0", "-client-listen", address)):
-            process = chat.run("server", *flags)
+            process = chat.run("server", "-etcd", "memory:", *flags)
             process.exits(1)
             want(len(process.err.lines) == 1 and "address already in use" in process.err.lines[0] and address in process.err.lines[0],
                  "the error is not one clear line")
@@ -105,21 +55,23 @@ def check_failures(chat):
 
 
 def check_refused_flags(chat):
-    """flags that are not in this version: the help says so, and one line that names them"""
-    for flag, value in (("-etcd", "localhost:2379"), ("-data", "nowhere"), ("-inspector", "localhost:0")):
-        process = chat.run("server", "-listen", "localhost:0", "-client-listen", "localhost:0", flag, value)
+    """values of flags that cannot be: one line that names the flag"""
+    for flag, value, reason in (("-inspector", "localhost:0", "not part of this version"), ("-advertise", "nowhere", "not host:port"),
+                                ("-etcd", "localhost", "not host:port"), ("-etcd", "embedded:10.0.0.1:1", "not a loopback address"),
+                                ("-data", "/dev/null/x", "not a directory")):
+        process = chat.run("server", "-listen", "localhost:0", "-client-listen", "localhost:0", "-etcd", "memory:", flag, value)
         process.exits(1)
-        want(len(process.err.lines) == 1 and f" {flag}: " in process.err.lines[0] and "not part of this version" in process.err.lines[0],
-             f"the refusal of {flag} is not one clear line: {process.err.lines}")
+        line = process.err.lines[0]
+        want(len(process.err.lines) == 1 and re.search(f"{flag}\\b", line) and reason in line, f"the refusal of {flag} {value} is not one clear line")
     process = chat.run("server", "-help")
     process.exits(0)
-    want(process.err.count("not in this version") == 3, "the help does not say which flags are not in this version")
+    want(process.err.count("not in this version") == 1, "the help does not say which flags are not in this version")
 
 
 def check_server_starts(chat):
     """the server starts on free ports and logs them"""
-    chat.start_server()
-    want(not chat.addr.endswith(":0") and not chat.client_addr.endswith(":0"), "the ports are not the bound ones")
+    chat.server.start()
+    want(not chat.server.addr.endswith(":0") and not chat.server.client_addr.endswith(":0"), "the ports are not the bound ones")
 
 
 def check_errors_in_words(chat):
@@ -227,7 +179,7 @@ def check_many_messages(chat):
 
 def check_end_of_input(chat):
     """at the end of the input all commands have been answered; /quit ends at once"""
-    client = chat.run("client", f"-server={chat.client_addr}", "-user=ann")
+    client = chat.run("client", f"-server={chat.server.client_addr}", "-user=ann")
     client.types("/join Pipe", "hello")
     client.popen.stdin.write("/messages")  # a last line without an end
     client.hang_up()
@@ -260,13 +212,13 @@ def check_restart(chat):
     ann, bob = chat.user("ann", "Restart"), chat.user("bob", "Side")
     bob.types("/join Restart", "before")
     ann.out.expect(rf"{TIME} bob: before$")
-    chat.stop_server()
+    chat.server.stop()
     for user in (ann, bob):
         user.out.expect(LOST)
     ann.types("lost?", "/list")
     ann.out.expect(r"^! your message was not sent: the connection is lost")
     ann.out.expect(r"^! the connection is lost")
-    chat.start_server()
+    chat.server.start()
     ann.out.expect(r"^\* connected again, in Restart$")
     bob.out.expect(r"^\* connected again, in Side, Restart$")
     ann.types("after")
@@ -287,7 +239,7 @@ def check_interrupted_client(chat):
 def check_server_stops(chat):
     """the server stops within 5 s with clients connected, exit code 0"""
     ann = chat.user("ann", "General")
-    chat.stop_server()
+    chat.server.stop()
     ann.out.expect(LOST)
     ann.types("/quit")
     ann.exits(0)
@@ -296,7 +248,7 @@ def check_server_stops(chat):
 CHECKS = (
     check_wrong_flags, check_failures, check_refused_flags, check_server_starts, check_errors_in_words, check_join_and_list, check_pushes,
     check_messages, check_too_many_rooms, check_escapes, check_two_rooms, check_many_messages, check_end_of_input, check_killed_client,
-    check_restart, check_interrupted_client, check_server_stops,
+    check_restart, check_interrupted_client, check_server_stops, *CLUSTER_CHECKS,
 )
 
 
