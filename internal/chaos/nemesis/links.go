@@ -14,6 +14,11 @@ import (
 // slack is for records that are written a moment after what they tell of.
 const slack = 50 * time.Millisecond
 
+// stepDown is how long a leader of etcd that has lost its quorum can go on as if nothing
+// had happened, renewing leases: two election timeouts. Its successor adds as much to all
+// leases, so that nobody's shards are given away meanwhile.
+const stepDown = 2 * time.Second
+
 // silent remembers that nodes that lost etcd at a moment may not answer from a lease later
 // on, until they find it again.
 func (w *world) silent(lost, found time.Duration, nodes ...*rig.Node) {
@@ -140,7 +145,7 @@ func etcdRolling(ctx context.Context, w *world) error {
 
 // etcdQuorum kills two of three members.
 func etcdQuorum(ctx context.Context, w *world) error {
-	for _, d := range []time.Duration{ttl * 3 / 10, w.some(2*ttl, 3*ttl)} {
+	for _, d := range []time.Duration{ttl * 3 / 10, w.some(3*ttl, 4*ttl)} {
 		order := w.rng.Perm(len(w.etcd))[:2]
 		for _, i := range order {
 			w.note("kill %s", w.etcd[i].Name)
@@ -152,7 +157,7 @@ func etcdQuorum(ctx context.Context, w *world) error {
 		if err := w.sleep(ctx, d); err != nil {
 			return err
 		}
-		w.silent(lost, w.now(), w.nodes...)
+		w.silent(lost+stepDown, w.now(), w.nodes...)
 		for _, i := range order {
 			if err := w.etcd[i].Start(ctx); err != nil {
 				return err

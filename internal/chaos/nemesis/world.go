@@ -25,7 +25,7 @@ import (
 const (
 	ttl         = 2 * time.Second
 	hot         = 100
-	callers     = 4 // on each node
+	callers     = 8 // on each node
 	pause       = 20 * time.Millisecond
 	callTimeout = 15 * time.Second
 	baseline    = 2 * time.Second
@@ -144,9 +144,9 @@ func (w *world) endpoints() []string {
 // addNode adds a node that has not started.
 func (w *world) addNode(ctx context.Context, seed uint64) (*rig.Node, error) {
 	name := fmt.Sprintf("n%d", len(w.nodes))
-	callers, pause := callers, pause
-	if w.scenario.planned { // more callers meet more moves
-		callers, pause = 2*callers, pause/2
+	pause := pause
+	if w.scenario.planned { // more calls meet more moves
+		pause /= 2
 	}
 	n, err := rig.NewNode(ctx, name, w.dir, role.NodeConfig{
 		Cluster: clusterName, Shards: w.shards, TTL: ttl, Drain: 20 * time.Second, Data: filepath.Join(w.dir, name+"-data"),

@@ -25,7 +25,7 @@ type Settings struct {
 	Timeout time.Duration // of a call
 	Hot     int           // objects
 	Seed    uint64
-	Slow    bool        // one turn in ten lasts up to 200 ms
+	Slow    bool        // one turn in ten lasts up to 200 ms, one in fifty up to 2 s
 	Fail    func(error) // hears of what cannot be recorded
 }
 

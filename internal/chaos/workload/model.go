@@ -119,7 +119,10 @@ func Canaries(shards int) []string {
 // draw is a request to an object of a type, by chance.
 func draw(rng *rand.Rand, typ string, slow bool) Request {
 	r := Request{Method: Read, A: rng.Int64N(5), B: rng.Int64N(5), Takes: time.Duration(rng.Int64N(int64(4 * time.Millisecond)))}
-	if slow && rng.IntN(10) == 0 {
+	switch n := rng.IntN(50); {
+	case slow && n == 0:
+		r.Takes *= 500
+	case slow && n <= 5:
 		r.Takes *= 50
 	}
 	if rng.IntN(5) == 0 {

@@ -108,9 +108,13 @@ func (c *cell) run(r Request, turn string) (*wrapperspb.BytesValue, error) {
 	return pack(Reply{Value: answer, Life: c.life, Lineage: c.lineage, Turn: turn})
 }
 
+// step is how long a turn works before it looks at the clock again: in a process that
+// stood still meanwhile, what is left of the turn is done afterwards.
+const step = 10 * time.Millisecond
+
 func (c *cell) pause(d time.Duration) {
-	if d > 0 {
-		<-c.clock.NewTimer(d).C
+	for ; d > 0; d -= step {
+		<-c.clock.NewTimer(min(d, step)).C
 	}
 }
 
