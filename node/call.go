@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"strings"
 	"time"
 
@@ -222,7 +221,7 @@ func (n *Node) prepare(t *turn, typ *object.Type) error {
 		t.msg = m.NewRequest()
 	case !m.Accepts(t.msg):
 		return t.refuse(object.CodeInvalidArgument, "", fmt.Sprintf("the request is a %T, the method takes %s", t.msg, m.RequestName()))
-	case reflect.ValueOf(t.msg).IsNil(): // a pointer, or the method had not accepted it
+	case m.IsNil(t.msg):
 		t.msg = m.NewRequest()
 	case t.flags.owned || typ.Share: // nobody else has it, or nobody changes it
 	default:

@@ -4,6 +4,9 @@ import (
 	"context"
 	"reflect"
 	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 func TestCodeOfEqualsReflection(t *testing.T) {
@@ -21,5 +24,23 @@ func TestCodeOfEqualsReflection(t *testing.T) {
 	}
 	if got := codeOf((func())(nil)); got != 0 {
 		t.Errorf("nil function: %#x", got)
+	}
+}
+
+func TestAcceptsOnlyTheOwnRequest(t *testing.T) {
+	m := &MethodInfo{request: reflect.TypeFor[*wrapperspb.StringValue](), zeroReq: (*wrapperspb.StringValue)(nil)}
+	for name, c := range map[string]struct {
+		req             proto.Message
+		accepted, isNil bool
+	}{
+		"its own":      {wrapperspb.String("x"), true, false},
+		"its own, nil": {(*wrapperspb.StringValue)(nil), true, true},
+		"another":      {wrapperspb.Int64(1), false, false},
+		"another, nil": {(*wrapperspb.Int64Value)(nil), false, true},
+		"none":         {nil, false, true},
+	} {
+		if m.Accepts(c.req) != c.accepted || m.IsNil(c.req) != c.isNil {
+			t.Errorf("%s: accepted %v, nil %v", name, m.Accepts(c.req), m.IsNil(c.req))
+		}
 	}
 }

@@ -42,7 +42,12 @@ func (m *MethodInfo) NewRequest() proto.Message { return m.zeroReq.ProtoReflect(
 func (m *MethodInfo) NewReply() proto.Message { return m.zeroResp.ProtoReflect().New().Interface() }
 
 // Accepts reports whether req is of the method's request type.
-func (m *MethodInfo) Accepts(req proto.Message) bool { return reflect.TypeOf(req) == m.request }
+func (m *MethodInfo) Accepts(req proto.Message) bool {
+	return wordsOf(req).itab == wordsOf(m.zeroReq).itab || reflect.TypeOf(req) == m.request
+}
+
+// IsNil reports whether req, which the method accepts, is a nil pointer.
+func (m *MethodInfo) IsNil(req proto.Message) bool { return wordsOf(req).data == nil }
 
 // RequestName returns the full protobuf name of the request, "chat.ChatRoom_JoinRequest".
 func (m *MethodInfo) RequestName() string {
