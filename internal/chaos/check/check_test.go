@@ -205,6 +205,9 @@ func TestFailoverIsToTheFirstAnswerOfANewLife(t *testing.T) {
 	if len(times) != 1 || times[0] != ms(121) || len(missing) != 1 || missing[0] != (s+1)%8 {
 		t.Errorf("times %v, missing %v", times, missing)
 	}
+	if got := h.Longest(ms(200), ms(300)); got != ms(12) {
+		t.Errorf("longest %v", got)
+	}
 	if got := h.Rate(ms(0), ms(1000)); got != 3 {
 		t.Errorf("rate %v", got)
 	}

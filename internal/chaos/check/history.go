@@ -79,6 +79,16 @@ func (h *History) Rate(from, until time.Duration) float64 {
 	return float64(n) / max(until-from, 1).Seconds()
 }
 
+// Longest is how long the longest call took that began between two moments.
+func (h *History) Longest(from, until time.Duration) (longest time.Duration) {
+	for _, c := range h.Calls {
+		if c.Start >= from && c.Start < until {
+			longest = max(longest, c.End-c.Start)
+		}
+	}
+	return longest
+}
+
 // Replies checks that answers were given by those who are said to have given them, and
 // that an error's word about the execution is true (I3): a call that is said not to have
 // run has not, and one that was to run at most once has not run twice.

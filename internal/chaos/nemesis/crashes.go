@@ -81,9 +81,9 @@ func (w *world) join(ctx context.Context, n *rig.Node) error {
 	return w.load(ctx, true, n)
 }
 
-// crash kills nodes, touches their shards, and starts them again.
-func (w *world) crash(ctx context.Context, limit time.Duration, victims ...*rig.Node) error {
-	owned, err := w.shoot(ctx, limit, victims...)
+// crash kills nodes, whose shards must answer within a lease and a second, touches their shards, and starts them again.
+func (w *world) crash(ctx context.Context, victims ...*rig.Node) error {
+	owned, err := w.shoot(ctx, ttl+time.Second, victims...)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func kill(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	return w.crash(ctx, ttl+time.Second, v)
+	return w.crash(ctx, v)
 }
 
 func killAllocator(ctx context.Context, w *world) error {
@@ -109,7 +109,7 @@ func killAllocator(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	return w.crash(ctx, ttl+time.Second, v)
+	return w.crash(ctx, v)
 }
 
 func majority(ctx context.Context, w *world) error {
@@ -120,7 +120,7 @@ func majority(ctx context.Context, w *world) error {
 			victims = append(victims, n)
 		}
 	}
-	return w.crash(ctx, ttl+time.Second, victims...)
+	return w.crash(ctx, victims...)
 }
 
 // restart kills a node and starts it at once.
@@ -257,4 +257,23 @@ func killDrain(ctx context.Context, w *world) error {
 		return err
 	}
 	return w.join(ctx, v)
+}
+
+// embedded kills a node, and then the one that etcd lives and dies with. The others fence
+// themselves and wait until it is there again, with its data.
+func embedded(ctx context.Context, w *world) error {
+	host := w.nodes[0]
+	if err := w.crash(ctx, w.anyone(host)); err != nil {
+		return err
+	}
+	w.note("kill %s, and etcd with it", host.Name)
+	if err := host.Kill(); err != nil {
+		return err
+	}
+	lost := w.now()
+	if err := w.sleep(ctx, w.some(2*ttl, 3*ttl)); err != nil {
+		return err
+	}
+	w.silent(lost, w.now(), w.nodes[1:]...)
+	return w.join(ctx, host)
 }

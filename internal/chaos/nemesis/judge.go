@@ -165,6 +165,11 @@ func (r *result) gate(w *world, h *check.History) error {
 			return fmt.Errorf("%w: %.0f calls/s before the faults, less than %d", errInvalid, rate, minRate)
 		}
 	}
+	for _, held := range w.holds {
+		if longest := h.Longest(held[0], held[1]); longest < (held[1]-held[0])/4 {
+			return fmt.Errorf("%w: no call had to wait longer than %v when a link was cut", errInvalid, ms(longest))
+		}
+	}
 	if len(w.windows) == 0 && r.invalid == nil {
 		return fmt.Errorf("%w: there was no load", errInvalid)
 	}

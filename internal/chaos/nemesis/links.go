@@ -51,7 +51,9 @@ func cutPeers(ctx context.Context, w *world) error {
 		v := w.anyone()
 		w.note("nobody reaches %s", v.Name)
 		v.Peer.Freeze(true)
+		from := w.now()
 		err := w.sleep(ctx, w.some(ttl, 2*ttl))
+		w.holds = append(w.holds, [2]time.Duration{from, w.now()})
 		v.Peer.Freeze(false)
 		w.note("%s can be reached again", v.Name)
 		if err := errors.Join(err, w.sleep(ctx, time.Second)); err != nil {
@@ -59,6 +61,54 @@ func cutPeers(ctx context.Context, w *world) error {
 		}
 	}
 	return nil
+}
+
+// cutPair lets two nodes not reach each other, while both reach etcd and the third.
+func cutPair(ctx context.Context, w *world) error {
+	for range 2 {
+		a := w.anyone()
+		b := w.anyone(a)
+		w.note("%s and %s do not reach each other", a.Name, b.Name)
+		a.Peer.Cut(b.Name, true)
+		b.Peer.Cut(a.Name, true)
+		from := w.now()
+		err := w.sleep(ctx, w.some(ttl, 3*ttl))
+		w.holds = append(w.holds, [2]time.Duration{from, w.now()})
+		a.Peer.Cut(b.Name, false)
+		b.Peer.Cut(a.Name, false)
+		w.note("they do again")
+		if err := errors.Join(err, w.sleep(ctx, time.Second)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// alone says whether a node reaches nobody and is reached by nobody.
+func (w *world) alone(n *rig.Node, cut bool) {
+	n.Isolate(cut)
+	n.Peer.Freeze(cut)
+	for _, other := range w.nodes {
+		other.Peer.Cut(n.Name, cut)
+	}
+}
+
+// cutAll cuts a node off from everything.
+func cutAll(ctx context.Context, w *world) error {
+	v, err := w.victim(ctx, w.rng.IntN(2) == 0)
+	if err != nil {
+		return err
+	}
+	before := w.observer.seen()
+	w.note("cut %s off from everything", v.Name)
+	w.alone(v, true)
+	lost := w.now()
+	err = w.sleep(ctx, w.some(2*ttl, 3*ttl))
+	found := w.now()
+	w.alone(v, false)
+	w.note("%s is back", v.Name)
+	w.silent(lost, found, v)
+	return errors.Join(err, w.tookOver(before))
 }
 
 // reset breaks connections.

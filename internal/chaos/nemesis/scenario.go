@@ -15,6 +15,7 @@ type scenario struct {
 	short      bool // part of the short run
 	planned    bool // no call may fail, none may run twice, no kept memory may be lost
 	slow       bool // some turns are long, so that there are some in flight
+	embedded   bool // etcd is in the first node's process
 	torment    func(ctx context.Context, w *world) error
 }
 
@@ -39,6 +40,8 @@ func scenarios() []scenario {
 
 		{name: "cut-etcd", text: "a node does not reach etcd, for longer than its lease", nodes: 3, slow: true, torment: cutEtcd},
 		{name: "cut-peers", text: "nobody reaches a node, which reaches etcd", nodes: 3, slow: true, torment: cutPeers},
+		{name: "cut-pair", text: "two nodes do not reach each other, and reach all others", nodes: 3, slow: true, torment: cutPair},
+		{name: "cut-all", text: "a node reaches nobody and is reached by nobody, for longer than its lease", nodes: 3, slow: true, torment: cutAll},
 		{name: "reset", text: "connections break, everywhere, again and again", nodes: 3, torment: reset},
 
 		{name: "etcd-blip", text: "etcd stands still for less than half a lease", nodes: 3, planned: true, torment: etcdBlip},
@@ -46,6 +49,8 @@ func scenarios() []scenario {
 		{name: "etcd-rolling", text: "kill -9 one member of etcd after the other, the leader included", nodes: 3, torment: etcdRolling},
 		{name: "etcd-quorum", text: "kill -9 two members of etcd, for less and for more than a lease", nodes: 3, slow: true, torment: etcdQuorum},
 		{name: "etcd-compact", text: "history is compacted away under watches that lag, while shards move", nodes: 3, torment: etcdCompact},
+
+		{name: "embedded", text: "kill -9 a node, then the one whose process has the cluster's only etcd", nodes: 3, slow: true, embedded: true, torment: embedded},
 
 		{name: "wander", text: "any of these, one and two at a time, for half a minute", nodes: 4, slow: true, torment: wander},
 	}

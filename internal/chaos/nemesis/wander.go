@@ -47,7 +47,7 @@ type act func(ctx context.Context) error
 
 // mischief is a fault that lasts, and its end.
 func (w *world) mischief(n *rig.Node) (begin, end act) {
-	switch w.rng.IntN(5) {
+	switch w.rng.IntN(7) {
 	case 0:
 		return func(context.Context) error { w.note("kill %s", n.Name); return n.Kill() },
 			func(ctx context.Context) error { return w.join(ctx, n) }
@@ -60,6 +60,21 @@ func (w *world) mischief(n *rig.Node) (begin, end act) {
 	case 3:
 		return func(context.Context) error { w.note("nobody reaches %s", n.Name); n.Peer.Freeze(true); return nil },
 			func(context.Context) error { w.note("%s can be reached", n.Name); n.Peer.Freeze(false); return nil }
+	case 4:
+		return func(context.Context) error {
+				w.note("cut %s off from everything", n.Name)
+				w.alone(n, true)
+				return nil
+			},
+			func(context.Context) error { w.note("%s is back", n.Name); w.alone(n, false); return nil }
+	case 5:
+		other := w.anyone(n)
+		return func(context.Context) error {
+				w.note("%s does not reach %s", n.Name, other.Name)
+				other.Peer.Cut(n.Name, true)
+				return nil
+			},
+			func(context.Context) error { other.Peer.Cut(n.Name, false); return nil }
 	default:
 		e := w.etcd[w.rng.IntN(len(w.etcd))]
 		return func(context.Context) error { w.note("%s stands still", e.Name); return e.Freeze(true) },

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,7 +45,9 @@ type world struct {
 	rng      *rand.Rand
 	canaries []string
 	ports    *rig.Ports
+	mu       sync.Mutex // guards writing nodes, and reading it elsewhere
 	etcd     []*rig.Etcd
+	embedded string // the address of an embedded etcd, which there is instead
 	nodes    []*rig.Node
 	store    coord.Store
 	scenario scenario
@@ -54,6 +58,7 @@ type world struct {
 	silences []silence
 	expect   []expectation
 	windows  [][2]time.Duration // when everything was in order: from, until
+	holds    [][2]time.Duration // when callers had to wait: from, until
 	figures  []string
 }
 
@@ -103,11 +108,21 @@ func newWorld(ctx context.Context, cfg Config, s scenario, seed uint64, dir stri
 			return w, err
 		}
 	}
-	return w, w.each(w.nodes, func(n *rig.Node) error { return w.start(ctx, n) })
+	if !s.embedded {
+		return w, errors.Join(w.meet(ctx), w.each(w.nodes, func(n *rig.Node) error { return w.start(ctx, n) }))
+	}
+	if err := w.start(ctx, w.nodes[0]); err != nil {
+		return w, err
+	}
+	return w, errors.Join(w.meet(ctx), w.each(w.nodes[1:], func(n *rig.Node) error { return w.start(ctx, n) }))
 }
 
-// startEtcd starts three members and waits until they serve.
+// startEtcd starts three members; or finds a place for an embedded one.
 func (w *world) startEtcd(ctx context.Context) (err error) {
+	if w.scenario.embedded {
+		w.embedded, err = w.ports.Free(ctx)
+		return err
+	}
 	if w.etcd, err = rig.NewEtcd(ctx, 3, w.dir, w.ports); err != nil {
 		return err
 	}
@@ -116,6 +131,11 @@ func (w *world) startEtcd(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	return nil
+}
+
+// meet waits until etcd serves, and watches it from then on.
+func (w *world) meet(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, slowStart)
 	defer cancel()
 	for {
@@ -134,6 +154,9 @@ func (w *world) startEtcd(ctx context.Context) (err error) {
 }
 
 func (w *world) endpoints() []string {
+	if w.embedded != "" {
+		return []string{w.embedded}
+	}
 	var all []string
 	for _, e := range w.etcd {
 		all = append(all, e.Address())
@@ -148,14 +171,29 @@ func (w *world) addNode(ctx context.Context, seed uint64) (*rig.Node, error) {
 	if w.scenario.planned { // more calls meet more moves
 		pause /= 2
 	}
-	n, err := rig.NewNode(ctx, name, w.dir, role.NodeConfig{
+	cfg := role.NodeConfig{
 		Cluster: clusterName, Shards: w.shards, TTL: ttl, Drain: 20 * time.Second, Data: filepath.Join(w.dir, name+"-data"),
 		Callers: callers, Pause: pause, Timeout: callTimeout, Hot: hot, Seed: seed + uint64(len(w.nodes)), Slow: w.scenario.slow,
-	}, w.ports, w.endpoints())
-	if err == nil {
-		w.nodes = append(w.nodes, n)
 	}
-	return n, err
+	etcd := w.endpoints()
+	if w.embedded != "" {
+		cfg.Etcd, etcd = []string{"embedded:" + w.embedded}, nil
+	}
+	n, err := rig.NewNode(ctx, name, w.dir, cfg, w.ports, etcd, func(a net.Addr) string { return rig.Caller(w.everybody(), a) })
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.nodes = append(w.nodes, n)
+	return n, nil
+}
+
+// everybody are all nodes, for the proxies, which do not run on the scenario's goroutine.
+func (w *world) everybody() []*rig.Node {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.nodes)
 }
 
 func (w *world) start(ctx context.Context, n *rig.Node) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -33,11 +34,12 @@ type Node struct {
 }
 
 // NewNode is a node that has not started. Listen, Advertise and Etcd of the configuration
-// are filled in, unless Etcd is "embedded:…".
-func NewNode(ctx context.Context, name, dir string, cfg role.NodeConfig, ports *Ports, etcd []string) (*Node, error) {
+// are filled in, unless Etcd is "embedded:…". Caller names the node that a
+// connection to this one comes from.
+func NewNode(ctx context.Context, name, dir string, cfg role.NodeConfig, ports *Ports, etcd []string, caller func(net.Addr) string) (*Node, error) {
 	n := &Node{Name: name, dir: dir, cfg: cfg, waiting: map[int]chan role.Answer{}}
 	for _, target := range etcd {
-		p, err := NewProxy(ctx, "127.0.0.1:0", target)
+		p, err := NewProxy(ctx, "127.0.0.1:0", target, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -48,7 +50,7 @@ func NewNode(ctx context.Context, name, dir string, cfg role.NodeConfig, ports *
 	if err != nil {
 		return nil, err
 	}
-	if n.Peer, err = NewProxy(ctx, "127.0.0.1:0", listen); err != nil {
+	if n.Peer, err = NewProxy(ctx, "127.0.0.1:0", listen, caller); err != nil {
 		return nil, err
 	}
 	n.cfg.Listen, n.cfg.Advertise = listen, n.Peer.Addr()
@@ -138,8 +140,8 @@ func (n *Node) Do(ctx context.Context, c role.Command) (role.Answer, error) {
 	n.mu.Lock()
 	n.last++
 	c.ID = n.last
-	p := n.process
 	n.mu.Unlock()
+	p := n.running()
 	answer := n.expect(c.ID)
 	if err := p.Say(c); err != nil {
 		return role.Answer{}, err
@@ -147,28 +149,48 @@ func (n *Node) Do(ctx context.Context, c role.Command) (role.Answer, error) {
 	return n.receive(ctx, p, c.ID, answer)
 }
 
+// running is the last process that was started, nil if there was none.
+func (n *Node) running() *Process {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.process
+}
+
 // Alive says whether the process runs, or stands still.
 func (n *Node) Alive() bool {
-	if n.process == nil {
+	p := n.running()
+	if p == nil {
 		return false
 	}
 	select {
-	case <-n.process.Ended():
+	case <-p.Ended():
 		return false
 	default:
 		return true
 	}
 }
 
+// Caller is the name of the one of some nodes that has made a connection; "" if none has.
+func Caller(nodes []*Node, address net.Addr) string {
+	names, pids := map[int]string{}, []int(nil)
+	for _, n := range nodes {
+		if n.Alive() {
+			pid := n.running().PID()
+			names[pid], pids = n.Name, append(pids, pid)
+		}
+	}
+	return names[ownerOf(address, pids)]
+}
+
 // Signal sends a signal to the process.
-func (n *Node) Signal(s syscall.Signal) error { return n.process.Signal(s) }
+func (n *Node) Signal(s syscall.Signal) error { return n.running().Signal(s) }
 
 // Kill kills the process, if it runs, and waits for its end.
 func (n *Node) Kill() error {
-	if n.process == nil {
-		return nil
+	if p := n.running(); p != nil {
+		return p.Kill()
 	}
-	return n.process.Kill()
+	return nil
 }
 
 // Stop asks the process to stop, and waits until it has.
@@ -176,7 +198,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	if err := n.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	if err := n.process.Wait(ctx); err != nil {
+	if err := n.running().Wait(ctx); err != nil {
 		return fmt.Errorf("stop %s (see %s): %w", n.Name, n.file(n.starts, "log"), err)
 	}
 	return nil

@@ -109,6 +109,9 @@ func (p *Process) Signal(s syscall.Signal) error {
 	return nil
 }
 
+// PID is the number of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Ended is closed when the process has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 

@@ -5,6 +5,7 @@ package rig_test
 import (
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func echo(t *testing.T) (address string) {
 }
 
 func TestProxy(t *testing.T) {
-	p, err := rig.NewProxy(t.Context(), "127.0.0.1:0", echo(t))
+	p, err := rig.NewProxy(t.Context(), "127.0.0.1:0", echo(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,5 +90,40 @@ func TestPortsAreNotDealtOutTwice(t *testing.T) {
 			t.Fatalf("%q again, or %v", address, err)
 		}
 		seen[address] = true
+	}
+}
+
+func TestProxyCutsOffOneCaller(t *testing.T) {
+	self := os.Getpid()
+	seen := make(chan int, 1)
+	p, err := rig.NewProxy(t.Context(), "127.0.0.1:0", echo(t), func(a net.Addr) string {
+		seen <- rig.OwnerOf(a, []int{1, self})
+		return "me"
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	p.Cut("you", true)
+	p.Cut("me", true)
+	c, err := net.Dial("tcp", p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got := <-seen; got != self {
+		t.Errorf("the connection belongs to process %d, not to %d", got, self)
+	}
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if n, _ := c.Read(make([]byte, 1)); n > 0 {
+		t.Fatal("a byte of a caller that is cut off has passed")
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	p.Cut("me", false)
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		t.Fatal(err)
 	}
 }

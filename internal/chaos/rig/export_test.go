@@ -1,0 +1,6 @@
+//go:build linux
+
+package rig
+
+// OwnerOf is ownerOf.
+var OwnerOf = ownerOf
