@@ -69,7 +69,7 @@ clean: ## Remove what the other targets have left: .bin and test binaries
 
 # The Go tests come last, so that the log ends with their own output.
 .PHONY: test
-test: check-prereqs check-fmt lint check-generate check-tidy test-e2e test-bench test-go ## The whole proof of a change
+test: check-prereqs check-fmt lint check-generate check-tidy test-e2e test-bench test-chaos test-go ## The whole proof of a change
 
 # On Debian and Ubuntu, as root or with sudo, what is missing is installed.
 .PHONY: check-prereqs

@@ -69,7 +69,7 @@ func TestMoreMistakesInTheConfiguration(t *testing.T) {
 		`Etcd: "memory:" stands alone`:                            func(c *server.Config) { c.Etcd = []string{server.Memory, server.Memory} },
 		`Etcd: "embedded:localhost:1" stands alone`:               func(c *server.Config) { c.Etcd = []string{"embedded:localhost:1", "b:2"} },
 		"Etcd: configure embedded etcd: invalid argument: 10.0.0.1:1 is not a loopback address": func(c *server.Config) { c.Etcd = []string{"embedded:10.0.0.1:1"} },
-		"EtcdTLS, EtcdUsername, EtcdPassword: they are for endpoints, and Etcd names none":      func(c *server.Config) { c.EtcdTLS = &tls.Config{} }, //nolint:gosec // G402: refused
+		"EtcdTLS, EtcdUsername, EtcdPassword: they are for endpoints, and Etcd names none":      func(c *server.Config) { c.EtcdTLS = &tls.Config{} },
 		"EtcdUsername, EtcdPassword: both are needed, or neither":                               func(c *server.Config) { c.Etcd, c.EtcdUsername = []string{"a:1"}, "root" },
 		"Etcd: an address is empty": func(c *server.Config) { c.Etcd = []string{"embedded:"} },
 		"LeaseTTL: -1s is less":     func(c *server.Config) { c.LeaseTTL = -time.Second },
