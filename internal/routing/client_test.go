@@ -310,3 +310,39 @@ func TestCreateAndDeleteWaitForMoves(t *testing.T) {
 		}
 	})
 }
+
+// A node that is no member at the moment, or suspended, does not say that a client is gone.
+func TestClientsOfANodeInTrouble(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		here, there := s.visit(p[0], "adam"), s.visit(p[1], "eve")
+		p[0].serving()
+		<-p[0].served
+		if got := p[0].must(here, "hi"); got != "a hi" {
+			s.Error(got)
+		}
+		if err := p[0].Push(s.Context(), here, wrapperspb.String("x")); err != nil {
+			s.Error(err)
+		}
+		call := p[0].start(s.Context(), there, "hi")
+		s.pending(call)
+		s.want(p[0].Push(s.Context(), there, wrapperspb.String("x")), object.CodeDeadlineExceeded, object.ExecutedNo, "")
+		ctx, cancel := context.WithCancel(context.Background())
+		served := make(chan error, 1)
+		go func() { served <- p[0].Serve(ctx, p[0].table, p[0].endpoint) }()
+		if r := <-call; r.err != nil || r.reply != "b hi" {
+			s.Errorf("%+v", r)
+		}
+		p[0].Host().Suspend(cluster.ErrFenced)
+		_, err := p[0].do(s.Context(), here, "hi")
+		s.want(err, object.CodeUnavailable, object.ExecutedNo, "cut off")
+		if got := p[0].must(there, "hi"); got != "b hi" {
+			s.Error(got)
+		}
+		p[0].Host().Resume()
+		cancel()
+		if err := <-served; err != nil {
+			s.Error(err)
+		}
+	})
+}

@@ -2,12 +2,15 @@ package routing_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	_ "google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/internal/routing"
@@ -69,8 +72,17 @@ func TestForgedCallsAreRefused(t *testing.T) {
 			c.Shard = p[1].node.ShardOf(id)
 			s.refused(l, c, object.CodeInvalidArgument, "invalid object ID")
 		}
-		c := s.request(p[0], "fussy-x", "add")
-		s.give(p[1], "fussy-x")
+		s.give(p[1], "fussy-y", p[0])
+		c := s.request(p[0], "fussy-y", "add")
+		c.Op, c.Message, c.Body = transport.OpCreate, "google.protobuf.ListValue", nil
+		for range 1000 { // in each other
+			value := append([]byte{6<<3 | 2}, binary.AppendUvarint(nil, uint64(len(c.Body)))...)
+			value = append(value, c.Body...)
+			c.Body = append(append([]byte{1<<3 | 2}, binary.AppendUvarint(nil, uint64(len(value)))...), value...)
+		}
+		s.refused(l, c, object.CodeInvalidArgument, "decode")
+		s.give(p[1], "fussy-x", p[0])
+		c = s.request(p[0], "fussy-x", "add")
 		c.Op, c.Message = transport.OpCreate, strings.Repeat("no.such.Message", 100)
 		r := s.refused(l, c, object.CodeInvalidArgument, "is known here")
 		if len(r.Err.Message) > 500 {

@@ -51,14 +51,12 @@ func (h *Host) OpenShard(ctx context.Context, shard uint32, epoch uint64, handov
 // DrainShard implements [cluster.Host].
 func (h *Host) DrainShard(ctx context.Context, shard uint32, epoch uint64, target cluster.Route, handover int64) error {
 	kept, err := h.router.cfg.Node.DrainShard(ctx, shard, epoch)
-	if len(kept) > 0 {
-		h.mu.Lock()
-		h.drained[shard] = drained{epoch, kept}
-		h.mu.Unlock()
-	}
 	if err != nil || len(kept) == 0 {
 		return err
 	}
+	h.mu.Lock()
+	h.drained[shard] = drained{epoch, kept}
+	h.mu.Unlock()
 	if err := h.router.handOver(ctx, shard, target, handover, kept); err != nil {
 		return fmt.Errorf("hand over shard %d to %s: %w", shard, target.Incarnation, err)
 	}

@@ -3,6 +3,7 @@ package routing_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -141,9 +142,14 @@ func TestAnOpeningThatFailsLosesNothing(t *testing.T) {
 		if err != nil {
 			s.Fatal(err)
 		}
-		if err := p[1].Host().OpenShard(s.Context(), n, 0, tag); err == nil { // what the node refuses
-			s.Error("opened at epoch 0")
+		torn := errors.New("the test says no")
+		p[1].fence.Store(&torn)
+		for range 3 {
+			if err := p[1].Host().OpenShard(s.Context(), n, 2, tag); !errors.Is(err, torn) {
+				s.Errorf("opened: %v", err)
+			}
 		}
+		p[1].fence.Store(nil)
 		s.finish(p[0], p[1], "keeper-x", tag)
 		if got := p[0].must("keeper-x", "add"); got != "2" {
 			s.Errorf("the count is %s", got)
@@ -328,6 +334,19 @@ func TestHandoversFromHostilePeers(t *testing.T) {
 		if got := p[1].must("keeper-"+idIn(p[1], m), "add"); got != "1" {
 			s.Errorf("the count is %s", got)
 		}
+		half := kept("keeper-"+idIn(p[1], (n+2)%shards), "7 ")
+		c = &transport.Call{Op: 100, Shard: (n + 2) % shards, Epoch: 5, Revision: 10}
+		c.Body = pieceOf(0, 2, uint64(2*len(half)), half)
+		if reply, err := l.Call(s.Context(), c); err != nil || reply.Err != nil {
+			s.Fatal(reply, err)
+		}
+		if err := p[1].Host().OpenShard(s.Context(), (n+2)%shards, 5, 10); err != nil { // a half is nothing
+			s.Fatal(err)
+		}
+		p[1].table.tell((n+2)%shards, cluster.Route{Incarnation: "b", Address: address("b"), Epoch: 5, Revision: 11})
+		if got := p[1].must("keeper-"+idIn(p[1], (n+2)%shards), "add"); got != "1" {
+			s.Errorf("the count is %s", got)
+		}
 		if err := p[1].Host().OpenShard(s.Context(), n, 5, 10); err != nil {
 			s.Fatal(err)
 		}
@@ -394,10 +413,37 @@ func TestHandoversAreBounded(t *testing.T) {
 		if r := put(8, 1, 1000); r.Err == nil {
 			s.Error("there is room")
 		}
+		if err := p[1].Host().OpenShard(s.Context(), 3, 9, 0); err != nil { // makes room
+			s.Fatal(err)
+		}
+		if r := put(9, 1, 1000); r.Err != nil {
+			s.Errorf("after one is gone: %v", r.Err)
+		}
+		if r := put(10, 1, 1000); r.Err == nil {
+			s.Error("there is room for two")
+		}
 		pass(2 * time.Second)
-		if r := put(8, 1, 9000); r.Err != nil {
+		if r := put(8, 1, 7500); r.Err != nil {
 			s.Errorf("there is no room: %v", r.Err)
 		}
 		synctest.Wait()
 	}, func(c *routing.Config) { c.KeptBytes = 8 * (1000 + 256) * 11 / 10 })
+}
+
+// The way to the target is broken for a moment only.
+func TestAHandoverIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[0], "keeper-x", p[1])
+		p[0].must("keeper-x", "add")
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{Cut: true})
+		go func() {
+			time.Sleep(3 * time.Millisecond) //nolint:forbidigo // virtual time
+			s.net.SetFaults(address("a"), address("b"), mem.Faults{})
+		}()
+		s.move(p[0], p[1], "keeper-x")
+		if got := p[0].must("keeper-x", "add"); got != "2" {
+			s.Errorf("the count is %s", got)
+		}
+	})
 }

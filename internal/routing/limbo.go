@@ -55,7 +55,7 @@ func (l *limbo) put(shard uint32, o origin, p piece) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.bags[shard]
-	if o.epoch <= l.opened[shard] || b != nil && o.tag < b.origin.tag {
+	if o.epoch <= l.opened[shard] {
 		return object.NewError(object.CodeFailedPrecondition, "the hand-over belongs to an earlier move")
 	}
 	if b != nil && o.tag > b.origin.tag {

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,6 +40,10 @@ type members struct {
 
 	living map[string]bool
 }
+
+func (members) Incarnation() string { return "self" }
+
+func (members) Changed() <-chan struct{} { return nil }
 
 func (m members) Node(incarnation string) (cluster.Route, bool) {
 	return cluster.Route{}, m.living[incarnation]
@@ -189,4 +194,27 @@ func count(line []*spot, from string) (n int) {
 		}
 	}
 	return n
+}
+
+func TestServeClosesItsLinks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		network, table := &fakeNetwork{}, members{living: map[string]bool{"a": true}}
+		r := New(Config{Cluster: "test", Clock: clock.Virtual()})
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- r.Serve(ctx, table, network) }()
+		synctest.Wait()
+		v := r.view.Load()
+		v.links.to(cluster.Route{Incarnation: "a", Address: "a:1"})
+		cancel()
+		if err := <-served; err != nil || !network.made[0].closed {
+			t.Errorf("%v, closed %v", err, network.made[0].closed)
+		}
+		select {
+		case <-v.over:
+		default:
+			t.Error("nobody is told")
+		}
+	})
 }

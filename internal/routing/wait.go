@@ -19,7 +19,6 @@ func (a *arrival) wait(s *spot) *transport.Reply {
 		return reply
 	}
 	for {
-		fence := a.router.host.fence()
 		reply, p := a.attempt(s)
 		if reply != nil {
 			return reply
@@ -30,7 +29,6 @@ func (a *arrival) wait(s *spot) *transport.Reply {
 		select {
 		case <-p.gate:
 		case <-p.changed:
-		case <-fence:
 		case <-a.view.over:
 			return a.misrouted(place{}, "the node is no member of the cluster any more")
 		case <-a.ctx.Done():

@@ -97,6 +97,7 @@ type peer struct {
 	endpoint transport.Endpoint
 	clients  *clients
 	dead     atomic.Bool
+	fence    atomic.Pointer[error] // what raising the store's fence fails with
 	serving  context.CancelFunc
 	served   chan struct{}
 	close    func()
@@ -121,7 +122,12 @@ func (w *world) build(name string, opts ...option) *peer {
 		}
 	}
 	logger := slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	p.node = node.New(node.Config{Registry: registry, Clock: w.clock, Logger: logger, Runtime: p, Shards: shards})
+	p.node = node.New(node.Config{Registry: registry, Clock: w.clock, Logger: logger, Runtime: p, Shards: shards, Fence: func(context.Context, uint32, uint64) error {
+		if err := p.fence.Load(); err != nil {
+			return *err
+		}
+		return nil
+	}})
 	cfg := routing.Config{
 		Node: p.node, Registry: registry, Clock: w.clock, Logger: logger, Cluster: "test", Clients: p.clients, KeptTime: keepFor,
 	}
