@@ -337,6 +337,14 @@ func TestDrainThatIsDisturbed(t *testing.T) {
 				d := w.drain(w.t.Context(), 2)
 				c.disturb(w)
 				after, _ := w.do(ids[2], "Write", "put new")
+				_, isOpen, _ := w.Gate(2)
+				sleep(time.Second)
+				if _, still, _ := w.Gate(2); still != isOpen && c.want != nil {
+					t.Errorf("the gate was open: %v, after a while: %v", isOpen, still)
+				}
+				if name == "suspended" {
+					<-d.done // at once
+				}
 				w.open("x")
 				_, _ = p.wait()
 				<-d.done
@@ -386,5 +394,27 @@ func TestDrainOfActivatingObjects(t *testing.T) {
 		if state := d.ok(); len(state) != 1 {
 			t.Errorf("state %v", state)
 		}
+	})
+}
+
+// A node that is suspended already ends nothing.
+func TestDrainOnASuspendedNode(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.hear("OnDeactivate", "OnSnapshot")
+		id := w.id("Saver", 2)
+		w.must(id, "Write", "put x")
+		w.Suspend(nil)
+		for range 20 {
+			if _, err := w.DrainShard(w.t.Context(), 2, 1); !errors.Is(err, node.ErrSuspended) {
+				t.Errorf("drain: %v", err)
+			}
+		}
+		w.wantNotes()
+		w.Resume()
+		if err := w.ReopenShard(2, 1, nil); err != nil {
+			t.Error(err)
+		}
+		w.remembers(id, "x")
 	})
 }

@@ -228,6 +228,9 @@ func TestSuspendWhileAnObjectComesUp(t *testing.T) {
 				second.fails(object.ErrFenced, object.ExecutedNo)
 				w.open("up")
 				first.fails(object.ErrFenced, object.ExecutedNo)
+				if e := object.FromError(first.err); e.Op != "call" { // what a failed OnActivate says is final
+					t.Errorf("%v", e)
+				}
 				w.wantNotes()
 				w.Resume()
 				w.on("OnActivate", func(context.Context, *actor, string) (string, error) { return "", nil })

@@ -264,3 +264,43 @@ func TestSnapshotOfALostShard(t *testing.T) {
 		w.remembers(id, "")
 	})
 }
+
+// State that comes to a shard of objects which are never idle has its own time.
+func TestKeptStateBesideAnObjectThatIsNeverIdle(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		id := w.id("Saver", 3)
+		w.must(w.id("Endless", 3), "Write", "nothing")
+		sleep(2 * time.Minute)
+		if err := w.OpenShard(w.t.Context(), 3, 1, []node.Kept{{ID: id, Message: strName, Body: encoded(w.t, word("x"))}}); err != nil {
+			t.Fatal(err)
+		}
+		sleep(2 * time.Minute)
+		if _, err := w.Create(w.t.Context(), "Saver", id, nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A deletion behind an object that could not take its state back deletes that.
+func TestDeletionBehindARestoreThatFails(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		id := w.keepOne(3)
+		w.on("OnRestore", func(context.Context, *actor, string) (string, error) {
+			<-w.gate("up")
+			return "", errors.New("not yet")
+		})
+		p := w.begin(id, "Write", "get")
+		deletion := make(chan error, 1)
+		go func() { deletion <- w.Delete(w.t.Context(), id) }()
+		synctest.Wait()
+		w.open("up")
+		p.fails(object.ErrUnknown, object.ExecutedNo, "not yet")
+		if err := <-deletion; err != nil {
+			t.Error(err)
+		}
+		w.on("OnRestore", func(context.Context, *actor, string) (string, error) { return "", nil })
+		w.remembers(id, "")
+	})
+}

@@ -250,3 +250,56 @@ func TestLongDrain(t *testing.T) {
 		w.remembers(ids[1], fmt.Sprint(n))
 	})
 }
+
+// A drain comes to its end also where there would always be a turn that runs, and objects
+// do not come and go with every call meanwhile.
+func TestDrainOfABusyShard(t *testing.T) {
+	t.Parallel()
+	for _, takes := range []time.Duration{time.Millisecond, 100 * time.Millisecond} {
+		inBubble(t, func(w *world) {
+			var calls, ends atomic.Int64
+			w.on("OnSnapshot", func(context.Context, *actor, string) (string, error) {
+				ends.Add(1)
+				return "", nil
+			})
+			w.on("take", func(ctx context.Context, _ *actor, _ string) (string, error) {
+				sleepIn(ctx, takes)
+				return "", nil
+			})
+			var callers sync.WaitGroup
+			ctx, cancel := context.WithCancel(w.t.Context())
+			ids := w.ids("Saver", 3, 31)
+			for i, id := range ids[1:] {
+				callers.Go(func() {
+					sleepIn(ctx, time.Duration(i)*takes/30)
+					for ctx.Err() == nil {
+						_, _, changed := w.Gate(3)
+						if _, err := w.do(id, "Write", "take"); err == nil {
+							calls.Add(1)
+							continue
+						}
+						select {
+						case <-changed:
+						case <-ctx.Done():
+						}
+					}
+				})
+			}
+			sleep(time.Second)
+			before := calls.Load()
+			long := w.begin(ids[0], "Write", "hold x")
+			began := time.Now()
+			d := w.drain(w.t.Context(), 3)
+			sleep(80 * time.Millisecond)
+			w.open("x")
+			long.ok("x")
+			d.ok()
+			t.Logf("takes %v: drained after %v, %d calls, %d ends", takes, time.Since(began), calls.Load()-before, ends.Load())
+			if time.Since(began) > 3*time.Second {
+				t.Errorf("it took %v", time.Since(began))
+			}
+			cancel()
+			callers.Wait()
+		})
+	}
+}
