@@ -141,6 +141,9 @@ func TestPlannedMovesLoseNothing(t *testing.T) {
 	want(t, history(ran, turn("B", "1", workload.Add, 1, 1, 30, 40)).Twice(), "has run 2 times")
 	want(t, history(ran).Twice())
 	want(t, history(failed("1", "no", false)).Refused(), "I6")
+	want(t, history(failed("1", "unknown", false)).GaveUp(ms(2000)), "I9")
+	want(t, history(failed("1", "unknown", false)).GaveUp(ms(1000))) // its deadline
+	want(t, history(failed("1", "unknown", true)).GaveUp(ms(2000)))
 	all := func(string) bool { return true }
 	carried := begin("B", "n2", 30)
 	carried.Lineage = "A"

@@ -138,6 +138,19 @@ func (h *History) Refused() []Violation {
 	return found
 }
 
+// GaveUp are the calls that failed although they might have been tried again: they were
+// not to run at most once, and their deadline, after patience, had not come (I9).
+func (h *History) GaveUp(patience time.Duration) []Violation {
+	failed, _ := h.Failed()
+	var found []Violation
+	for _, c := range failed {
+		if took := c.End - c.Start; !c.Once && took < patience {
+			found = append(found, violation("I9", c.Object, "call %s of %s was given up after %v: %s", c.Op, c.Node, took.Round(time.Millisecond), c.Text))
+		}
+	}
+	return found
+}
+
 // Lineages checks that an object that takes its memory along has had one memory only (I6).
 func (h *History) Lineages(is func(object string) bool) []Violation {
 	first := map[string]record.Entry{}

@@ -126,7 +126,7 @@ func (r *result) judge(w *world) error {
 		changes = w.observer.all()
 	}
 	found := slices.Concat(
-		h.SingleLife(), h.Exclusive(func(m string) bool { return m == workload.Read }), h.Replies(),
+		h.SingleLife(), h.Exclusive(func(m string) bool { return m == workload.Read }), h.Replies(), h.GaveUp(callTimeout),
 		h.Linearizable(workload.Apply, 20*time.Second), check.Epochs(changes),
 	)
 	if r.scenario.planned {

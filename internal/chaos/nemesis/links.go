@@ -45,6 +45,25 @@ func cutEtcd(ctx context.Context, w *world) error {
 	return errors.Join(err, w.tookOver(before))
 }
 
+// sleepwalk makes a node stand still, and lets it wake up where only its own clock can tell
+// it that its shards are others'.
+func sleepwalk(ctx context.Context, w *world) error {
+	v, err := w.victim(ctx, w.rng.IntN(2) == 0)
+	if err != nil {
+		return err
+	}
+	before := w.observer.seen()
+	v.Isolate(true)
+	lost := w.now()
+	err = w.hold(ctx, v, w.some(2*ttl, 3*ttl))
+	err = errors.Join(err, w.sleep(ctx, w.some(ttl/2, ttl)))
+	found := w.now()
+	v.Isolate(false)
+	w.note("%s reaches etcd again", v.Name)
+	w.silent(lost, found, v)
+	return errors.Join(err, w.tookOver(before))
+}
+
 // cutPeers lets nobody reach a node, for a while that callers can wait out.
 func cutPeers(ctx context.Context, w *world) error {
 	for range 2 {

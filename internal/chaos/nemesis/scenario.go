@@ -34,6 +34,7 @@ func scenarios() []scenario {
 		{name: "crash-loop", text: "kill -9 a node again and again, at any moment of its start", nodes: 3, torment: crashLoop},
 		{name: "majority", text: "kill -9 all nodes but one at the same time", nodes: 4, torment: majority},
 		{name: "freeze", text: "SIGSTOP a node for longer than its lease, then SIGCONT", nodes: 3, slow: true, short: true, torment: freeze},
+		{name: "sleepwalk", text: "the same, and when it wakes up it does not reach etcd, and nobody tells it what it has missed", nodes: 3, slow: true, short: true, torment: sleepwalk},
 		{name: "freeze-alloc", text: "the same with the allocator's node, while shards move", nodes: 3, slow: true, torment: freezeAllocator},
 		{name: "naps", text: "SIGSTOP a node for 0.8 of its lease, again and again", nodes: 3, slow: true, torment: naps},
 		{name: "kill-drain", text: "SIGTERM a node, and kill -9 it while it drains", nodes: 3, slow: true, torment: killDrain},
