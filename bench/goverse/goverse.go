@@ -6,6 +6,7 @@ package goverse
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,7 +44,8 @@ func (c choice) Open(ctx context.Context, opt peer.Options) (peer.Target, error)
 		return nil, fmt.Errorf("register types: %w", err)
 	}
 	server := goverseapi.NewServer(&goverseapi.ServerConfig{
-		ListenAddress: "localhost:0", Registry: registry, Etcd: []string{"memory:"}, Logger: slog.New(slog.DiscardHandler),
+		ListenAddress: "localhost:0", Registry: registry, Logger: slog.New(slog.DiscardHandler),
+		Etcd: []string{"memory:"}, Cluster: rand.Text(), // it meets no other
 	})
 	if err := server.Start(ctx); err != nil {
 		return nil, fmt.Errorf("start server: %w", err)
