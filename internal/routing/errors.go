@@ -43,6 +43,12 @@ func withheld(op, id, method string) error {
 	return fenced(op, id, method).WithExecuted(object.ExecutedUnknown)
 }
 
+// lost says whether the outcome of a turn is lost with its shard.
+func lost(err error) bool {
+	e, ok := err.(*object.Error) //nolint:errorlint // as the node gives it, never wrapped
+	return ok && e.Reason == object.Fenced && object.Executed(e) == object.ExecutedUnknown
+}
+
 func clientGone(op, id, method string) *object.Error {
 	return object.Refuse(object.CodeNotFound, "", op, id, method, "the client is not connected")
 }

@@ -116,10 +116,10 @@ func (r *Router) Call(ctx context.Context, id, method string, req proto.Message,
 	switch {
 	case err != nil && r.leads(err, id):
 		return r.call(ctx, call{id: id, method: method, req: req}, opts, err)
-	case r.mayLeave(ctx, err):
+	case r.mayLeave(ctx, err) && !lost(err):
 		return reply, err
 	}
-	return nil, withheld("call", id, method)
+	return r.again(ctx, call{id: id, method: method, req: req}, opts)
 }
 
 // Invoke implements [object.Runtime].
@@ -128,10 +128,19 @@ func (r *Router) Invoke(ctx context.Context, id string, method object.Expr, req 
 	switch {
 	case err != nil && r.leads(err, id):
 		return r.call(ctx, call{id: id, method: method.Name(), expr: method, req: req}, opts, err)
-	case r.mayLeave(ctx, err):
+	case r.mayLeave(ctx, err) && !lost(err):
 		return reply, err
 	}
-	return nil, withheld("call", id, method.Name())
+	return r.again(ctx, call{id: id, method: method.Name(), expr: method, req: req}, opts)
+}
+
+// again has a call run whose outcome on this node must not be told, or is lost.
+func (r *Router) again(ctx context.Context, c call, opts []object.CallOption) (proto.Message, error) {
+	why := withheld("call", c.id, c.method)
+	if r.isClient(c.id) || object.Resolve(opts).AtMostOnce {
+		return nil, why
+	}
+	return r.call(ctx, c, opts, why)
 }
 
 // leads says whether the refusal of a call means that its object may be elsewhere.

@@ -21,8 +21,11 @@ const (
 	maxHops    = 4
 	firstPause = time.Millisecond
 	maxPause   = 100 * time.Millisecond
-	// patience is how many attempts may fail to reach the owner before the store is asked whether it still is: some 8 s.
-	patience = 100
+	// After that many attempts, some 1.5 s, nobody hurries any more: a change of the route ends a pause in any case.
+	hurried   = 24
+	longPause = 500 * time.Millisecond
+	// patience is how many attempts may fail to reach the owner before the store is asked whether it still is: some 5 s.
+	patience = 32
 )
 
 // noShard stands for the shard of an object that belongs to none: a client object.
@@ -55,6 +58,7 @@ type trip struct {
 
 func (r *Router) newTrip(op transport.Op, id, method string, why error) *trip {
 	t := &trip{router: r, op: op, id: id, method: method, why: object.FromError(why)}
+	t.mayRun = object.Executed(t.why) != object.ExecutedNo
 	if r.isClient(id) {
 		t.pinned, t.home, t.shard = true, homeOf(id), noShard
 	} else {
@@ -102,7 +106,7 @@ func (t *trip) travel(ctx context.Context) (proto.Message, error) {
 		}
 		switch p := t.find(v); p.kind {
 		case here:
-			o = t.stay(ctx)
+			o = t.stay(ctx, v)
 		case there:
 			o = t.send(ctx, v, p.route)
 		case nowhere, soon:
@@ -141,13 +145,22 @@ func (t *trip) find(v *view) place {
 
 // stay runs the call on this node. One that refuses although its gate is open may have opened it just now; if it does
 // so again, it means it.
-func (t *trip) stay(ctx context.Context) outcome {
+func (t *trip) stay(ctx context.Context, v *view) outcome {
 	reply, err := t.local(ctx)
 	if !refused(err) {
-		if !t.router.mayLeave(ctx, err) {
-			reply, err = nil, withheld(t.op.String(), t.id, t.method)
+		if t.router.mayLeave(ctx, err) && !lost(err) {
+			return outcome{true, reply, t.ends(err)}
 		}
-		return outcome{true, reply, t.ends(err)}
+		t.why, t.mayRun = object.FromError(withheld(t.op.String(), t.id, t.method)), true
+		if t.once || t.pinned || t.op != transport.OpCall {
+			return outcome{final: true, err: t.ends(t.why)}
+		}
+		t.router.pause(ctx, v, t.tries) // until the node knows that it is fenced, or is not any more
+		t.tries++
+		if ctx.Err() != nil {
+			return outcome{final: true, err: t.expired(ctx)}
+		}
+		return outcome{}
 	}
 	t.why = object.FromError(err)
 	if t.refusal++; t.refusal > 1 {
@@ -283,6 +296,9 @@ func (t *trip) pause(ctx context.Context, v *view, tried cluster.Route) outcome 
 // backOff is the pause after the nth failed attempt.
 func (r *Router) backOff(n int) *time.Timer {
 	d := min(firstPause<<min(n, 10), maxPause)
+	if n >= hurried {
+		d = longPause
+	}
 	return r.cfg.Clock.NewTimer(d/2 + rand.N(d/2+1)) //nolint:gosec // G404: jitter
 }
 
