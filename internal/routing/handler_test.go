@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -199,27 +200,38 @@ func TestNoReplyLeavesWithoutALease(t *testing.T) {
 // The callers on the node itself are told nothing either, where that is wanted, and turns are not asked.
 func TestNoReplyLeavesToTheNodeItselfWithoutALease(t *testing.T) {
 	t.Parallel()
-	valid, asked := true, 0
+	var valid atomic.Bool
+	var asked atomic.Int32
+	valid.Store(true)
 	onStage(t, 1, func(s *stage, p []*peer) {
 		s.give(p[0], "cell-x")
 		s.give(p[0], "cell-y")
-		if got := p[0].must("cell-x", "ask cell-y add"); got != "1" || asked != 1 {
-			s.Errorf("%s; asked %d times", got, asked)
+		if got := p[0].must("cell-x", "ask cell-y add"); got != "1" || asked.Load() != 1 {
+			s.Errorf("%s; asked %d times", got, asked.Load())
 		}
-		valid = false
+		valid.Store(false)
 		for _, request := range []string{"add", "fail", "ask cell-y add"} {
-			_, err := p[0].do(s.Context(), "cell-x", request)
+			_, err := p[0].do(s.Context(), "cell-x", request, object.AtMostOnce())
 			s.want(err, object.CodeUnavailable, object.ExecutedUnknown, "lost contact")
+			_, err = p[0].do(s.Context(), "cell-x", request) // tried again, as long as there is time
+			s.want(err, object.CodeDeadlineExceeded, object.ExecutedUnknown, "lost contact")
 		}
-		_, err := p[0].Invoke(s.Context(), "cell-x", object.ExprOf((*cell).Do), nil)
+		_, err := p[0].Invoke(s.Context(), "cell-x", object.ExprOf((*cell).Do), nil, object.AtMostOnce())
 		s.want(err, object.CodeUnavailable, object.ExecutedUnknown, "lost contact")
+		call := p[0].start(s.Context(), "cell-x", "where")
+		pass(time.Second)
+		valid.Store(true)
+		if end := <-call; end.err != nil || end.reply != "a" {
+			s.Errorf("a call that was tried again: %+v", end)
+		}
+		valid.Store(false)
 		_, err = p[0].Call(s.Context(), "cell-x", "Undo", nil)
 		s.want(err, object.CodeUnimplemented, object.ExecutedNo, "")
 		_, err = p[0].Create(s.Context(), "cell", "cell-x", nil)
 		s.want(err, object.CodeAlreadyExists, object.ExecutedNo, "")
 		s.want(p[0].Delete(s.Context(), "cell-x"), object.CodeUnavailable, object.ExecutedUnknown, "lost contact")
-		valid = true
-	}, func(c *routing.Config) { c.Valid = func() bool { asked++; return valid } })
+		valid.Store(true)
+	}, func(c *routing.Config) { c.Valid = func() bool { asked.Add(1); return valid.Load() } })
 }
 
 // What a turn does on a node without a lease does not reach other nodes.

@@ -179,7 +179,7 @@ func (r *Router) call(ctx context.Context, c call, opts []object.CallOption, why
 	ctx, cancel := r.limit(ctx, c.id, c.method)
 	defer cancel()
 	t := r.newTrip(transport.OpCall, c.id, c.method, why)
-	t.once, t.oneWay = settings.AtMostOnce, settings.OneWay
+	t.once, t.oneWay, t.mayRun = settings.AtMostOnce, settings.OneWay, lost(why)
 	t.local = func(ctx context.Context) (proto.Message, error) { return c.on(ctx, r.cfg.Node) }
 	t.pack = func(ctx context.Context) error {
 		d, decode, release, err := r.cfg.Node.Depart(ctx, c.id, c.method, c.req, c.opts)

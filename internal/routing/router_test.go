@@ -556,7 +556,7 @@ func TestACallThatWaitedIsChecked(t *testing.T) {
 		synctest.Wait()
 		valid.Store(false)
 		end := <-call
-		s.want(end.err, object.CodeUnavailable, object.ExecutedUnknown, "lost contact")
+		s.want(end.err, object.CodeDeadlineExceeded, object.ExecutedUnknown, "lost contact")
 	}, func(c *routing.Config) { c.Valid = valid.Load })
 }
 

@@ -58,7 +58,6 @@ type trip struct {
 
 func (r *Router) newTrip(op transport.Op, id, method string, why error) *trip {
 	t := &trip{router: r, op: op, id: id, method: method, why: object.FromError(why)}
-	t.mayRun = object.Executed(t.why) != object.ExecutedNo
 	if r.isClient(id) {
 		t.pinned, t.home, t.shard = true, homeOf(id), noShard
 	} else {
