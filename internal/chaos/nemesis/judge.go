@@ -183,7 +183,7 @@ func (r *result) measure(w *world, h *check.History, changes []check.Change) {
 	zombies, lost := h.Unanswered()
 	r.figure("%d calls, %d failed%s", all, len(failed), kinds(failed))
 	r.figure("%d turns unanswered, %d of them beside a newer life", lost, zombies)
-	if moves := check.Moves(changes); len(moves) > 0 {
+	if moves := check.Moves(changes); r.scenario.planned && len(moves) > 0 {
 		added := h.Added(moves, w.shards, 5*time.Millisecond)
 		r.figure("%d moves met by %d calls, added p50 %v p99 %v max %v", len(moves), len(added),
 			ms(check.Quantile(added, 0.5)), ms(check.Quantile(added, 0.99)), ms(check.Quantile(added, 1)))
