@@ -4,11 +4,15 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
 	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/routing"
 	"github.com/xiaonanln/goverse/internal/transport/mem"
 	"github.com/xiaonanln/goverse/object"
 )
@@ -267,4 +271,31 @@ func TestAPassedOnCallHasTheTimeThatIsLeft(t *testing.T) {
 			s.Error("it ran after its time")
 		}
 	})
+}
+
+// A one-way call that was accepted has no outcome that could be withheld: it is not sent again.
+func TestAnAcceptedCallIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	var valid atomic.Bool
+	onStage(t, 1, func(s *stage, p []*peer) {
+		r := s.give(p[0], "cell-x")
+		p[0].tell("cell-x", "add")
+		if _, err := p[0].Invoke(s.Context(), "cell-x", object.ExprOf((*cell).Do), wrapperspb.String("add"), object.OneWay()); err != nil {
+			s.Error(err)
+		}
+		old, tag, target := s.begin(p[0], p[0], "cell-x")
+		if err := p[0].Host().DrainShard(s.Context(), p[0].node.ShardOf("cell-x"), old.Epoch, target, tag); err != nil {
+			s.Fatal(err)
+		}
+		call := p[0].start(s.Context(), "cell-x", "add", object.OneWay()) // one that waits first
+		p[0].Host().ReopenShard(p[0].node.ShardOf("cell-x"), r.Epoch)
+		if end := <-call; end.err != nil || end.after != 0 {
+			s.Errorf("%+v", end)
+		}
+		pass(time.Minute)
+		if n := s.ran("cell-x"); n != 3 {
+			s.Errorf("three calls ran %d times", n)
+		}
+		valid.Store(true)
+	}, func(c *routing.Config) { c.Valid = valid.Load })
 }

@@ -119,7 +119,7 @@ func (r *Router) Call(ctx context.Context, id, method string, req proto.Message,
 	case r.mayLeave(ctx, err) && !lost(err):
 		return reply, err
 	}
-	return r.again(ctx, call{id: id, method: method, req: req}, opts)
+	return r.again(ctx, call{id: id, method: method, req: req}, opts, err)
 }
 
 // Invoke implements [object.Runtime].
@@ -131,13 +131,17 @@ func (r *Router) Invoke(ctx context.Context, id string, method object.Expr, req 
 	case r.mayLeave(ctx, err) && !lost(err):
 		return reply, err
 	}
-	return r.again(ctx, call{id: id, method: method.Name(), expr: method, req: req}, opts)
+	return r.again(ctx, call{id: id, method: method.Name(), expr: method, req: req}, opts, err)
 }
 
-// again has a call run whose outcome on this node must not be told, or is lost.
-func (r *Router) again(ctx context.Context, c call, opts []object.CallOption) (proto.Message, error) {
-	why := withheld("call", c.id, c.method)
-	if r.isClient(c.id) || object.Resolve(opts).AtMostOnce {
+// again has a call run whose outcome on this node, err, must not be told, or is lost. A one-way call has none: it was
+// accepted.
+func (r *Router) again(ctx context.Context, c call, opts []object.CallOption, err error) (proto.Message, error) {
+	settings, why := object.Resolve(opts), withheld("call", c.id, c.method)
+	switch {
+	case settings.OneWay:
+		return nil, err
+	case settings.AtMostOnce, r.isClient(c.id):
 		return nil, why
 	}
 	return r.call(ctx, c, opts, why)

@@ -147,7 +147,7 @@ func (t *trip) find(v *view) place {
 func (t *trip) stay(ctx context.Context, v *view) outcome {
 	reply, err := t.local(ctx)
 	if !refused(err) {
-		if t.router.mayLeave(ctx, err) && !lost(err) {
+		if t.oneWay || t.router.mayLeave(ctx, err) && !lost(err) {
 			return outcome{true, reply, t.ends(err)}
 		}
 		t.why, t.mayRun = object.FromError(withheld(t.op.String(), t.id, t.method)), true
