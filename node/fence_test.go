@@ -251,18 +251,20 @@ func TestSuspendAndTimers(t *testing.T) {
 			return "", nil
 		})
 		w.must("Endless-a", "Write", "timers")
+		w.must("Endless-b", "Write", "timers") // idle when they are due
 		p := w.begin("Endless-a", "Patient", "hold x")
 		sleep(1500 * time.Millisecond) // two are due, and wait
+		w.wantNoted("x", "tick", "early")
 		w.Suspend(errLease)
 		sleep(10 * time.Second)
-		w.wantNotes("x")
+		w.wantNotes()
 		w.Resume()
 		w.open("x")
 		p.ok("x")
 		sleep(500 * time.Millisecond)
-		w.wantNoted("tick", "early", "late")
+		w.wantNoted("tick", "early", "late", "tick", "late")
 		sleep(1100 * time.Millisecond)
-		w.wantNotes("tick")
+		w.wantNotes("tick", "tick")
 		if log := w.logText(); strings.Contains(log, "timer") {
 			t.Error(log)
 		}

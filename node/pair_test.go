@@ -36,6 +36,9 @@ func inPair(t *testing.T, f func(a, b *world), types ...registration) {
 				if n := w.Activations(); n != 0 {
 					t.Errorf("%d activations after Stop", n)
 				}
+				if w.Away() != 0 || w.Lines() != 0 {
+					t.Errorf("%d calls and %d lines to other nodes after Stop", w.Away(), w.Lines())
+				}
 			}
 		}()
 		f(a, b)

@@ -152,6 +152,9 @@ func TestDepthAcrossNodes(t *testing.T) {
 		}
 		_, err := a.do(a.id("Plain", 4), "Write", path(32))
 		wantErr(t, err, object.ErrFailedPrecondition, object.ExecutedYes, "32")
+		local := "call " + there[0] + ".Write > " + strings.Join(a.ids("Plain", 5, 31), ".Write > ") + ".Write"
+		_, err = a.do(a.id("Plain", 4), "Write", local)
+		wantErr(t, err, object.ErrFailedPrecondition, object.ExecutedYes, "32")
 	})
 }
 
@@ -319,5 +322,47 @@ func TestDrainAdmitsChainsAcrossNodes(t *testing.T) {
 		if out := a.must(saver, "Write", "get"); out != "old" {
 			t.Errorf("it remembers %q", out)
 		}
+	})
+}
+
+// The chain ends at the turn that has ended, although its own callers, further out, wait
+// for each other still.
+func TestLeftoversInTheMiddleOfAChain(t *testing.T) {
+	t.Parallel()
+	inPair(t, func(a, _ *world) {
+		first, second, third, fourth := a.id("Loop", 3), a.id("Plain", 12), a.id("Plain", 4), a.id("Plain", 13)
+		leftover := make(chan error, 1)
+		a.on("last", func(ctx context.Context, _ *actor, _ string) (string, error) {
+			<-a.gate("last")
+			_, err := worldOf(ctx).Call(ctx, first, "Write", word("note leftover"))
+			leftover <- err
+			return "", nil
+		})
+		var left sync.WaitGroup
+		a.on("third", func(ctx context.Context, _ *actor, _ string) (string, error) {
+			outlives, w := context.WithoutCancel(ctx), worldOf(ctx)
+			left.Go(func() { _, _ = w.Call(outlives, fourth, "Write", word("last")) })
+			synctest.Wait()
+			return "", nil
+		})
+		a.on("second", func(ctx context.Context, o *actor, _ string) (string, error) {
+			out, err := callOn(ctx, o, third+".Write ! third")
+			<-a.gate("second")
+			a.note("second ends")
+			return out, err
+		})
+		p := a.spawn(a.t.Context(), first, "Patient", "call "+second+".Patient ! second")
+		sleep(time.Second)
+		a.open("last")
+		sleep(time.Second)
+		a.open("second")
+		if _, err := p.wait(); err != nil {
+			t.Error(err)
+		}
+		if err := <-leftover; err != nil {
+			t.Error(err)
+		}
+		left.Wait()
+		a.wantNotes("second ends", "leftover")
 	})
 }
