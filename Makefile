@@ -114,7 +114,7 @@ test-e2e: ## Every end-to-end script: real processes, scripted clients
 CHAOS ?= all
 
 .PHONY: chaos
-chaos: ## Torment a cluster of real processes, and check its answers (about 5 minutes)
+chaos: ## Torment a cluster of real processes, and check its answers (about 7 minutes)
 	$(call step,chaos)
 	$(GO) run ./internal/chaos/cmd/chaos -run $(CHAOS)
 
@@ -124,7 +124,8 @@ chaos-short: ## The part of chaos that takes a minute
 	$(GO) run ./internal/chaos/cmd/chaos -run short
 
 .PHONY: test-chaos
-test-chaos: chaos-short
+test-chaos:
+	@if [ "$$($(GO) env GOOS)" = linux ]; then $(MAKE) chaos-short; else echo "chaos needs Linux: left out"; fi
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (default 10s)

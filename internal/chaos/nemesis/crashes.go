@@ -123,6 +123,18 @@ func majority(ctx context.Context, w *world) error {
 	return w.crash(ctx, victims...)
 }
 
+// cold kills all nodes. What they had in memory is gone; the cluster is not.
+func cold(ctx context.Context, w *world) error {
+	w.note("kill all")
+	if err := w.each(w.nodes, func(n *rig.Node) error { return n.Kill() }); err != nil {
+		return err
+	}
+	if err := w.sleep(ctx, w.some(0, 2*ttl)); err != nil {
+		return err
+	}
+	return w.each(w.nodes, func(n *rig.Node) error { return w.join(ctx, n) })
+}
+
 // restart kills a node and starts it at once.
 func restart(ctx context.Context, w *world) error {
 	for range 2 {

@@ -240,6 +240,28 @@ func etcdQuorum(ctx context.Context, w *world) error {
 	return nil
 }
 
+// etcdAll kills all three.
+func etcdAll(ctx context.Context, w *world) error {
+	w.note("kill etcd")
+	for _, e := range w.etcd {
+		if err := e.Kill(); err != nil {
+			return err
+		}
+	}
+	lost := w.now()
+	if err := w.sleep(ctx, w.some(ttl/2, 3*ttl)); err != nil {
+		return err
+	}
+	w.silent(lost, w.now(), w.nodes...)
+	w.note("start etcd")
+	for _, e := range w.etcd {
+		if err := e.Start(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // etcdCompact compacts history away that a node that stands still has not read yet.
 func etcdCompact(ctx context.Context, w *world) error {
 	before := w.observer.seen()

@@ -33,6 +33,7 @@ func scenarios() []scenario {
 		{name: "restart", text: "kill -9 a node and start it at once: the proof of its death is its data directory", nodes: 3, torment: restart},
 		{name: "crash-loop", text: "kill -9 a node again and again, at any moment of its start", nodes: 3, torment: crashLoop},
 		{name: "majority", text: "kill -9 all nodes but one at the same time", nodes: 4, torment: majority},
+		{name: "cold", text: "kill -9 all nodes, and start them again", nodes: 3, torment: cold},
 		{name: "freeze", text: "SIGSTOP a node for longer than its lease, then SIGCONT", nodes: 3, slow: true, short: true, torment: freeze},
 		{name: "sleepwalk", text: "the same, and when it wakes up it does not reach etcd, and nobody tells it what it has missed", nodes: 3, slow: true, short: true, torment: sleepwalk},
 		{name: "freeze-alloc", text: "the same with the allocator's node, while shards move", nodes: 3, slow: true, torment: freezeAllocator},
@@ -49,6 +50,7 @@ func scenarios() []scenario {
 		{name: "etcd-outage", text: "etcd stands still for longer than a lease", nodes: 3, slow: true, short: true, torment: etcdOutage},
 		{name: "etcd-rolling", text: "kill -9 one member of etcd after the other, the leader included", nodes: 3, torment: etcdRolling},
 		{name: "etcd-quorum", text: "kill -9 two members of etcd, for less and for more than a lease", nodes: 3, slow: true, torment: etcdQuorum},
+		{name: "etcd-all", text: "kill -9 all members of etcd, and start them again", nodes: 3, slow: true, torment: etcdAll},
 		{name: "etcd-compact", text: "history is compacted away under watches that lag, while shards move", nodes: 3, torment: etcdCompact},
 
 		{name: "embedded", text: "kill -9 a node, then the one whose process has the cluster's only etcd", nodes: 3, slow: true, embedded: true, torment: embedded},
