@@ -76,6 +76,9 @@ type Config struct {
 	LeaseTTL time.Duration
 	// Shards is how many parts the objects of a cluster are divided into. Default 8192.
 	Shards int
+	// Weight is how many shards the server takes in relation to others of its cluster.
+	// Default 1, at most 1 000 000.
+	Weight int
 	// IdleTimeout is how long objects without calls stay active, where their type does
 	// not say. Default 15 min; negative: for ever.
 	IdleTimeout time.Duration
@@ -102,6 +105,7 @@ func (c Config) withDefaults() Config {
 	}
 	setDefault(&c.LeaseTTL, DefaultLeaseTTL)
 	setDefault(&c.Shards, shard.DefaultCount)
+	setDefault(&c.Weight, 1)
 	setDefault(&c.IdleTimeout, object.DefaultIdleTimeout)
 	setDefault(&c.CallTimeout, object.DefaultCallTimeout)
 	setDefault(&c.DrainTimeout, DefaultDrainTimeout)
@@ -133,6 +137,9 @@ func (c Config) validate() error {
 	}
 	if c.Shards < 1 || c.Shards > 1<<16 {
 		problems = append(problems, problem("Shards", "%d is not between 1 and %d", c.Shards, 1<<16))
+	}
+	if c.Weight < 1 || c.Weight > shard.MaxWeight {
+		problems = append(problems, problem("Weight", "%d is not between 1 and %d", c.Weight, shard.MaxWeight))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return object.Refuse(object.CodeInvalidArgument, "", "configure server", "", "", strings.ReplaceAll(err.Error(), "\n", "; "))

@@ -27,6 +27,7 @@ var mistakes = []struct {
 	{func(c *server.Config) { c.LeaseTTL = time.Second }, "LeaseTTL: 1s is less than 2s"},
 	{func(c *server.Config) { c.DrainTimeout = -1 }, "DrainTimeout: -1ns is less than 1ms"},
 	{func(c *server.Config) { c.Shards = -1 }, "Shards: -1 is not between 1 and 65536"},
+	{func(c *server.Config) { c.Weight = -1 }, "Weight: -1 is not between 1 and 1000000"},
 }
 
 func TestEveryMistakeInTheConfigurationIsNamed(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/node"
+	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
 )
@@ -77,6 +78,9 @@ type Config struct {
 	// ParkedCalls bounds how many calls from other nodes may wait here for closed gates, PeerCalls how many from each of
 	// them: fewer than a link carries, as others have to get through. Default 100 000 and 4096.
 	ParkedCalls, PeerCalls int
+
+	// Flaws are guards to leave out, for tests that prove them. Default: none.
+	Flaws shard.Flaws
 
 	// KeptBytes and KeptTime bound what is kept of shards that are about to move here, in sum and each. A shard whose
 	// state takes more than KeptBytes cannot move. Default 256 MiB and 10 min.

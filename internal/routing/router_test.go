@@ -155,6 +155,28 @@ func TestAStaleOwnerReadsTheStore(t *testing.T) {
 	})
 }
 
+// An owner that has not heard that it is none any more, its lease being good still, runs no call that knows better. It
+// would, if it ignored what epoch the call names.
+func TestAnOwnerThatIsNoneAnyMore(t *testing.T) {
+	t.Parallel()
+	for flawed, want := range map[bool]string{false: "c", true: "b"} {
+		onStage(t, 3, func(s *stage, p []*peer) {
+			stale := s.give(p[1], "cell-x", p[0])
+			n := p[0].node.ShardOf("cell-x")
+			r := s.record(p[2], "cell-x")
+			p[2].table.tell(n, r)
+			if err := p[2].Host().OpenShard(s.Context(), n, r.Epoch, 0); err != nil {
+				s.Fatal(err)
+			}
+			stale.Epoch = r.Epoch // all that the caller has heard
+			p[0].table.tell(n, stale)
+			if got := p[0].must("cell-x", "where"); got != want {
+				s.Errorf("it ran on %s, want %s (flawed: %v)", got, want, flawed)
+			}
+		}, func(c *routing.Config) { c.Flaws.IgnoreRequestEpoch = flawed })
+	}
+}
+
 func TestACallWaitsForAnOwner(t *testing.T) {
 	t.Parallel()
 	onStage(t, 2, func(s *stage, p []*peer) {

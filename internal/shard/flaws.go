@@ -24,4 +24,6 @@ type Flaws struct {
 	NoLiveness bool
 	// ResumeCompacted: a watch whose history was compacted away goes on after the gap.
 	ResumeCompacted bool
+	// IgnoreRequestEpoch: who owns a shard runs calls that name a greater epoch than its own.
+	IgnoreRequestEpoch bool
 }
