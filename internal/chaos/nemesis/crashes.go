@@ -261,6 +261,9 @@ func killDrain(ctx context.Context, w *world) error {
 	if err := w.sleep(ctx, w.some(10*time.Millisecond, 250*time.Millisecond)); err != nil {
 		return err
 	}
+	if !v.Alive() {
+		return fmt.Errorf("%w: %s had stopped before it could be killed", errInvalid, v.Name)
+	}
 	w.note("kill %s", v.Name)
 	if err := v.Kill(); err != nil {
 		return err
