@@ -77,7 +77,7 @@ func (m *ChatRoomMgr) OnRestore(_ context.Context, state proto.Message) error {
 
 // AddRoom puts a room on the list, where it may be already. It is ResourceExhausted
 // when the list is full.
-func (m *ChatRoomMgr) AddRoom(_ context.Context, name *wrapperspb.StringValue) (*emptypb.Empty, error) {
+func (m *ChatRoomMgr) AddRoom(ctx context.Context, name *wrapperspb.StringValue) (*emptypb.Empty, error) {
 	room := name.GetValue()
 	if _, ok := m.rooms[room]; !ok {
 		if err := checkRoomName(room); err != nil {
@@ -86,9 +86,10 @@ func (m *ChatRoomMgr) AddRoom(_ context.Context, name *wrapperspb.StringValue) (
 		if len(m.rooms) >= maxRooms {
 			return nil, goverseapi.NewError(goverseapi.CodeResourceExhausted, fmt.Sprintf("there are %d rooms, as many as there can be", len(m.rooms)))
 		}
-	}
-	if m.rooms == nil {
-		m.rooms = make(map[string]int)
+		if m.rooms == nil {
+			m.rooms = make(map[string]int)
+		}
+		m.Logger().InfoContext(ctx, "room listed", "room", room, "rooms", len(m.rooms)+1)
 	}
 	m.rooms[room] = 0
 	return &emptypb.Empty{}, nil

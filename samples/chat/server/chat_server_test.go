@@ -55,7 +55,6 @@ func TestFailuresHaveACodeAndOneLine(t *testing.T) { //nolint:paralleltest // it
 		{"port taken", "-listen localhost:0 -etcd memory: -client-listen " + taken.Addr().String(), "address already in use"},
 		{"bad address", free + "-advertise nowhere", `configure server: -advertise: "nowhere" is`},
 		{"several problems", "-listen x -client-listen y", `configure server: -listen: "x" is not host:port; -client-listen: "y" is`},
-		{"no etcd there", free + "-etcd " + nobody(t), "open etcd (see -etcd): "},
 		{"no etcd", free + "-etcd embedded:" + taken.Addr().String(), "name an etcd with -etcd"},
 		{"empty etcd", free + "-etcd localhost:1,", "configure server: -etcd: an address is empty"},
 		{"etcd for all to see", free + "-etcd embedded:0.0.0.0:0", "configure server: -etcd: "},
@@ -73,17 +72,6 @@ func TestFailuresHaveACodeAndOneLine(t *testing.T) { //nolint:paralleltest // it
 			}
 		})
 	}
-}
-
-// nobody is an address where nobody listens.
-func nobody(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func TestWrongFlagsAndHelp(t *testing.T) {

@@ -213,6 +213,8 @@ const restored = "room restored"
 type events struct {
 	mu      sync.Mutex
 	records []event       // guarded by mu
+	stuck   chan struct{} // guarded by mu: where stuckOn is logged waits for it
+	stuckOn string        // guarded by mu
 	changed chan struct{} // guarded by mu: closed and replaced with every record
 }
 
@@ -238,7 +240,29 @@ func (e *events) add(r slog.Record, with []slog.Attr) error {
 	e.records = append(e.records, event{r.Message, attrs})
 	close(e.changed)
 	e.changed = make(chan struct{})
+	if r.Message != e.stuckOn {
+		return nil
+	}
+	stuck := e.stuck
+	e.mu.Unlock()
+	<-stuck
+	e.mu.Lock()
 	return nil
+}
+
+// stick holds up those who log a message, until the test ends or goes on.
+func (w *world) stick(message string) (goOn func()) {
+	w.log.mu.Lock()
+	defer w.log.mu.Unlock()
+	w.log.stuck, w.log.stuckOn = make(chan struct{}), message
+	goOn = sync.OnceFunc(func() {
+		w.log.mu.Lock()
+		defer w.log.mu.Unlock()
+		w.log.stuckOn = ""
+		close(w.log.stuck)
+	})
+	w.t.Cleanup(goOn)
+	return goOn
 }
 
 // WithAttrs implements [slog.Handler].

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/xiaonanln/goverse/client/goverseclient"
 	"github.com/xiaonanln/goverse/goverseapi"
@@ -51,6 +53,96 @@ func TestRoomsAnnounceThemselvesToALostList(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.until(func() bool { return slices.Equal(ann.rooms(), []string{"General"}) }, "the room is not on the list any more")
+}
+
+// TestRoomsDoNotWaitForTheList holds up the list, as where it is between two servers.
+func TestRoomsDoNotWaitForTheList(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann, bob := w.member("General", "ann"), w.member("General", "bob")
+	goOn := w.stick("room listed")
+	made := make(chan error, 1)
+	go func() {
+		_, err := w.CallObject(t.Context(), "ChatRoom-New", "Announce", nil)
+		made <- err
+	}()
+	w.wait(2, "room listed", mgrID)
+	if _, err := w.CallObject(t.Context(), "ChatRoom-General", "Announce", nil); err != nil {
+		t.Fatal(err)
+	}
+	ann.send("", "hello")
+	if p := bob.pushed(); p.GetMessage().GetMessage() != "hello" {
+		t.Errorf("bob was pushed %v", p)
+	}
+	select {
+	case err := <-made:
+		t.Errorf("the list was not held up: %v", err)
+	default:
+	}
+	goOn()
+	if err := <-made; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSilentRoomsAreWoken counts rounds with a list that reaches nobody, and says so.
+func TestSilentRoomsAreWoken(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(newWorld(t).Context(t.Context()))
+	cancel()
+	var m ChatRoomMgr
+	add := func(room string) {
+		t.Helper()
+		if _, err := m.AddRoom(ctx, wrapperspb.String(room)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("Silent")
+	for range silentRounds {
+		add("Heard of")
+		if _, err := m.WakeRooms(ctx, &emptypb.Empty{}); err != nil {
+			t.Errorf("a room is woken before it was silent for long: %v", err)
+		}
+	}
+	add("Heard of")
+	_, err := m.WakeRooms(ctx, &emptypb.Empty{})
+	wantCode(t, "wake a silent room", err, goverseapi.CodeCanceled)
+	add("Silent")
+	if _, err := m.WakeRooms(ctx, &emptypb.Empty{}); err != nil {
+		t.Errorf("a room is woken that was heard of: %v", err)
+	}
+}
+
+// TestClientsDoNotWaitForRooms holds up one of a client's rooms.
+func TestClientsDoNotWaitForRooms(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann, bob := w.member("Stuck", "ann"), w.member("Fine", "bob")
+	ann.join("Fine", "ann")
+	goOn := w.stick("member joined")
+	joined := make(chan error, 1)
+	eve := w.connect()
+	go func() {
+		_, err := eve.tryJoin("Stuck", "eve")
+		joined <- err
+	}()
+	w.wait(4, "member joined", "")
+	if _, err := goverseclient.Call[*emptypb.Empty](t.Context(), ann.Client, "StayInRooms", nil); err != nil {
+		t.Fatal(err)
+	}
+	ann.send("Fine", "hello")
+	if p := bob.pushed(); p.GetMessage().GetMessage() != "hello" {
+		t.Errorf("bob was pushed %v", p)
+	}
+	select {
+	case err := <-joined:
+		t.Errorf("the room was not held up: %v", err)
+	default:
+	}
+	goOn()
+	if err := <-joined; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestFullListRefusesTheRoomAndLeavesNothing(t *testing.T) {

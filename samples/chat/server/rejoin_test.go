@@ -142,6 +142,15 @@ func TestLostRoomsGoOnInTime(t *testing.T) {
 	}
 }
 
+// TestNewcomersTellNoTime joins with a server's clock that is no room's.
+func TestNewcomersTellNoTime(t *testing.T) {
+	t.Parallel()
+	var m membership
+	if got := m.join("ann").GetClock(); got != 0 {
+		t.Errorf("who has never been in the room says that its clock shows %d", got)
+	}
+}
+
 // TestRejoiningTellsTheTime loses a room twice: what its clock showed in between, the
 // client's object knows from joining it again only.
 func TestRejoiningTellsTheTime(t *testing.T) {
@@ -221,6 +230,9 @@ func TestFailedJoinsCount(t *testing.T) {
 	_, err := c.SendMessage(ctx, &chat_pb.Client_SendChatMessageRequest{RoomName: "7", Message: "hi"})
 	wantCode(t, "send", err, goverseapi.CodeFailedPrecondition)
 	wantCode(t, "one room more", join(w.Context(t.Context()), "new"), goverseapi.CodeResourceExhausted)
+	if _, err := c.StayInRooms(ctx, &emptypb.Empty{}); err != nil { // nor does it call them to stay
+		t.Error(err)
+	}
 	if err := join(w.Context(t.Context()), "7"); err != nil {
 		t.Errorf("another attempt: %v", err)
 	}
