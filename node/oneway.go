@@ -17,7 +17,7 @@ func (n *Node) sendOneWay(t *turn, id string, method *wanted, s object.CallSetti
 		return object.Refuse(object.CodeOf(err), "", "call", id, "", "the call was not sent: its context had ended")
 	}
 	t.parent = n.killed
-	return n.dispatch(t, id, method)
+	return n.dispatch(t, id, method, func() { n.sendElsewhere(t, id) })
 }
 
 // enlist checks a one-way call of a running turn and keeps it among its effects.
@@ -35,7 +35,7 @@ func (n *Node) enlist(t, up *turn, id string, method *wanted, s object.CallSetti
 	defer x.mu.Unlock()
 	if up.ended.Load() { // nobody would send what is added now
 		t.parent, t.flags.owned = n.killed, true
-		return n.dispatch(t, id, method)
+		return n.dispatch(t, id, method, func() { n.sendElsewhere(t, id) })
 	}
 	x.effects = append(x.effects, effect{id: id, method: m.Name, req: t.msg, key: s.Key, meta: object.MergeMetadata(up.Metadata(), s.Metadata)})
 	return nil
@@ -61,11 +61,12 @@ func (n *Node) release(t *turn) {
 		sent := &turn{parent: n.killed, node: n, msg: e.req, flags: flags{owned: true, inner: true}}
 		sent.setKey(e.key)
 		sent.setMetadata(e.meta)
-		err := n.dispatch(sent, e.id, &wanted{name: e.method})
+		elsewhere := func() { n.lines.begin(t, e) }
+		err := n.dispatch(sent, e.id, &wanted{name: e.method}, elsewhere)
 		switch {
 		case err == nil:
-		case object.CodeOf(err) == object.CodeUnavailable && !n.stopping():
-			n.lines.begin(t, e)
+		case n.isElsewhere(err):
+			elsewhere()
 		default:
 			n.notSent(t, e, err)
 		}
@@ -76,15 +77,38 @@ func (n *Node) notSent(from *turn, e effect, err error) {
 	n.cfg.Logger.Warn("one-way call failed", "from", from.name(), "object", e.id, "method", e.method, "error", err.Error())
 }
 
+// isElsewhere reports whether a call was refused because its object is not on this node,
+// or not for long.
+func (n *Node) isElsewhere(err error) bool {
+	return object.CodeOf(err) == object.CodeUnavailable && object.Executed(err) == object.ExecutedNo && !n.stopping()
+}
+
+// sendElsewhere lets the runtime find the object of a one-way call from outside any turn
+// that this node had accepted.
+func (n *Node) sendElsewhere(t *turn, id string) {
+	opts := []object.CallOption{object.OneWay(), object.WithIdempotencyKey(t.IdempotencyKey())}
+	for k, v := range t.Metadata() {
+		opts = append(opts, object.WithMetadata(k, v))
+	}
+	if _, err := n.cfg.Runtime.Call(n.killed, id, t.method.Name, t.msg, opts...); err != nil {
+		n.cfg.Logger.Warn("one-way call failed", "object", id, "method", t.method.Name, "error", err.Error())
+	}
+}
+
 // dispatch gives the turn its place at the object and runs it on a goroutine of its
-// own.
-func (n *Node) dispatch(t *turn, id string, method *wanted) error {
+// own. Where its shard moves before its turn has come, elsewhere is called.
+func (n *Node) dispatch(t *turn, id string, method *wanted, elsewhere func()) error {
 	w, err := n.arrive(t, id, method)
 	if err != nil {
 		return err
 	}
 	n.run(func() {
-		if err := n.carryOut(t, w); err != nil {
+		err := n.carryOut(t, w)
+		switch {
+		case err == nil:
+		case n.isElsewhere(err):
+			elsewhere()
+		default:
 			n.cfg.Logger.Warn("one-way call failed", "object", id, "method", t.method.Name, "error", err.Error())
 		}
 	})

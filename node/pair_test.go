@@ -115,6 +115,9 @@ func (w *world) callPeer(ctx context.Context, id, method string, req proto.Messa
 	go func() {
 		defer cancel()
 		reply, err := run()
+		if d.OneWay && refusedHere(err) { // nobody else would try it again
+			_, err = w.peer.Call(context.WithoutCancel(ctx), id, method, req, opts...)
+		}
 		done <- outcome{reply, err}
 	}()
 	if d.OneWay {
