@@ -9,9 +9,9 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/node"
-	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
 )
