@@ -596,11 +596,11 @@ func TestATableThatIsToldNothing(t *testing.T) {
 	})
 }
 
-// impostor answers every call with an owner of its own invention.
-func (s *stage) impostor(name string, reply transport.Reply) {
+// impostor answers every call as it likes.
+func (s *stage) impostor(name string, answer func(c *transport.Call) *transport.Reply) {
 	s.Helper()
 	e, err := s.net.Listen(s.Context(), transport.Peer{Cluster: "test", Address: address(name), Incarnation: name},
-		transport.HandlerFunc(func(context.Context, *transport.Call) *transport.Reply { return &reply }))
+		transport.HandlerFunc(func(_ context.Context, c *transport.Call) *transport.Reply { return answer(c) }))
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -611,9 +611,11 @@ func TestHintsOfOtherClusters(t *testing.T) {
 	t.Parallel()
 	onStage(t, 2, func(s *stage, p []*peer) {
 		n := p[0].node.ShardOf("cell-x")
-		s.impostor("evil", transport.Reply{
-			Err:   object.Refuse(object.CodeUnavailable, "Misrouted", "call", "cell-x", "Do", "not here"),
-			Owner: &transport.Peer{Cluster: "other", Address: "x:1", Incarnation: "x"}, Epoch: 9, Revision: 9,
+		s.impostor("evil", func(*transport.Call) *transport.Reply {
+			return &transport.Reply{
+				Err:   object.Refuse(object.CodeUnavailable, "Misrouted", "call", "cell-x", "Do", "not here"),
+				Owner: &transport.Peer{Cluster: "other", Address: "x:1", Incarnation: "x"}, Epoch: 9, Revision: 9,
+			}
 		})
 		evil := cluster.Route{Incarnation: "evil", Address: address("evil"), Epoch: 3, Revision: 3}
 		p[0].table.tell(n, evil)
@@ -624,5 +626,75 @@ func TestHintsOfOtherClusters(t *testing.T) {
 		if got, _ := p[0].table.Route(n); got != evil {
 			s.Errorf("the table knows %+v", got)
 		}
+	})
+}
+
+// A turn whose shard is lost may have done anything: its call is tried again where that is allowed, on the own node too.
+func TestAnOutcomeThatIsLostOnTheOwnNode(t *testing.T) {
+	t.Parallel()
+	for _, waits := range []bool{false, true} {
+		for _, once := range []bool{false, true} {
+			t.Run(fmt.Sprint("waits ", waits, " once ", once), func(t *testing.T) {
+				t.Parallel()
+				onStage(t, 2, func(s *stage, p []*peer) {
+					var opts []object.CallOption
+					if once {
+						opts = append(opts, object.AtMostOnce())
+					}
+					n := p[0].node.ShardOf("cell-x")
+					var call <-chan result
+					if waits {
+						call = p[0].start(s.Context(), "cell-x", "deaf 1s", opts...)
+					}
+					r := s.give(p[0], "cell-x")
+					if !waits {
+						call = p[0].start(s.Context(), "cell-x", "deaf 1s", opts...)
+					}
+					synctest.Wait()
+					p[0].dead.Store(true) // its turn does not count
+					p[0].Host().ReleaseShard(n, r.Epoch, cluster.ReleaseLost)
+					s.give(p[1], "cell-x", p[0])
+					end := <-call
+					if once {
+						s.want(end.err, object.CodeUnavailable, object.ExecutedUnknown, "")
+					} else if end.err != nil || s.ran("cell-x") != 2 {
+						s.Errorf("%+v; it ran %d times", end, s.ran("cell-x"))
+					}
+				})
+			})
+		}
+	}
+}
+
+// A turn that has its answer waits for nobody: calls of the chain that led there wait for the turn like others.
+func TestADepartureEndsWithItsAnswer(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[0], "cell-x", p[1])
+		var chain []transport.Step
+		s.impostor("evil", func(c *transport.Call) *transport.Reply {
+			chain = c.Chain
+			return &transport.Reply{Reply: object.Reply{Message: "google.protobuf.StringValue"}}
+		})
+		other := "cell-far" + apart(p[0], "cell-x")
+		p[0].table.tell(p[0].node.ShardOf(other), cluster.Route{Incarnation: "evil", Address: address("evil"), Epoch: 3, Revision: 3})
+		s.on("both", func(ctx context.Context, o *cell, _ string) (string, error) {
+			if _, err := s.action("ask")(ctx, o, other+" add"); err != nil {
+				return "", err
+			}
+			return s.action("deaf")(ctx, o, "1s")
+		})
+		turn := p[0].start(s.Context(), "cell-x", "both")
+		if len(chain) != 1 || chain[0].ID != "cell-x" || chain[0].Turn == (transport.CallID{}) {
+			s.Fatalf("the chain is %v", chain)
+		}
+		c := s.request(p[1], "cell-x", "where")
+		c.Chain = chain
+		begun := time.Now()
+		reply, err := s.raw(p[1], p[0]).Call(s.Context(), c)
+		if err != nil || reply.Err != nil || time.Since(begun) != time.Second {
+			s.Errorf("%+v, %v, after %v", reply, err, time.Since(begun))
+		}
+		<-turn
 	})
 }
