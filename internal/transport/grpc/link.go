@@ -186,8 +186,8 @@ func (l *link) shut() {
 		return
 	}
 	l.closed = true
-	l.end()
 	if c := l.conn.Load(); c != nil {
-		c.fail(transport.ErrClosed)
+		c.fail(transport.ErrClosed) // before the stream's context ends: its reader would say that the link broke
 	}
+	l.end()
 }
