@@ -8,6 +8,75 @@ import (
 	"github.com/xiaonanln/goverse/internal/shard"
 )
 
+// holdings are the shards that a member has to do with. Those that it serves, and about
+// which nothing is under way, follow from their records in the table: of them it keeps a
+// bit each. They are guarded by Member.mu.
+type holdings struct {
+	busy    map[uint32]*holding // the others
+	settled []bool              // by shard
+	count   int                 // of settled
+}
+
+func newHoldings(shards int) holdings {
+	return holdings{busy: make(map[uint32]*holding), settled: make([]bool, shards)}
+}
+
+func (h *holdings) len() int { return len(h.busy) + h.count }
+
+// settle and unsettle move a shard between the two.
+func (h *holdings) settle(n uint32) {
+	delete(h.busy, n)
+	h.settled[n] = true
+	h.count++
+}
+
+func (h *holdings) unsettle(n uint32, own *holding) {
+	h.busy[n] = own
+	h.settled[n] = false
+	h.count--
+}
+
+// held returns the rules of all shards that the member has to do with. Those of settled ones are copies.
+func (m *Member) held(yield func(uint32, *shard.Owner) bool) {
+	for n, h := range m.holdings.busy {
+		if !yield(n, &h.rules) {
+			return
+		}
+	}
+	for n, settled := range m.holdings.settled {
+		if !settled {
+			continue
+		}
+		if o := m.settledOwner(uint32(n)); !yield(uint32(n), &o) { //nolint:gosec // G115: a shard number
+			return
+		}
+	}
+}
+
+func (m *Member) settledOwner(n uint32) shard.Owner {
+	e := &m.table.entries[n]
+	return shard.ServingOwner(m.id, m.self, e.Record, e.Rev, m.flaws)
+}
+
+// holding is what the member keeps of a shard that it has to do with and that is not
+// settled; nil without one.
+func (m *Member) holding(n uint32) *holding {
+	if m.holdings.settled[n] {
+		m.holdings.unsettle(n, &holding{rules: m.settledOwner(n)})
+	}
+	return m.holdings.busy[n]
+}
+
+// rest keeps no more than it must of a shard on which nobody works.
+func (m *Member) rest(n uint32, h *holding) {
+	switch {
+	case h.rules.Phase == shard.Closed:
+		delete(m.holdings.busy, n)
+	case len(h.queue) == 0 && h.rules.Settled() && h.rules.Rev == m.table.entries[n].Rev:
+		m.holdings.settle(n)
+	}
+}
+
 // holding is a shard that the member has to do with: its rules, and what they have asked
 // for. One goroutine at a time does that, in order.
 type holding struct {
@@ -21,13 +90,13 @@ type holding struct {
 
 // step tells the rules of a shard what happened and has done what they say.
 func (m *Member) step(n uint32, e shard.OwnerEvent) {
-	h := m.shards[n]
+	h := m.holding(n)
 	if h == nil {
 		if m.over {
 			return
 		}
 		h = &holding{rules: shard.NewOwner(m.id, m.self, m.flaws)}
-		m.shards[n] = h
+		m.holdings.busy[n] = h
 	}
 	for _, a := range h.rules.Step(e) {
 		if a.Kind == shard.CallOff {
@@ -43,8 +112,8 @@ func (m *Member) step(n uint32, e shard.OwnerEvent) {
 			defer m.abandon(n, h)
 			m.work(ctx, n, h)
 		})
-	case !h.busy && h.rules.Phase == shard.Closed:
-		delete(m.shards, n)
+	case !h.busy:
+		m.rest(n, h)
 	}
 }
 
@@ -84,8 +153,8 @@ func (m *Member) nextAction(n uint32, h *holding, cancel context.CancelFunc) (sh
 	defer m.mu.Unlock()
 	if len(h.queue) == 0 {
 		h.busy = false
-		if h.rules.Phase == shard.Closed && m.shards[n] == h {
-			delete(m.shards, n)
+		if m.holdings.busy[n] == h {
+			m.rest(n, h)
 		}
 		m.announce()
 		return shard.OwnerAction{}, 0, false
@@ -120,7 +189,7 @@ func (m *Member) abandon(n uint32, h *holding) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if h.busy {
-		delete(m.shards, n)
+		delete(m.holdings.busy, n)
 		m.announce()
 	}
 }

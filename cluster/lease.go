@@ -152,12 +152,12 @@ func (m *Member) unchanged(s *snapshot) bool {
 	if s.nodes[m.id].CreateRev != m.self {
 		return false
 	}
-	for n, h := range m.shards {
-		if h.rules.Phase == shard.Closed || h.rules.Phase == shard.Transferring || h.rules.Rev > s.rev {
+	for n, o := range m.held {
+		if o.Phase == shard.Closed || o.Phase == shard.Transferring || o.Rev > s.rev {
 			continue
 		}
 		r := s.shards[n].record
-		if !r.OwnedBy(m.id, m.self) || r.Epoch != h.rules.Epoch {
+		if !r.OwnedBy(m.id, m.self) || r.Epoch != o.Epoch {
 			return false
 		}
 	}

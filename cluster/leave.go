@@ -37,23 +37,24 @@ func (m *Member) leave(ctx context.Context) error {
 		case <-m.failed:
 			return m.err()
 		case <-limited.Done():
-			m.cfg.Logger.WarnContext(ctx, "left before all shards were handed over", "shards", m.held())
+			m.cfg.Logger.WarnContext(ctx, "left before all shards were handed over", "shards", m.holds())
 			return nil
 		}
 	}
 }
 
-func (m *Member) held() int {
+// holds is how many shards the member has to do with.
+func (m *Member) holds() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.shards)
+	return m.holdings.len()
 }
 
 // empty says whether the member has no shard, nor will be given one.
 func (m *Member) empty() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.shards) > 0 || m.lease.State > shard.LeaseSuspect {
+	if m.holdings.len() > 0 || m.lease.State > shard.LeaseSuspect {
 		return m.lease.State > shard.LeaseSuspect
 	}
 	for i := range m.table.entries {

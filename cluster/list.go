@@ -184,12 +184,14 @@ func (m *Member) dropNode(id string, rev int64) bool {
 }
 
 func (m *Member) putShard(n uint32, record shard.Record, rev int64, gone bool) bool {
-	if !m.table.putShard(n, record, rev, gone) {
+	e := &m.table.entries[n]
+	if e.Rev >= rev {
 		return false
 	}
+	h := m.holding(n) // before the record changes that it may follow from
+	m.table.putShard(n, record, rev, gone)
 	m.reroute(n)
-	e := &m.table.entries[n]
-	if m.shards[n] != nil || e.Record.OwnedBy(m.id, m.self) {
+	if h != nil || e.Record.OwnedBy(m.id, m.self) {
 		m.step(n, shard.OwnerEvent{Kind: shard.RecordSeen, Record: e.Record, Rev: rev})
 	}
 	if m.table.alive(e.Record.Owner, e.Record.OwnerRev) == nil {

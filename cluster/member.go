@@ -72,8 +72,8 @@ type Member struct {
 	suspended   error // why the host is to be suspended, or nil
 	settleUntil time.Duration
 	table       table
-	shards      map[uint32]*holding // those that the member has to do with
-	terms       *term               // as the allocator, or nil
+	holdings    holdings
+	terms       *term // as the allocator, or nil
 	refreshes   map[uint32]*refresh
 	met         bool // it has compared itself with the others
 	divergences uint64
@@ -97,7 +97,7 @@ func NewMember(cfg Config) *Member {
 	m.gate, m.doubts, m.ticks, m.urgent, m.routine = token(), token(), token(), token(), token()
 	m.opens, m.drains = make(chan struct{}, openSlots), make(chan struct{}, drainSlots)
 	m.table = newTable(max(cfg.Shards, 0))
-	m.shards, m.refreshes = make(map[uint32]*holding), make(map[uint32]*refresh)
+	m.holdings, m.refreshes = newHoldings(max(cfg.Shards, 0)), make(map[uint32]*refresh)
 	return m
 }
 
@@ -184,7 +184,7 @@ func (m *Member) be(ctx context.Context, ready func()) error {
 func (m *Member) complete() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, h := range m.shards {
+	for _, h := range m.holdings.busy {
 		if h.rules.Phase == shard.Opening {
 			return false
 		}
@@ -206,16 +206,13 @@ func (m *Member) quit(cause error) {
 	m.mu.Lock()
 	m.over = true
 	m.validUntil.Store(0)
-	for n := range m.shards {
+	for n := range m.held {
 		m.step(n, shard.OwnerEvent{Kind: shard.Quit, Why: why})
 	}
 	m.mu.Unlock()
 	for {
 		changed := m.Changed()
-		m.mu.Lock()
-		left := len(m.shards)
-		m.mu.Unlock()
-		if left == 0 {
+		if m.holds() == 0 {
 			return
 		}
 		<-changed

@@ -34,7 +34,8 @@ func (m *Member) State() State {
 	if until := m.validUntil.Load(); until != 0 {
 		s.ValidFor = time.Duration(until) - m.cfg.Clock.Boot()
 	}
-	for _, h := range m.shards {
+	s.Open = m.holdings.count
+	for _, h := range m.holdings.busy {
 		if h.rules.Phase == shard.Serving {
 			s.Open++
 		} else {

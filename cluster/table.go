@@ -132,14 +132,8 @@ func (t *table) dropNode(id string, rev int64) bool {
 	return true
 }
 
-// putShard takes note of a shard's record (the zero record is garbage, or none if gone);
-// false: it was known.
-func (t *table) putShard(n uint32, record shard.Record, rev int64, gone bool) bool {
-	e := &t.entries[n]
-	if e.Rev >= rev {
-		return false
-	}
+// putShard takes note of a shard's newer record (the zero record is garbage, or none if gone).
+func (t *table) putShard(n uint32, record shard.Record, rev int64, gone bool) {
 	record.Owner, record.Target = t.intern(record.Owner), t.intern(record.Target)
-	e.See(record, rev, gone)
-	return true
+	t.entries[n].See(record, rev, gone)
 }

@@ -15,13 +15,13 @@ import (
 func (n *Node) activate(t *turn) error {
 	a := t.act
 	t.due() // the call's time begins before that of the hook
-	if err := n.bringUp(a, func() *object.Error { return n.runOnActivate(a, t.up) }); err != nil {
+	if err := n.bringUp(a, func() *object.Error { return n.runOnActivate(a, t.up()) }); err != nil {
 		if n.suspended() || err.Reason == object.Fenced {
 			return t.fenced() // not what the object says, but that it could not
 		}
 		return at(err, t)
 	}
-	t.flags.activates = false
+	t.flags &^= activates
 	if a.lost.Load() {
 		n.becomeLive(a, nil)
 		return t.refuse(object.CodeUnavailable, "", movingMessage)
@@ -111,9 +111,9 @@ func (n *Node) abandon(a *activation, failure *object.Error) {
 // type's call timeout or the node, not with the call that caused it. Its error says
 // that the call which caused it did not run.
 func (n *Node) runHook(a *activation, up *turn, h hook, f func(context.Context) error) (failure *object.Error) {
-	t := &turn{parent: n.killed, node: n, up: up, act: a, hook: h, flags: flags{inner: true}}
+	t := &turn{parent: n.killed, act: a, entry: entry(h), flags: inner}
 	if up != nil {
-		t.depth = up.depth + 1
+		t.link(up)
 	}
 	t.limit(a.typ.CallTimeout)
 	returned := false
@@ -207,7 +207,7 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 	if init != nil && !ty.Share {
 		init = proto.Clone(init)
 	}
-	t := &turn{parent: ctx, node: n, hook: onCreate}
+	t := &turn{parent: ctx, entry: entry(onCreate)}
 	found := n.target(t, id, ty)
 	if err := n.inherit(t, ty.CallTimeout); err != nil {
 		return "", err
@@ -221,7 +221,7 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 			return "", err
 		}
 	}
-	if !t.flags.activates {
+	if !t.flags.has(activates) {
 		_ = n.giveBack(t)
 		return "", t.exists()
 	}
@@ -231,10 +231,10 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 		return "", t.exists()
 	}
 	if err := n.bringUp(a, func() *object.Error {
-		if err := n.runOnCreate(a, t.up, init); err != nil {
+		if err := n.runOnCreate(a, t.up(), init); err != nil {
 			return err
 		}
-		return n.runOnActivate(a, t.up)
+		return n.runOnActivate(a, t.up())
 	}); err != nil {
 		return "", err.At("create", id, "")
 	}
@@ -258,7 +258,7 @@ func (n *Node) Delete(ctx context.Context, id string) error {
 	if typ.Client {
 		return object.Refuse(object.CodeInvalidArgument, "", "delete", id, "", "a client object ends with its connection")
 	}
-	t := &turn{parent: ctx, node: n, act: n.newActivation(id, typ), hook: deletion, mode: alone}
+	t := &turn{parent: ctx, act: n.newActivation(id, typ), entry: entry(deletion), mode: alone}
 	if err := n.inherit(t, typ.CallTimeout); err != nil {
 		return err
 	}
@@ -290,7 +290,7 @@ func (n *Node) endInTurn(t *turn, why ending) error {
 		if why.reason == object.ReasonDeleted {
 			t.act.shard.forget(t.act.id)
 		}
-		n.end(t.act, t.up, why) // a fresh activation has no object yet: no hook runs
+		n.end(t.act, t.up(), why) // a fresh activation has no object yet: no hook runs
 		if t.act.lost.Load() {
 			return t.fenced().WithExecuted(object.ExecutedUnknown)
 		}

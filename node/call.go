@@ -25,7 +25,7 @@ func (n *Node) Invoke(ctx context.Context, id string, method object.Expr, req pr
 }
 
 func (n *Node) call(ctx context.Context, id string, method *wanted, req proto.Message, opts []object.CallOption) (proto.Message, error) {
-	t := &turn{parent: ctx, node: n, msg: req}
+	t := &turn{parent: ctx, msg: req}
 	if len(opts) > 0 {
 		s := object.Resolve(opts)
 		t.setMetadata(s.Metadata)
@@ -51,7 +51,7 @@ func (n *Node) serve(t *turn, id string, method *wanted) error {
 
 // see brings a turn that has its place to its end, or until its caller leaves it.
 func (n *Node) see(t *turn, w *waiter) error {
-	if t.method.Detached && !t.flags.nested { // inside another turn it would run beside it
+	if t.flags.has(detached) && !t.flags.has(nested) { // inside another turn it would run beside it
 		return n.serveDetached(t, w)
 	}
 	return n.carryOut(t, w)
@@ -77,12 +77,12 @@ func (n *Node) carryOut(t *turn, w *waiter) error {
 
 // perform runs an admitted turn on this goroutine.
 func (n *Node) perform(t *turn) error {
-	if t.flags.activates {
+	if t.flags.has(activates) {
 		if err := n.activate(t); err != nil {
 			return err
 		}
 	}
-	if t.method.Detached && !t.extra().claimed.CompareAndSwap(false, true) {
+	if t.flags.has(detached) && !t.extra().claimed.CompareAndSwap(false, true) {
 		return n.giveBack(t) // the caller has left
 	}
 	var r result
@@ -102,11 +102,11 @@ func (n *Node) arrive(t *turn, id string, method *wanted) (*waiter, error) {
 
 // settleIn is arrive for a call whose object and method are known.
 func (n *Node) settleIn(t *turn, a target, m *object.MethodInfo) (*waiter, error) {
-	t.method, t.mode = m, m.Mode
+	t.runs(m)
 	if err := n.inherit(t, m.CallTimeout); err != nil {
 		return nil, err
 	}
-	if err := n.prepare(t, a.typ); err != nil {
+	if err := n.prepare(t, a.typ, m); err != nil {
 		return nil, err
 	}
 	return n.place(t, a.activation, a.typ)
@@ -192,12 +192,12 @@ func (w *wanted) of(typ *object.Type, id string) (*object.MethodInfo, error) {
 // inherit takes over what flows along the call chain, and refuses a call that is
 // over before it began.
 func (n *Node) inherit(t *turn, timeout time.Duration) error {
-	if up := n.callerTurn(t.parent); up != nil && t.up == nil {
+	if up := n.callerTurn(t.parent); up != nil && !t.flags.has(linked) {
 		t.setMetadata(object.MergeMetadata(up.Metadata(), t.Metadata()))
 		if !up.ended.Load() { // what a turn left behind is no part of its chain
-			t.up, t.depth = up, up.depth+1
+			t.link(up)
 		}
-		if t.depth >= maxDepth {
+		if t.depth() >= maxDepth {
 			return t.refuse(object.CodeFailedPrecondition, "", tooDeep)
 		}
 	}
@@ -214,8 +214,7 @@ func (n *Node) inherit(t *turn, timeout time.Duration) error {
 }
 
 // prepare checks the request and takes a copy that belongs to the object.
-func (n *Node) prepare(t *turn, typ *object.Type) error {
-	m := t.method
+func (n *Node) prepare(t *turn, typ *object.Type, m *object.MethodInfo) error {
 	switch {
 	case t.msg == nil:
 		t.msg = m.NewRequest()
@@ -223,7 +222,7 @@ func (n *Node) prepare(t *turn, typ *object.Type) error {
 		return t.refuse(object.CodeInvalidArgument, "", fmt.Sprintf("the request is a %T, the method takes %s", t.msg, m.RequestName()))
 	case m.IsNil(t.msg):
 		t.msg = m.NewRequest()
-	case t.flags.owned || typ.Share: // nobody else has it, or nobody changes it
+	case t.flags.has(owned) || typ.Share: // nobody else has it, or nobody changes it
 	default:
 		t.msg = proto.Clone(t.msg)
 	}

@@ -53,7 +53,7 @@ func (n *Node) DetachClient(ctx context.Context, id string, reason object.Discon
 	done := make(chan error, 1)
 	n.run(func() {
 		defer close(done) // also where OnDisconnect ends its goroutine
-		t := &turn{parent: n.killed, node: n, act: &activation{id: id}, hook: onDisconnect, mode: alone, flags: flags{inner: true}}
+		t := &turn{parent: n.killed, act: &activation{id: id, shard: n.shardOf(id)}, entry: entry(onDisconnect), mode: alone, flags: inner}
 		err := n.endInTurn(t, ending{disconnect: reason})
 		if object.CodeOf(err) == object.CodeNotFound { // it ended in another way meanwhile
 			err = nil

@@ -92,7 +92,7 @@ func (n *Node) invokeRemembered(t *turn, d object.Deduplicator, key string) erro
 	if reply, ok := d.Lookup(t, key); ok {
 		return n.answer(t, reply)
 	}
-	out, err := t.method.Invoke(t, t.act.obj, t.msg)
+	out, err := t.method().Invoke(t, t.act.obj, t.msg)
 	if err != nil {
 		return n.appError(t, err)
 	}
@@ -105,7 +105,7 @@ func digestOf(t *turn) ([sha256.Size]byte, error) {
 	if err != nil {
 		return [sha256.Size]byte{}, t.refuse(object.CodeInvalidArgument, "", "encode the request: "+err.Error())
 	}
-	return sha256.Sum256(append([]byte(t.method.Name+"\x00"), body...)), nil
+	return sha256.Sum256(append([]byte(t.method().Name+"\x00"), body...)), nil
 }
 
 // claim returns the outcome of the turn's key, and whether this turn is to make it.
@@ -133,7 +133,7 @@ func (n *Node) invokeFirst(t *turn, key string, o *outcome) error {
 		n.settle(t, key, o)
 		close(o.done)
 	}()
-	out, err := t.method.Invoke(t, t.act.obj, t.msg)
+	out, err := t.method().Invoke(t, t.act.obj, t.msg)
 	if err != nil {
 		failure := n.appError(t, err)
 		var known *object.Error

@@ -156,7 +156,7 @@ func (d *drain) endAll(all []*activation) error {
 		if d.isOver() != nil {
 			break
 		}
-		t := &turn{parent: d.ctx, node: d.node, act: a, hook: stop, mode: alone, flags: flags{inner: true}}
+		t := &turn{parent: d.ctx, act: a, entry: entry(stop), mode: alone, flags: inner}
 		w, ok, err := d.node.enter(t, a)
 		switch {
 		case err != nil || !ok: // it has ended meanwhile

@@ -23,7 +23,7 @@ const (
 // what a turn that has ended left behind: the chain begins after it.
 func (t *turn) relate(a *activation) (relation, *turn) {
 	rel, holder := unrelated, (*turn)(nil)
-	for f := t.up; f != nil && !f.ended.Load(); f = f.waiting() {
+	for f := t.up(); f != nil && !f.ended.Load(); f = f.waiting() {
 		if f.act != a {
 			continue
 		}
@@ -43,7 +43,7 @@ func (t *turn) waiting() *turn {
 	if r := t.rare.Load(); r != nil && (r.left.Load() || r.via != nil && r.via.over.Load()) {
 		return nil
 	}
-	return t.up
+	return t.up()
 }
 
 // awaitedBy reports whether holder waits for t, which has not begun, still.
@@ -58,12 +58,12 @@ func (t *turn) awaitedBy(holder *turn) bool {
 
 // clears reports whether the turn is the end of the activation as part of that of its
 // shard or node: it concerns this activation, whatever has become of it.
-func (t *turn) clears() bool { return t.method == nil && t.hook == stop }
+func (t *turn) clears() bool { return t.is(stop) }
 
 // relateTo says how a call gets past one turn of its own chain that holds the target.
 func (t *turn) relateTo(f *turn) relation {
 	switch {
-	case f.method == nil || t.mode == alone || t.method == nil:
+	case f.isHook() || t.mode == alone || t.isHook():
 		return against // hooks and the object's end admit nobody
 	case t.mode == object.Concurrent, t.mode == object.ReadOnly && f.mode == object.ReadOnly:
 		return through
@@ -77,12 +77,12 @@ func (t *turn) relateTo(f *turn) relation {
 // with a waiter to wait for it, not ok to look again.
 func (n *Node) enter(t *turn, a *activation) (w *waiter, ok bool, err error) {
 	rel, holder := unrelated, (*turn)(nil)
-	if t.up != nil {
+	if t.flags.has(linked) {
 		rel, holder = t.relate(a)
 	}
 	switch rel {
 	case against:
-		if t.method == nil && t.hook == onCreate {
+		if t.is(onCreate) {
 			return nil, false, t.exists()
 		}
 		return nil, false, t.deadlock(holder)
@@ -97,7 +97,7 @@ func (n *Node) enter(t *turn, a *activation) (w *waiter, ok bool, err error) {
 	}
 	a.lock()
 	defer a.unlock()
-	if t.method == nil && t.hook == onCreate && a.phase == live {
+	if t.is(onCreate) && a.phase == live {
 		return nil, false, t.exists() // there is nothing to wait for
 	}
 	if a.lost.Load() && !t.clears() {
@@ -115,7 +115,7 @@ func (n *Node) enter(t *turn, a *activation) (w *waiter, ok bool, err error) {
 		return nil, true, nil
 	}
 	behind := a.mustQueueBehind(t.mode, rel == beside)
-	if t.mode == object.Concurrent && t.up != nil && !t.up.ended.Load() {
+	if up := t.up(); t.mode == object.Concurrent && up != nil && !up.ended.Load() {
 		behind = false // the end may wait, crosswise, for a turn of this call's chain
 	}
 	switch a.ask(t.mode, behind) {
@@ -123,7 +123,8 @@ func (n *Node) enter(t *turn, a *activation) (w *waiter, ok bool, err error) {
 		t.act = a
 		return nil, true, nil
 	case activator:
-		t.act, t.flags.activates = a, true
+		t.act = a
+		t.flags |= activates
 		return nil, true, nil
 	case gone:
 		return nil, false, nil
@@ -188,10 +189,11 @@ func (n *Node) enterWithin(t, holder *turn) (ok bool, err error) {
 		return false, nil
 	case !t.awaitedBy(holder):
 		<-inside
-		t.up = nil // it is a call like others now
+		t.unlink() // it is a call like others now
 		return false, nil
 	}
-	t.act, t.flags.nested = holder.act, true
+	t.act = holder.act
+	t.flags |= nested
 	t.extra().within = holder
 	return true, nil
 }
@@ -211,11 +213,11 @@ func (t *turn) leaveWithin() { <-t.extra().within.extra().inside }
 // deadlock is the error of a call that would wait for itself. It names the cycle.
 func (t *turn) deadlock(holder *turn) error {
 	path := []string{t.name()}
-	for f := t; f != holder && f.up != nil; f = f.up {
+	for f := t; f != holder && f.up() != nil; f = f.up() {
 		for _, step := range slices.Backward(f.stepsBetween()) {
 			path = append(path, step.ID+"."+step.Method)
 		}
-		path = append(path, f.up.name())
+		path = append(path, f.up().name())
 	}
 	slices.Reverse(path)
 	return t.refuse(object.CodeFailedPrecondition, object.Deadlock,

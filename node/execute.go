@@ -29,14 +29,14 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 		}
 		t.finish()
 		t.waitInside()
-		if t.flags.nested {
+		if t.flags.has(nested) {
 			t.leaveWithin()
 		}
 		if returned && r.err == nil {
 			n.release(t) // before the next turn, so that one object's sends keep their order
 		}
-		next := n.leave(t, !returned, isRunner)
-		if t.flags.lost {
+		next, lost := n.leave(t, !returned, isRunner)
+		if lost {
 			r.err = t.fenced().WithExecuted(object.ExecutedUnknown)
 		}
 		if isRunner && (returned || !exited) {
@@ -45,7 +45,7 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 		}
 		n.startRunner(next)
 	}()
-	if t.flags.bound && !t.extra().timer.begins() {
+	if t.flags.has(bound) && !t.extra().timer.begins() {
 		returned = true // stopped while it waited
 		return
 	}
@@ -59,7 +59,7 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 
 // invoke calls the method and isolates its reply while the object cannot change.
 func (n *Node) invoke(t *turn) error {
-	out, err := t.method.Invoke(t, t.act.obj, t.msg)
+	out, err := t.method().Invoke(t, t.act.obj, t.msg)
 	if err != nil {
 		return n.appError(t, err)
 	}
@@ -110,30 +110,30 @@ func (n *Node) crashed(t *turn, reason any) *object.Error {
 }
 
 // leave gives a turn's admission back and lets the next run: it wakes those that run
-// by themselves, and returns the one that a runner is to run. After a panic the
-// activation ends as soon as no turn runs on it.
-func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter) {
+// by themselves, and returns the one that a runner is to run, and whether the activation
+// was lost. After a panic the activation ends as soon as no turn runs on it.
+func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter, lost bool) {
 	a := t.act
-	if !t.flags.bound {
+	if !t.flags.has(bound) {
 		a.use(n.coarse.Load())
 	}
-	if !failed && !t.flags.nested && t.mode == object.Sequential && a.leaveFast() {
-		return nil
+	if !failed && !t.flags.has(nested) && t.mode == object.Sequential && a.leaveFast() {
+		return nil, false
 	}
 	if isRunner && !failed && !a.lost.Load() {
 		if next = a.queue.batch.next(a); next != nil {
-			return next
+			return next, false
 		}
 	}
 	a.lock()
-	if !t.flags.nested {
+	if !t.flags.has(nested) {
 		a.release(t.mode)
 	}
 	if isRunner {
 		a.endBatch()
 	}
-	t.flags.lost = a.lost.Load()
-	if (failed || t.flags.lost) && a.phase == live { // the end of a lost one has been given back
+	lost = a.lost.Load()
+	if (failed || lost) && a.phase == live { // the end of a lost one has been given back
 		a.phase, a.failing = closing, true
 		a.refusePrivileged()
 	}
@@ -150,10 +150,10 @@ func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter) {
 	a.unlock()
 	if last {
 		why := ending{reason: object.ReasonFailed, disconnect: object.DisconnectKicked}
-		if t.flags.lost {
+		if lost {
 			why.reason = object.ReasonFenced
 		}
-		n.end(a, t.up, why)
+		n.end(a, t.up(), why)
 	}
-	return next
+	return next, lost
 }

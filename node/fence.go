@@ -42,7 +42,7 @@ func (n *Node) suspended() bool { return n.closed.Load()&closedByFence != 0 }
 // fenceFell reports whether a suspension of the node is why the turn's context, or its
 // caller's, has ended.
 func (t *turn) fenceFell() bool {
-	return t.node.suspended() || errors.Is(context.Cause(t), ErrSuspended) || errors.Is(context.Cause(t.parent), ErrSuspended)
+	return t.node().suspended() || errors.Is(context.Cause(t), ErrSuspended) || errors.Is(context.Cause(t.parent), ErrSuspended)
 }
 
 // fenced refuses a turn on a suspended node.

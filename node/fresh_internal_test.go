@@ -7,11 +7,17 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"google.golang.org/protobuf/types/known/emptypb"
+
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
 )
 
 type quiet struct{ object.BaseObject }
+
+func (*quiet) Nothing(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
+	return &emptypb.Empty{}, nil
+}
 
 // What is between the two steps of a call's arrival: its object is in memory, and nobody
 // activates it yet.
@@ -25,7 +31,8 @@ func TestReleaseAndSuspensionBetweenTheStepsOfAnArrival(t *testing.T) {
 		n := New(Config{Registry: r, Clock: clock.Virtual(), Logger: slog.New(slog.DiscardHandler), Shards: 1})
 		ctx := t.Context()
 		arrive := func(id string) (*turn, *activation) {
-			tn := &turn{parent: ctx, node: n, method: &object.MethodInfo{}, act: n.newActivation(id, r.Lookup("Quiet"))}
+			tn := &turn{parent: ctx, act: n.newActivation(id, r.Lookup("Quiet"))}
+			tn.runs(tn.act.typ.Method("Nothing"))
 			a, err := n.put(tn, tn.act)
 			if err != nil {
 				t.Fatal(err)

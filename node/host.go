@@ -186,10 +186,11 @@ func (tm *timer) fire() {
 
 // runTimer runs the timer's call; true: it was refused, as the node is suspended.
 func (n *Node) runTimer(tm *timer, a *activation) (refused bool) {
-	t := &turn{parent: n.killed, node: n, act: a, method: tm.method, mode: tm.method.Mode, msg: tm.req, flags: flags{bound: true}}
+	t := &turn{parent: n.killed, act: a, msg: tm.req, flags: bound}
+	t.runs(tm.method)
 	t.extra().timer = tm
 	t.limit(tm.method.CallTimeout)
-	err := n.prepare(t, a.typ)
+	err := n.prepare(t, a.typ, tm.method)
 	if err == nil {
 		var w *waiter
 		var ok bool

@@ -57,7 +57,7 @@ func (l *lines) begin(t *turn, e effect) {
 	l.waiting[way] = append(queue, sending{e, t})
 	if !there {
 		l.count.Add(1)
-		t.node.run(func() { t.node.sendAll(way) })
+		t.node().run(func() { t.node().sendAll(way) })
 	}
 }
 

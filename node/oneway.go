@@ -26,15 +26,16 @@ func (n *Node) enlist(t, up *turn, id string, method *wanted, s object.CallSetti
 	if err != nil {
 		return err
 	}
-	t.method = m
-	if err := n.prepare(t, a.typ); err != nil {
+	t.runs(m)
+	if err := n.prepare(t, a.typ, m); err != nil {
 		return err
 	}
 	x := up.extra()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if up.ended.Load() { // nobody would send what is added now
-		t.parent, t.flags.owned = n.killed, true
+		t.parent = n.killed
+		t.flags |= owned
 		return n.dispatch(t, id, method, func() { n.sendElsewhere(t, id) })
 	}
 	x.effects = append(x.effects, effect{id: id, method: m.Name, req: t.msg, key: s.Key, meta: object.MergeMetadata(up.Metadata(), s.Metadata)})
@@ -58,7 +59,7 @@ func (n *Node) release(t *turn) {
 		if n.lines.append(t, e) {
 			continue
 		}
-		sent := &turn{parent: n.killed, node: n, msg: e.req, flags: flags{owned: true, inner: true}}
+		sent := &turn{parent: n.killed, msg: e.req, flags: owned | inner}
 		sent.setKey(e.key)
 		sent.setMetadata(e.meta)
 		elsewhere := func() { n.lines.begin(t, e) }
@@ -90,8 +91,8 @@ func (n *Node) sendElsewhere(t *turn, id string) {
 	for k, v := range t.Metadata() {
 		opts = append(opts, object.WithMetadata(k, v))
 	}
-	if _, err := n.cfg.Runtime.Call(n.killed, id, t.method.Name, t.msg, opts...); err != nil {
-		n.cfg.Logger.Warn("one-way call failed", "object", id, "method", t.method.Name, "error", err.Error())
+	if _, err := n.cfg.Runtime.Call(n.killed, id, t.method().Name, t.msg, opts...); err != nil {
+		n.cfg.Logger.Warn("one-way call failed", "object", id, "method", t.method().Name, "error", err.Error())
 	}
 }
 
@@ -109,7 +110,7 @@ func (n *Node) dispatch(t *turn, id string, method *wanted, elsewhere func()) er
 		case n.isElsewhere(err):
 			elsewhere()
 		default:
-			n.cfg.Logger.Warn("one-way call failed", "object", id, "method", t.method.Name, "error", err.Error())
+			n.cfg.Logger.Warn("one-way call failed", "object", id, "method", t.method().Name, "error", err.Error())
 		}
 	})
 	return nil
@@ -119,7 +120,7 @@ func (n *Node) dispatch(t *turn, id string, method *wanted, elsewhere func()) er
 // at its deadline whatever the method does.
 func (n *Node) serveDetached(t *turn, w *waiter) error {
 	done, claimed := make(chan error, 1), &t.extra().claimed
-	left := &turn{node: n, act: t.act, method: t.method} // what this goroutine says of a turn that is the other's
+	left := &turn{act: t.act, entry: t.entry} // what this goroutine says of a turn that is the other's
 	n.run(func() {
 		err := error(nil)
 		returned := false

@@ -83,7 +83,7 @@ func (n *Node) Depart(
 	if up := n.callerTurn(ctx); up != nil {
 		d.Metadata = object.MergeMetadata(up.Metadata(), s.Metadata)
 		if !up.ended.Load() && !s.OneWay {
-			if up.depth+1 >= maxDepth {
+			if up.depth()+1 >= maxDepth {
 				return Departure{}, nil, nil, object.Refuse(object.CodeFailedPrecondition, "", "call", id, method, tooDeep)
 			}
 			d.Chain = up.chain()
@@ -143,7 +143,7 @@ func (d *departures) find(step *Step) (call *departure, own bool) {
 // chain returns the turns from the chain's beginning to t.
 func (t *turn) chain() []Step {
 	var local []Step
-	for f := t; f != nil; f = f.up {
+	for f := t; f != nil; f = f.up() {
 		local = append(local, Step{ID: f.id(), Method: f.what()})
 		if path := f.path(); path != nil {
 			return append(slices.Clip(path), reversed(local)...)
@@ -178,11 +178,11 @@ func (n *Node) follow(t *turn, chain []Step) error {
 	}
 	r := t.extra()
 	r.path = chain
-	t.depth = uint8(len(chain)) //nolint:gosec // G115: less than maxDepth
 	for i := len(chain) - 1; i >= 0; i-- {
 		call, own := n.away.find(&chain[i])
 		if call != nil {
-			t.up, r.via, r.beyond = call.turn, call, i+1
+			r.via, r.beyond = call, i+1
+			t.link(call.turn)
 		}
 		if own { // what is further out does not wait for what a turn here has left behind
 			break
@@ -191,8 +191,8 @@ func (n *Node) follow(t *turn, chain []Step) error {
 	return nil
 }
 
-// stepsBetween returns the turns on other nodes that the chain of t has between t.up
-// and t.
+// stepsBetween returns the turns on other nodes that the chain of t has between
+// t.up and t.
 func (t *turn) stepsBetween() []Step {
 	if r := t.rare.Load(); r != nil {
 		return r.path[r.beyond:]

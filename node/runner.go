@@ -163,7 +163,8 @@ func (n *Node) runFor(w *waiter) (next *waiter) {
 	t := w.turn
 	if err := t.overdue(); err != nil { // its caller is on its way to give up
 		defer w.done(n.refuseExpired(t, err, "while it waited for the object")) // whatever the end of a failed activation does
-		return n.leave(t, false, true)
+		next, _ = n.leave(t, false, true)
+		return next
 	}
 	var r result
 	defer func() { w.done(r.err) }() // also where the method exits the goroutine

@@ -28,7 +28,7 @@ func (n *Node) Accept(ctx context.Context, req object.Request) (run func() (obje
 // Arrive is [Node.Accept] for a call of another node's. A one-way call ends with its
 // own deadline or the node, not with ctx.
 func (n *Node) Arrive(ctx context.Context, d Departure) (run func() (object.Reply, error)) {
-	t := &turn{parent: ctx, node: n, flags: flags{owned: true}}
+	t := &turn{parent: ctx, flags: owned}
 	if d.OneWay {
 		t.parent = n.killed
 	}
@@ -43,7 +43,7 @@ func (n *Node) Arrive(ctx context.Context, d Departure) (run func() (object.Repl
 		if err := n.see(t, w); err != nil {
 			return object.Reply{}, err
 		}
-		return object.Reply{Message: t.method.ReplyName(), Body: t.extra().body}, nil
+		return object.Reply{Message: t.method().ReplyName(), Body: t.extra().body}, nil
 	}
 }
 
@@ -55,7 +55,7 @@ func (n *Node) accept(t *turn, d Departure) (*waiter, error) {
 	if t.msg, err = decode(m, d.Request); err != nil {
 		return nil, object.Refuse(object.CodeInvalidArgument, "", "call", d.ID, d.Method, err.Error())
 	}
-	t.method = m
+	t.runs(m)
 	if err := n.follow(t, d.Chain); err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func (s *shardState) changesLocked() <-chan struct{} {
 
 // admits reports whether the turn may bring an object up. The lock is held.
 func (s *shardState) admits(t *turn) bool {
-	return s.gate >= breathing || s.gate == draining && t.up.runsIn(s)
+	return s.gate >= breathing || s.gate == draining && t.up().runsIn(s)
 }
 
 // add puts a into memory for a turn and returns it, or returns the activation of the

@@ -70,7 +70,7 @@ func (n *Node) endWhenFree(ctx context.Context, a *activation) bool {
 		}
 		release = func() { <-n.hooks }
 	}
-	t := &turn{parent: ctx, node: n, act: a, hook: stop, mode: alone, flags: flags{inner: true}}
+	t := &turn{parent: ctx, act: a, entry: entry(stop), mode: alone, flags: inner}
 	w, ok, err := n.enter(t, a)
 	switch {
 	case err != nil || !ok: // it has ended meanwhile

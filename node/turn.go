@@ -15,40 +15,41 @@ import (
 // chain, so a call costs one allocation of the runtime. What few turns need is in
 // rare: the size of this struct is what a call costs.
 type turn struct {
-	deadline int64 // of its own, see due; 0: the parent's, if any. Atomic once the turn is shared
-
-	parent context.Context // the caller's
-	node   *Node
-	up     *turn       // the turn that makes this call; nil from outside
-	act    *activation // what it runs on; before it is admitted: one of the same ID, in memory or not
-
-	method *object.MethodInfo // nil for a hook
-	msg    proto.Message      // the request; once the method has returned the reply, isolated
-
-	rare atomic.Pointer[rare]
-
-	ended atomic.Bool
-	depth uint8
-	mode  object.Mode
-	hook  hook // which one, where method is nil
-	flags flags
+	deadline int64           // of its own, see due; 0: the parent's, if any. Atomic once the turn is shared
+	parent   context.Context // the caller's
+	act      *activation     // what it runs on; before it is admitted: one of the same ID, in memory or not
+	msg      proto.Message   // the request; once the method has returned the reply, isolated
+	rare     atomic.Pointer[rare]
+	ended    atomic.Bool
+	entry    entry
+	mode     object.Mode
+	flags    flags
 }
 
-// flags are the yes-or-no properties of a turn.
-type flags struct {
-	owned     bool // the request belongs to the object already
-	inner     bool // part of work that began before the node drained
-	bound     bool // a timer's call: ends with its activation
-	nested    bool // runs inside rare.within
-	lost      bool // it ended on an activation that was lost
-	activates bool // admitted as the first: run the activation before the turn
-}
+// entry is what a turn runs: a hook, or the method of its object's type that has the index entry - firstMethod.
+type entry uint16
+
+// flags are the yes-or-no properties of a turn. They do not change once the method runs.
+type flags uint8
+
+const (
+	owned     flags = 1 << iota // the request belongs to the object already
+	inner                       // part of work that began before the node drained
+	bound                       // a timer's call: ends with its activation
+	nested                      // runs inside rare.within
+	activates                   // admitted as the first: run the activation before the turn
+	detached                    // of a method whose call may return before it
+	linked                      // another turn makes this call, see up
+)
+
+func (f flags) has(which flags) bool { return f&which != 0 }
 
 // rare is what few turns have.
 type rare struct {
 	life    atomic.Pointer[lifetime]
 	meta    map[string]string
 	key     string        // idempotency key
+	up      *turn         // the turn that makes this call, where that is not its context
 	path    []Step        // from another node: the chain that waits for the turn
 	via     *departure    // from another node: what its chain passed here before, in the step beyond
 	beyond  int           // of path
@@ -85,10 +86,10 @@ func (t *turn) extra() *rare {
 // chained reports whether the turn is part of work that this node has accepted: it
 // is made by a turn that still runs here, or follows from one.
 func (t *turn) chained() bool {
-	if t.flags.inner {
+	if t.flags.has(inner) {
 		return true
 	}
-	for f := t.up; f != nil; f = f.up {
+	for f := t.up(); f != nil; f = f.up() {
 		if !f.ended.Load() {
 			return true
 		}
@@ -119,6 +120,68 @@ func (t *turn) setMetadata(meta map[string]string) {
 	}
 }
 
+// node is the one that the turn runs on.
+func (t *turn) node() *Node { return t.act.shard.node }
+
+// up is the turn that makes this call; nil from outside.
+func (t *turn) up() *turn {
+	if !t.flags.has(linked) {
+		return nil
+	}
+	if r := t.rare.Load(); r != nil && r.up != nil {
+		return r.up
+	}
+	up, _ := t.parent.(*turn)
+	return up
+}
+
+// link makes up the turn that makes this call. The turn has not begun.
+func (t *turn) link(up *turn) {
+	t.flags |= linked
+	if direct, ok := t.parent.(*turn); !ok || direct != up {
+		t.extra().up = up
+	}
+}
+
+// unlink makes the turn a call from outside. It has not begun.
+func (t *turn) unlink() { t.flags &^= linked }
+
+// depth is how many turns wait for this one.
+func (t *turn) depth() (n int) {
+	for f := t; ; n++ {
+		if path := f.path(); path != nil {
+			return n + len(path)
+		}
+		up := f.up()
+		if up == nil {
+			return n
+		}
+		f = up
+	}
+}
+
+// runs makes the turn a call of a method of its object.
+func (t *turn) runs(m *object.MethodInfo) {
+	t.entry, t.mode = entry(m.Index())+firstMethod, m.Mode //nolint:gosec // G115: a type has fewer methods
+	if m.Detached {
+		t.flags |= detached
+	}
+}
+
+// method is what the turn runs; nil for a hook.
+func (t *turn) method() *object.MethodInfo {
+	if t.entry < firstMethod {
+		return nil
+	}
+	return t.act.typ.MethodAt(int(t.entry - firstMethod))
+}
+
+// isHook reports whether the turn is no call of a method.
+func (t *turn) isHook() bool { return t.entry < firstMethod }
+
+// is reports whether the turn is that of a hook.
+func (t *turn) is(h hook) bool { return t.entry == entry(h) }
+
 // id is the object's.
 func (t *turn) id() string { return t.act.id }
 
@@ -126,25 +189,25 @@ func (t *turn) id() string { return t.act.id }
 func (t *turn) name() string { return t.id() + "." + t.what() }
 
 func (t *turn) what() string {
-	if t.method == nil {
-		return t.hook.String()
+	if t.isHook() {
+		return hook(t.entry).String()
 	}
-	return t.method.Name
+	return t.method().Name
 }
 
 // refuse is the error of a turn that did not run.
 func (t *turn) refuse(code object.Code, reason object.Reason, message string) *object.Error {
 	op, method := "call", ""
-	if t.method == nil {
-		op = t.hook.op()
+	if t.isHook() {
+		op = hook(t.entry).op()
 	} else {
-		method = t.method.Name
+		method = t.method().Name
 	}
 	return object.Refuse(code, reason, op, t.id(), method, message)
 }
 
 // hook is a turn that is no call of a method.
-type hook uint8
+type hook entry
 
 const (
 	onCreate hook = iota
@@ -156,7 +219,11 @@ const (
 	stop
 	onSnapshot
 	onRestore
+	hooks // how many there are
 )
+
+// firstMethod is the entry of a type's first method.
+const firstMethod = entry(hooks)
 
 // String is the name that call chains show.
 func (h hook) String() string {

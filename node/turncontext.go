@@ -25,7 +25,7 @@ type lifetime struct {
 // clock. Zero is the node's call timeout; negative is none.
 func (t *turn) limit(timeout time.Duration) {
 	if timeout == 0 {
-		timeout = t.node.cfg.CallTimeout
+		timeout = t.node().cfg.CallTimeout
 	}
 	if timeout > 0 && !t.parentHasDeadline() {
 		t.deadline = -int64(timeout) // nobody else has the turn yet
@@ -48,14 +48,14 @@ func (t *turn) due() time.Duration {
 	if d >= 0 {
 		return time.Duration(d)
 	}
-	atomic.CompareAndSwapInt64(&t.deadline, d, int64(t.node.elapsed())-d)
+	atomic.CompareAndSwapInt64(&t.deadline, d, int64(t.node().elapsed())-d)
 	return time.Duration(atomic.LoadInt64(&t.deadline))
 }
 
 // Deadline implements [context.Context].
 func (t *turn) Deadline() (time.Time, bool) {
 	if d := t.due(); d > 0 {
-		return t.node.base.Add(d), true
+		return t.node().base.Add(d), true
 	}
 	return t.parent.Deadline()
 }
@@ -71,13 +71,13 @@ func (t *turn) Err() error {
 	switch {
 	case t.ended.Load():
 		return context.Canceled
-	case t.node.interrupted():
+	case t.node().interrupted():
 		return t.lifetime().ctx.Err() // from now on it stays so, also when the node is resumed
 	}
 	if err := t.parent.Err(); err != nil {
 		return err
 	}
-	if d := t.due(); d > 0 && t.node.elapsed() >= d {
+	if d := t.due(); d > 0 && t.node().elapsed() >= d {
 		return t.lifetime().ctx.Err() // from now on it stays so
 	}
 	return nil
@@ -89,7 +89,7 @@ func (t *turn) parentErr() error {
 	if !ok || p.begun() != nil || atomic.LoadInt64(&p.deadline) > 0 {
 		return t.parent.Err()
 	}
-	if p.ended.Load() || p.node.interrupted() {
+	if p.ended.Load() || p.node().interrupted() {
 		return context.Canceled
 	}
 	return p.parentErr()
@@ -100,7 +100,7 @@ func (t *turn) parentErr() error {
 func (t *turn) Value(key any) any {
 	switch key {
 	case object.RuntimeKey:
-		return t.node.cfg.Runtime
+		return t.node().cfg.Runtime
 	case object.CallKey:
 		return t
 	}
@@ -143,11 +143,11 @@ func (t *turn) lifetime() *lifetime {
 
 func (t *turn) newLifetime() *lifetime {
 	ctx, cancel := context.WithCancelCause(withoutValues{t.parent})
-	era := t.node.era.Load().ctx
+	era := t.node().era.Load().ctx
 	unlink := context.AfterFunc(era, func() { cancel(context.Cause(era)) })
 	stop := func() { unlink() }
 	if d := t.due(); d > 0 {
-		timed, release := context.WithDeadline(ctx, t.node.base.Add(d))
+		timed, release := context.WithDeadline(ctx, t.node().base.Add(d))
 		ctx, stop = timed, func() { unlink(); release() }
 	}
 	if era.Err() != nil { // AfterFunc may take its time
@@ -183,7 +183,7 @@ func (n *Node) callerTurn(ctx context.Context) *turn {
 	if !ok {
 		t, _ = object.CallFrom(ctx).(*turn)
 	}
-	if t == nil || t.node != n {
+	if t == nil || t.node() != n {
 		return nil
 	}
 	return t

@@ -17,11 +17,11 @@ var errExpired = errors.New("expired")
 // newWaiter takes a waiter for t from the pool.
 func (n *Node) newWaiter(t *turn, a *activation) *waiter {
 	w, _ := n.waiters.Get().(*waiter)
-	w.up = t.up
-	w.mode, w.bound, w.persists = t.mode, t.flags.bound, t.method == nil
-	w.chained = t.up != nil && t.chained() || t.flags.inner
+	w.up = t.up()
+	w.mode, w.bound, w.persists = t.mode, t.flags.has(bound), t.isHook()
+	w.chained = w.up != nil && t.chained() || t.flags.has(inner)
 	w.due = t.due()
-	if t.method != nil && !t.method.Detached {
+	if !t.isHook() && !t.flags.has(detached) {
 		w.turn = t
 	}
 	w.at.Store(a)
@@ -63,7 +63,7 @@ func (n *Node) wait(t *turn, w *waiter) (ran bool, err error) {
 		n.recycle(w)
 		return false, err
 	}
-	t.act, t.flags.activates = w.at.Load(), w.activator
+	t.admittedBy(w)
 	n.recycle(w)
 	if expired := t.overdue(); expired != nil {
 		_ = n.giveBack(t)
@@ -72,12 +72,22 @@ func (n *Node) wait(t *turn, w *waiter) (ran bool, err error) {
 	return false, nil
 }
 
+// admittedBy gives the turn what its waiter was granted.
+func (t *turn) admittedBy(w *waiter) {
+	t.act = w.at.Load()
+	if w.activator {
+		t.flags |= activates
+	} else {
+		t.flags &^= activates
+	}
+}
+
 // overdue reports that the turn may not begin any more.
 func (t *turn) overdue() error {
 	if err := t.parent.Err(); err != nil {
 		return err
 	}
-	if d := t.due(); d > 0 && t.node.elapsed() >= d {
+	if d := t.due(); d > 0 && t.node().elapsed() >= d {
 		return context.DeadlineExceeded
 	}
 	return nil
@@ -111,7 +121,7 @@ func (n *Node) giveUp(t *turn, w *waiter) (ran bool, err error) {
 		return true, err
 	}
 	if granted && w.err == nil {
-		t.act, t.flags.activates = w.at.Load(), w.activator
+		t.admittedBy(w)
 		_ = n.giveBack(t)
 	}
 	n.recycle(w)
@@ -157,10 +167,11 @@ func (w *waiter) leaveQueue() (ahead int, granted bool) {
 
 // giveBack returns an admission that is not used.
 func (n *Node) giveBack(t *turn) error {
-	if t.flags.activates {
+	if t.flags.has(activates) {
 		n.retire(t.act, n.carryOn)
 	} else {
-		n.startRunner(n.leave(t, false, false))
+		next, _ := n.leave(t, false, false)
+		n.startRunner(next)
 	}
 	return errEnded
 }

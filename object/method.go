@@ -24,6 +24,7 @@ type MethodInfo struct {
 	CallTimeout time.Duration // for calls without a deadline; negative: none; zero: the server's default
 	Detached    bool
 
+	index    int          // in its type's methods
 	pc       uintptr      // entry of the method's code
 	request  reflect.Type // pointer to the request struct
 	reply    reflect.Type // pointer to the reply struct
@@ -34,6 +35,9 @@ type MethodInfo struct {
 
 // invokeFunc runs a method. The object and the request are of the method's types.
 type invokeFunc func(obj Object, ctx context.Context, req proto.Message) (proto.Message, error)
+
+// Index is the method's place among those of its type; see [Type.MethodAt].
+func (m *MethodInfo) Index() int { return m.index }
 
 // NewRequest returns a new, empty request.
 func (m *MethodInfo) NewRequest() proto.Message { return m.zeroReq.ProtoReflect().New().Interface() }

@@ -25,7 +25,7 @@ type Type struct {
 
 	goType   reflect.Type // pointer to the struct
 	methods  map[string]*MethodInfo
-	list     []*MethodInfo // the same
+	list     []*MethodInfo // the same, by name
 	settings typeSettings
 }
 
@@ -58,6 +58,9 @@ func (t *Type) MethodOf(e Expr) *MethodInfo {
 	}
 	return t.methods[e.Name()]
 }
+
+// MethodAt returns the method of that index.
+func (t *Type) MethodAt(i int) *MethodInfo { return t.list[i] }
 
 // MethodNames returns the names of all callable methods, sorted.
 func (t *Type) MethodNames() []string { return slices.Sorted(maps.Keys(t.methods)) }
@@ -193,7 +196,7 @@ func newType(goType reflect.Type, client bool, opts []RegisterOption) (*Type, er
 			Deduplicate: goType.Implements(reflect.TypeFor[Deduplicator]()),
 			Snapshot:    goType.Implements(reflect.TypeFor[Snapshotter]()),
 		},
-		goType: goType, methods: methods, list: slices.Collect(maps.Values(methods)), settings: s,
+		goType: goType, methods: methods, list: inOrder(methods), settings: s,
 	}, nil
 }
 
@@ -246,4 +249,15 @@ func nameProblem(name string) []string {
 		return []string{fmt.Sprintf("type name %q: %s", printableID(name), problem)}
 	}
 	return nil
+}
+
+// inOrder returns the methods sorted by name, and gives them their indices.
+func inOrder(methods map[string]*MethodInfo) []*MethodInfo {
+	list := make([]*MethodInfo, 0, len(methods))
+	for _, name := range slices.Sorted(maps.Keys(methods)) {
+		m := methods[name]
+		m.index = len(list)
+		list = append(list, m)
+	}
+	return list
 }

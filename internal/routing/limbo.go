@@ -23,7 +23,7 @@ type limbo struct {
 	mu     sync.Mutex // guards the fields below
 	bytes  int
 	bags   map[uint32]*bag
-	opened map[uint32]uint64 // the epoch under which each shard was opened here last
+	opened []uint64 // by shard, as far as needed: the epoch under which it was opened here last
 }
 
 // bag is what one move has brought.
@@ -46,7 +46,7 @@ type origin struct {
 func newLimbo(cfg Config) limbo {
 	return limbo{
 		clock: cfg.Clock, limit: cfg.KeptBytes, time: cfg.KeptTime,
-		bags: make(map[uint32]*bag), opened: make(map[uint32]uint64),
+		bags: make(map[uint32]*bag),
 	}
 }
 
@@ -55,7 +55,7 @@ func (l *limbo) put(shard uint32, o origin, p piece) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.bags[shard]
-	if o.epoch <= l.opened[shard] {
+	if o.epoch <= l.openedUnder(shard) {
 		return object.NewError(object.CodeFailedPrecondition, "the hand-over belongs to an earlier move")
 	}
 	if b != nil && o.tag > b.origin.tag {
@@ -105,10 +105,21 @@ func (l *limbo) look(shard uint32, tag int64, epoch uint64) ([]node.Kept, error)
 func (l *limbo) close(shard uint32, epoch uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if missing := int(shard) + 1 - len(l.opened); missing > 0 {
+		l.opened = append(l.opened, make([]uint64, missing)...)
+	}
 	l.opened[shard] = max(epoch, l.opened[shard])
 	if b := l.bags[shard]; b != nil && b.origin.epoch <= epoch {
 		l.drop(shard)
 	}
+}
+
+// openedUnder is the epoch under which a shard was opened here last, 0 if never.
+func (l *limbo) openedUnder(shard uint32) uint64 {
+	if int(shard) >= len(l.opened) {
+		return 0
+	}
+	return l.opened[shard]
 }
 
 // expire drops what nobody has come for.

@@ -313,6 +313,17 @@ func (h *hosted) step(e OwnerEvent) {
 		}
 		h.queued++
 	}
+	h.rest()
+}
+
+// rest forgets what a member forgets of a settled shard, all but the number: answers to what was called off may come
+// yet, where a member waits for them.
+func (h *hosted) rest() {
+	if o := &h.rules; h.queued == 0 && o.Settled() {
+		number := o.number
+		*o = ServingOwner(o.self, o.selfRev, o.Record, o.Rev, o.flaws)
+		o.number = number
+	}
 }
 
 func (h *hosted) callOff(number int8) {

@@ -110,6 +110,22 @@ func NewOwner(incarnation string, rev int64, flaws Flaws) Owner {
 	return Owner{self: incarnation, selfRev: rev, flaws: flaws}
 }
 
+// Settled says whether all that there is to know of the shard follows from its record: the
+// member serves it, and nothing is asked for or under way. [ServingOwner] brings it back, so
+// that a member need not keep an Owner for each of its shards.
+func (o *Owner) Settled() bool {
+	return o.Phase == Serving && !o.waits && !o.quit &&
+		o.Record.OwnedBy(o.self, o.selfRev) && o.Record.Epoch == o.Epoch && !o.Record.Moving()
+}
+
+// ServingOwner is a shard that was settled under the record of revision at. Its actions are
+// numbered anew, so those from before must have ended.
+func ServingOwner(incarnation string, rev int64, record Record, at int64, flaws Flaws) Owner {
+	o := NewOwner(incarnation, rev, flaws)
+	o.Phase, o.Epoch, o.Record, o.Rev = Serving, record.Epoch, record, at
+	return o
+}
+
 // Step takes note of an event and says what to do.
 func (o *Owner) Step(e OwnerEvent) []OwnerAction {
 	var a []OwnerAction
