@@ -109,6 +109,8 @@ const (
 	maxStoreBackoff = time.Second
 	openSlots       = 64  // shards that are opened at the same time
 	drainSlots      = 512 // … drained
+	shutSlots       = 24  // … shut, those aside that have been for shutTime: at least a thousand begin to move in a second
+	shutTime        = 25 * time.Millisecond
 	pageSize        = 1000
 )
 

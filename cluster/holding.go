@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/xiaonanln/goverse/internal/coord"
 	"github.com/xiaonanln/goverse/internal/shard"
@@ -86,6 +87,7 @@ type holding struct {
 	current uint64
 	cancel  context.CancelFunc // of the action under way, or nil
 	failed  int                // writes in a row that did not get through
+	shut    func()             // the worker's own: ends the shard's stay among those that are shut; or nil
 }
 
 // step tells the rules of a shard what happened and has done what they say.
@@ -140,8 +142,15 @@ func (m *Member) work(parent context.Context, n uint32, h *holding) {
 			cancel()
 			return
 		}
+		if a.Kind == shard.Drain {
+			h.shut = m.shutOne(ctx)
+		}
 		e, matters := m.perform(ctx, n, a, tries)
 		cancel()
+		if h.shut != nil && e.Kind != shard.Drained { // else the transfer follows
+			h.shut()
+			h.shut = nil
+		}
 		m.performed(n, h, a, e, matters)
 	}
 }
@@ -215,6 +224,22 @@ func (m *Member) perform(ctx context.Context, n uint32, a shard.OwnerAction, tri
 	case shard.CallOff:
 	}
 	return shard.OwnerEvent{}, false
+}
+
+// shutOne waits until the member may shut one more shard, and returns what is to be called when that has an owner who
+// takes calls again. Calls wait for a shard from the beginning of its drain until its transfer is written, and
+// the store takes transfers one after the other: a shard that is shut before its turn would only wait for the others'. One
+// that does not drain at once does not hold them up.
+func (m *Member) shutOne(ctx context.Context) (done func()) {
+	if !take(ctx, m.shuts) {
+		return nil
+	}
+	giveBack := sync.OnceFunc(func() { <-m.shuts })
+	timer := m.cfg.Clock.AfterFunc(shutTime, giveBack)
+	return func() {
+		timer.Stop()
+		giveBack()
+	}
 }
 
 // take takes a slot and returns what gives it back; false: ctx ended.

@@ -53,6 +53,7 @@ type Member struct {
 	routine chan struct{} // a token: … to look at
 	opens   chan struct{} // slots
 	drains  chan struct{} // slots
+	shuts   chan struct{} // slots
 
 	hostGate      sync.Mutex // held while the host is suspended or resumed; guards the field below
 	hostSuspended bool
@@ -95,7 +96,7 @@ func NewMember(cfg Config) *Member {
 	m.changes.Store(&changes)
 	m.failed, m.ended = make(chan struct{}), make(chan struct{})
 	m.gate, m.doubts, m.ticks, m.urgent, m.routine = token(), token(), token(), token(), token()
-	m.opens, m.drains = make(chan struct{}, openSlots), make(chan struct{}, drainSlots)
+	m.opens, m.drains, m.shuts = make(chan struct{}, openSlots), make(chan struct{}, drainSlots), make(chan struct{}, shutSlots)
 	m.table = newTable(max(cfg.Shards, 0))
 	m.holdings, m.refreshes = newHoldings(max(cfg.Shards, 0)), make(map[uint32]*refresh)
 	return m
