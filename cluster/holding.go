@@ -48,7 +48,7 @@ func (m *Member) held(yield func(uint32, *shard.Owner) bool) {
 		if !settled {
 			continue
 		}
-		if o := m.settledOwner(uint32(n)); !yield(uint32(n), &o) { //nolint:gosec // G115: a shard number
+		if o := m.settledOwner(uint32(n)); !yield(uint32(n), &o) {
 			return
 		}
 	}
