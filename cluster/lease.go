@@ -127,18 +127,21 @@ func (m *Member) verify(ctx context.Context) {
 
 func (m *Member) verifyOnce(ctx context.Context) {
 	m.mu.Lock()
-	round := m.lease.Round()
+	until := m.lease.Doubt()
 	m.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, m.cfg.LeaseTTL/2)
+	if until == 0 {
+		return // the reading for an earlier renewal was enough
+	}
+	ctx, cancel := context.WithTimeout(ctx, until-m.cfg.Clock.Boot())
 	defer cancel()
 	snap, err := m.list(ctx)
 	if err != nil {
 		m.restored(err)
-		return // the next renewal asks again
+		return // the next renewal asks again, or has asked
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e := shard.LeaseEvent{Kind: shard.LeaseVerified, Now: m.cfg.Clock.Boot(), Round: round}
+	e := shard.LeaseEvent{Kind: shard.LeaseVerified, Now: m.cfg.Clock.Boot(), Until: until}
 	if !m.unchanged(snap) {
 		e.Kind = shard.LeaseRefuted
 	}

@@ -85,6 +85,31 @@ func TestLongOutageFencesAndGoesOn(t *testing.T) {
 	})
 }
 
+// A fence ends also where reading the table takes longer than it is to the next renewal,
+// as when all members read it at once after an outage; the table is read once.
+func TestAFenceEndsThoughReadingIsSlow(t *testing.T) {
+	t.Parallel()
+	for _, takes := range []time.Duration{ttl / 4, ttl * 2 / 5, ttl * 3 / 5} {
+		inBubble(t, func(r *rig) {
+			reads := &slowReads{clock: r.clock}
+			m := r.join(func(c *cluster.Config) { reads.Store, c.Store, c.Relist = c.Store, reads, -1 })
+			pass(time.Minute)
+			r.store.SetOutage(true)
+			pass(20 * time.Second)
+			reads.takes.Store(int64(takes))
+			reads.count.Store(0)
+			r.store.SetOutage(false)
+			r.await("the end of the fence", ttl/4+takes, m.Valid)
+			reads.takes.Store(0)
+			pass(time.Minute)
+			if h := m.host.history(); !m.Valid() || strings.Count(h, "suspend") != 1 || reads.count.Load() != 1 {
+				r.Errorf("reading takes %v: valid %v, read %d times, %s", takes, m.Valid(), reads.count.Load(), h)
+			}
+			r.leave(m)
+		})
+	}
+}
+
 // Who slept past the lease finds it gone, and is dead; others serve. It was invalid by the
 // clock alone, from the deadline on.
 func TestSleeperIsDead(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/xiaonanln/goverse/internal/coord"
+	"github.com/xiaonanln/goverse/util/clock"
 )
 
 // counts are the requests to a store.
@@ -131,4 +132,26 @@ func (s *losing) Txn(ctx context.Context, txn coord.Txn) (coord.TxnResult, error
 		return coord.TxnResult{}, coord.ErrUnavailable
 	}
 	return res, err
+}
+
+// slowReads is a store in which reading more than one key takes some time.
+type slowReads struct {
+	coord.Store
+
+	clock clock.Clock
+	takes atomic.Int64
+	count atomic.Int64
+}
+
+func (s *slowReads) Range(ctx context.Context, prefix string, opts coord.RangeOptions) (coord.Page, error) {
+	s.count.Add(1)
+	page, err := s.Store.Range(ctx, prefix, opts)
+	timer := s.clock.NewTimer(time.Duration(s.takes.Load()))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return coord.Page{}, ctx.Err()
+	}
+	return page, err
 }

@@ -45,7 +45,6 @@ type Lease struct {
 	SuspectAt  time.Duration
 	granted    time.Duration
 	pending    time.Duration // fenced: what ValidUntil will be once verified; 0: no renewal yet
-	round      int           // counts the renewals that were to be verified
 	flaws      Flaws
 }
 
@@ -57,7 +56,7 @@ const (
 	LeaseTick     LeaseEventKind = iota + 1 // time has passed
 	LeaseRenewed                            // the store granted TTL again, asked at Sent
 	LeaseLost                               // the store does not know the lease, or the member's key was deleted
-	LeaseVerified                           // read after the renewal of Round: key and shards are as the member knows them
+	LeaseVerified                           // read after the renewal that promised Until: key and shards are as the member knows them
 	LeaseRefuted                            // … they are not
 )
 
@@ -67,9 +66,10 @@ type LeaseEvent struct {
 	Now  time.Duration
 	Sent time.Duration // LeaseRenewed: when the renewal was asked for
 	TTL  time.Duration // LeaseRenewed: what was granted
-	// Round is [Lease.Round] as it was when the reading began. What was read before a
-	// renewal proves nothing about what the renewal promises.
-	Round int
+	// Until is [Lease.Doubt] as it was when the reading began. What was read before a
+	// renewal proves nothing about what the renewal promises, but all about what those
+	// before it did: a reading may take longer than the pause between two renewals.
+	Until time.Duration
 }
 
 // LeaseAction is what a member has to do now.
@@ -120,8 +120,8 @@ func (l *Lease) Step(e LeaseEvent) []LeaseAction {
 	case LeaseRenewed:
 		actions = append(actions, l.renewed(e)...)
 	case LeaseVerified:
-		if l.State == LeaseFenced && e.Round == l.round && e.Now < l.pending {
-			l.State, l.ValidUntil = LeaseValid, l.pending
+		if l.State == LeaseFenced && e.Now < e.Until {
+			l.State, l.ValidUntil = LeaseValid, e.Until
 			actions = append(actions, Resume)
 		}
 	case LeaseLost, LeaseRefuted:
@@ -151,7 +151,6 @@ func (l *Lease) renewed(e LeaseEvent) []LeaseAction {
 		return nil // too late again
 	}
 	l.pending, l.SuspectAt = max(l.pending, valid), max(l.SuspectAt, suspect)
-	l.round++
 	if l.flaws.UnfenceUnread {
 		l.State, l.ValidUntil = LeaseValid, l.pending
 		return []LeaseAction{Resume}
@@ -159,8 +158,14 @@ func (l *Lease) renewed(e LeaseEvent) []LeaseAction {
 	return []LeaseAction{Verify}
 }
 
-// Round names the renewal that a [Verify] is about.
-func (l *Lease) Round() int { return l.round }
+// Doubt is until when a reading that begins now would prove the lease valid: what the
+// newest renewal since the fence has promised; 0 if there is nothing to be verified.
+func (l *Lease) Doubt() time.Duration {
+	if l.State != LeaseFenced {
+		return 0
+	}
+	return l.pending
+}
 
 // Next is when time alone changes the state; ok is false if it does not.
 func (l *Lease) Next() (at time.Duration, ok bool) {

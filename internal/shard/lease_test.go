@@ -10,8 +10,9 @@ import (
 )
 
 // Whatever happens, in whatever order: a member never thinks that its lease is valid
-// longer than the store keeps it, less the margin; who was fenced comes back only by
-// something read after a renewal; who is dead stays dead.
+// longer than the store keeps it, less the margin; who was fenced comes back by something
+// read after a renewal, for as long as that renewal promised, and by nothing else, however
+// many renewals came meanwhile; who is dead stays dead.
 func TestLeaseErrsToTheSafeSide(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -22,41 +23,48 @@ func TestLeaseErrsToTheSafeSide(t *testing.T) {
 		}
 		now := time.Duration(rapid.IntRange(0, 1000).Draw(t, "granted after")) * time.Millisecond
 		l := shard.NewLease(0, now, ttl, shard.Flaws{})
-		newest, proven := time.Duration(0), true // when the newest renewal was asked for; fenced: read since
+		newest, proven := time.Duration(0), time.Duration(0) // when renewals were asked for: the newest, and the newest that counts
+		begun, promised := time.Duration(-1), time.Duration(0)
 		for range rapid.IntRange(1, 30).Draw(t, "events") {
 			now += time.Duration(rapid.IntRange(0, int(ttl/time.Millisecond)).Draw(t, "pause")) * time.Millisecond
 			before := l
 			fenced := l.State == shard.LeaseFenced || now >= l.ValidUntil
 			e := shard.LeaseEvent{Kind: rapid.SampledFrom([]shard.LeaseEventKind{
-				shard.LeaseTick, shard.LeaseTick, shard.LeaseRenewed, shard.LeaseRenewed, shard.LeaseRenewed, shard.LeaseVerified, shard.LeaseLost, shard.LeaseRefuted,
-			}).Draw(t, "event"), Now: now, TTL: ttl, Round: l.Round()}
+				shard.LeaseTick, shard.LeaseTick, shard.LeaseRenewed, shard.LeaseRenewed, shard.LeaseRenewed, shard.LeaseVerified, shard.LeaseVerified, shard.LeaseLost, shard.LeaseRefuted,
+			}).Draw(t, "event"), Now: now, TTL: ttl}
 			switch e.Kind {
 			case shard.LeaseRenewed:
 				e.Sent = max(now-time.Duration(rapid.IntRange(0, int(ttl/time.Millisecond)).Draw(t, "took"))*time.Millisecond, newest)
-				newest, proven = e.Sent, proven && !fenced
-			case shard.LeaseVerified:
-				stale := rapid.Bool().Draw(t, "stale")
-				if stale {
-					e.Round--
+				newest = e.Sent
+				if !fenced {
+					proven = newest
 				}
-				proven = proven || !stale
-			case shard.LeaseTick:
-				proven = proven && !fenced
-			case shard.LeaseLost, shard.LeaseRefuted:
+			case shard.LeaseVerified: // a reading that began now, or when begun was set
+				if begun < 0 {
+					begun, promised = newest, l.Doubt()
+				}
+				e.Until, proven = promised, max(proven, begun)
+				begun = -1
+			case shard.LeaseTick, shard.LeaseLost, shard.LeaseRefuted:
 			}
 			l.Step(e)
+			if begun < 0 && rapid.Bool().Draw(t, "begin to read") {
+				begun, promised = newest, l.Doubt()
+			}
 			valid := l.State == shard.LeaseValid || l.State == shard.LeaseSuspect
 			switch {
 			case valid && now >= l.ValidUntil:
 				t.Fatalf("valid at %v, until %v", now, l.ValidUntil)
-			case valid && l.ValidUntil > newest+ttl-margin:
-				t.Fatalf("valid until %v, renewed at %v for %v", l.ValidUntil, newest, ttl)
-			case valid && fenced && !proven:
+			case valid && l.ValidUntil > proven+ttl-margin:
+				t.Fatalf("valid until %v, proven at %v for %v", l.ValidUntil, proven, ttl)
+			case valid && fenced && e.Kind != shard.LeaseVerified:
 				t.Fatalf("back without proof: %+v", l)
 			case before.State == shard.LeaseDead && l.State != shard.LeaseDead:
 				t.Fatal("risen from the dead")
 			case e.Kind == shard.LeaseLost && l.State != shard.LeaseDead:
 				t.Fatal("a lost lease lives")
+			case e.Kind == shard.LeaseVerified && fenced && now < e.Until && l.State == shard.LeaseFenced:
+				t.Fatalf("proven until %v, and still fenced: %+v", e.Until, l)
 			}
 			if at, ok := l.Next(); ok && at <= now {
 				t.Fatalf("at %v the next change is at %v: %+v", now, at, l)

@@ -56,7 +56,7 @@ func (m *member) encode(p params, b []byte) []byte {
 	if m.down {
 		return append(b, 0)
 	}
-	b = append(b, 1+flag(m.dead), byte(m.asked/time.Second), byte(m.done), byte(m.verify), byte(m.round), byte(m.term), byte(m.told))
+	b = append(b, 1+flag(m.dead), byte(m.asked/time.Second), byte(m.done), flag(m.verify), byte(m.reading), byte(m.until/(250*time.Millisecond)), byte(m.term), byte(m.told))
 	b = m.lease.encode(b)
 	for s := range p.shards {
 		b = m.shards[s].encode(b)
@@ -68,7 +68,7 @@ func (m *member) encode(p params, b []byte) []byte {
 //
 // encode leaves out SuspectAt, which decides about nothing here.
 func (l *Lease) encode(b []byte) []byte {
-	return append(b, byte(l.State), byte(l.ValidUntil/(250*time.Millisecond)), byte(l.pending/(250*time.Millisecond)), byte(l.round))
+	return append(b, byte(l.State), byte(l.ValidUntil/(250*time.Millisecond)), byte(l.pending/(250*time.Millisecond)))
 }
 
 func (h *hosted) encode(b []byte) []byte {

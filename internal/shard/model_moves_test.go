@@ -93,7 +93,8 @@ func (w *world) storeMoves(n int8, try tryMove) {
 		return true
 	})
 	try(node("%s is evicted", n), func(w *world) bool { // by who knows that it is over for it
-		if w.left.evictions == 0 || w.keys[n].rev == 0 || w.valid(n) {
+		m := &w.members[n]
+		if w.left.evictions == 0 || w.keys[n].rev == 0 || w.valid(n) || m.reading == 1 && w.now < m.until {
 			return false
 		}
 		w.left.evictions--
@@ -149,17 +150,35 @@ func (w *world) renewed(p params, n int8) bool {
 	return true
 }
 
-// verifyNow lets a member read what it needs to end its fence.
-func (w *world) verifyNow(p params, n int8) bool {
+// beginReading lets a member begin to read what it needs to end its fence. It sees the
+// store as it is now: who reads later sees more.
+func (w *world) beginReading(p params, n int8) bool {
 	m := &w.members[n]
-	if m.verify == 0 {
+	if !m.verify || m.reading != 0 {
 		return false
 	}
-	m.verify = 0
-	e := LeaseEvent{Kind: LeaseVerified, Round: int(m.round)}
+	m.verify, m.begun, m.until = false, w.now, m.lease.Doubt()
+	if m.until == 0 {
+		return false
+	}
+	m.reading = 1
 	if !w.unchanged(p, n) {
+		m.reading = 2
+	}
+	return true
+}
+
+// endReading tells a member what it has read.
+func (w *world) endReading(p params, n int8) bool {
+	m := &w.members[n]
+	if m.reading == 0 {
+		return false
+	}
+	e := LeaseEvent{Kind: LeaseVerified, Until: m.until}
+	if m.reading == 2 {
 		e.Kind = LeaseRefuted
 	}
+	m.reading, m.until, m.begun = 0, 0, 0
 	w.leaseStep(p, n, e)
 	return true
 }
@@ -210,8 +229,11 @@ func (w *world) renewMoves(p params, n int8, try tryMove) {
 	try(node("%s is answered its renewal", n), func(w *world) bool {
 		return w.renewed(p, n)
 	})
-	try(node("%s verifies", n), func(w *world) bool {
-		return w.verifyNow(p, n)
+	try(node("%s begins to verify", n), func(w *world) bool {
+		return w.beginReading(p, n)
+	})
+	try(node("%s has verified", n), func(w *world) bool {
+		return w.endReading(p, n)
 	})
 }
 

@@ -105,6 +105,9 @@ func (w *world) expireIfDue(n int8) {
 	}
 }
 
+// slowReading is how long a reading takes: longer than it is to the next renewal.
+const slowReading = 2 * time.Second
+
 // renewOnce renews once a second.
 func (w *world) renewOnce(p params, n int8) {
 	m := &w.members[n]
@@ -112,15 +115,16 @@ func (w *world) renewOnce(p params, n int8) {
 		return
 	}
 	w.leaseStep(p, n, LeaseEvent{Kind: LeaseTick})
-	if m.asked < 0 && m.lease.ValidUntil < w.now+modelTTL-Margin(modelTTL) && m.verify == 0 {
+	if m.asked < 0 && m.lease.ValidUntil < w.now+modelTTL-Margin(modelTTL) {
 		m.asked, m.done = w.now, 0
 	}
 	if m.asked >= 0 {
 		w.reach(n)
 		w.renewed(p, n)
 	}
-	if m.verify != 0 {
-		w.verifyNow(p, n)
+	w.beginReading(p, n)
+	if w.now >= m.begun+slowReading {
+		w.endReading(p, n)
 	}
 }
 

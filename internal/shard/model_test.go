@@ -129,17 +129,19 @@ type change struct {
 
 // member is a process.
 type member struct {
-	down   bool
-	dead   bool // its lease is lost, and it knows
-	self   int64
-	lease  Lease
-	asked  time.Duration // a renewal is under way since; -1: none
-	done   int8          // … and the store has answered: 1 yes, 2 no
-	verify int8          // 1: to be read; the round it is about is in round
-	round  int8
-	term   int64 // it believes to be the allocator of this term; 0: it does not
-	told   int8  // changes of the log that its watch has told
-	shards [maxShards]hosted
+	down    bool
+	dead    bool // its lease is lost, and it knows
+	self    int64
+	lease   Lease
+	asked   time.Duration // a renewal is under way since; -1: none
+	done    int8          // … and the store has answered: 1 yes, 2 no
+	verify  bool          // it is to read whether it is what it was
+	reading int8          // it reads: 1 what it knows, 2 something else; 0: it does not
+	until   time.Duration // … to prove that it is valid until then
+	begun   time.Duration // … since
+	term    int64         // it believes to be the allocator of this term; 0: it does not
+	told    int8          // changes of the log that its watch has told
+	shards  [maxShards]hosted
 }
 
 // hosted is a shard on a member: its rules, what they have asked for, and the host.
@@ -477,9 +479,9 @@ func (w *world) leaseStep(p params, n int8, e LeaseEvent) {
 	for _, a := range m.lease.Step(e) {
 		switch a {
 		case Verify:
-			m.verify, m.round = 1, int8(m.lease.Round())
+			m.verify = true
 		case Die:
-			m.dead, m.asked, m.verify, m.term = true, -1, 0, 0
+			m.dead, m.asked, m.verify, m.reading, m.term = true, -1, false, 0, 0
 			for s := range p.shards {
 				m.shards[s].step(OwnerEvent{Kind: Quit, Why: ReleaseDead})
 			}

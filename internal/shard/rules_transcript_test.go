@@ -137,17 +137,26 @@ func showAction(a shard.OwnerAction) string {
 }
 
 // TestLeaseTranscripts plays a lease of 6 s that was asked for at 0 and granted at 0.2 s.
-// Events: tick at, renewed at sent, lost at, verified at, refuted at; times in seconds.
+// Events: tick at, renewed at sent, lost at, verified at, refuted at; times in seconds. What
+// is verified is read in no time, unless a line "reads" says when that began.
 func TestLeaseTranscripts(t *testing.T) {
 	t.Parallel()
 	play(t, "lease", func(t *testing.T) func([]string) string {
 		t.Helper()
 		l := shard.NewLease(0, 200*time.Millisecond, 6*time.Second, shard.Flaws{})
+		var reading bool
+		var until time.Duration
 		return func(words []string) string {
+			if !reading {
+				until = l.Doubt()
+			}
+			if reading = words[0] == "reads" || reading && words[0] != "verified"; words[0] == "reads" {
+				return fmt.Sprintf("reads → what would be valid until %v", until)
+			}
 			kinds := map[string]shard.LeaseEventKind{
 				"tick": shard.LeaseTick, "renewed": shard.LeaseRenewed, "lost": shard.LeaseLost, "verified": shard.LeaseVerified, "refuted": shard.LeaseRefuted,
 			}
-			e := shard.LeaseEvent{Kind: kinds[words[0]], Now: seconds(t, words[1]), TTL: 6 * time.Second, Round: l.Round()}
+			e := shard.LeaseEvent{Kind: kinds[words[0]], Now: seconds(t, words[1]), TTL: 6 * time.Second, Until: until}
 			if e.Kind == 0 {
 				t.Fatalf("what is %q?", words)
 			}
