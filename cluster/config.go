@@ -69,6 +69,10 @@ type Config struct {
 	Shards   int           // required: of the cluster; all members agree
 	LeaseTTL time.Duration // how long the member counts as alive without a sign of life; default 6 s, at least MinLeaseTTL
 
+	// Broken, if not nil, receives when the store may have died with all that it has
+	// promised, and another may begin in its place. The member is fenced at once then, and
+	// goes on if it finds its lease and all that it had in the store.
+	Broken <-chan struct{}
 	// UUID, if set, is the cluster that the member belongs to: any other is refused.
 	UUID string
 	// Incarnation names the member; default: random. One that has died never comes back.

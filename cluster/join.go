@@ -24,6 +24,10 @@ func (m *Member) join(ctx context.Context) (coord.LeaseID, error) {
 	if err != nil {
 		return 0, fmt.Errorf("join cluster %s: %w", m.cfg.Name, err)
 	}
+	select {
+	case <-m.cfg.Broken: // before anything was promised
+	default:
+	}
 	sent := m.cfg.Clock.Boot()
 	lease, err := m.cfg.Store.Grant(limited, m.cfg.LeaseTTL)
 	if err != nil {

@@ -62,6 +62,18 @@ func (m *Member) watchLease(ctx context.Context) {
 	}
 }
 
+// watchStore tells the lease when the store may have died.
+func (m *Member) watchStore(ctx context.Context) {
+	for {
+		select {
+		case <-m.cfg.Broken:
+			m.tellLease(shard.LeaseEvent{Kind: shard.LeaseDoubted, Now: m.cfg.Clock.Boot()})
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 func (m *Member) tellLease(e shard.LeaseEvent) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -92,7 +104,11 @@ func (m *Member) stepLease(e shard.LeaseEvent) {
 		switch action {
 		case shard.Suspend:
 			m.suspended = ErrFenced
-			m.cfg.Logger.Warn("fenced: the lease was not renewed in time", "incarnation", m.id, "ttl", m.cfg.LeaseTTL)
+			why := "fenced: the lease was not renewed in time"
+			if e.Kind == shard.LeaseDoubted {
+				why = "fenced: the coordination store may have ended, and the lease with it"
+			}
+			m.cfg.Logger.Warn(why, "incarnation", m.id, "ttl", m.cfg.LeaseTTL)
 		case shard.Resume:
 			m.suspended = nil
 			m.cfg.Logger.Info("the lease was renewed and nothing has changed meanwhile: going on", "incarnation", m.id)

@@ -2,9 +2,11 @@ package cluster_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/xiaonanln/goverse/cluster"
@@ -108,6 +110,31 @@ func TestAFenceEndsThoughReadingIsSlow(t *testing.T) {
 			r.leave(m)
 		})
 	}
+}
+
+// Where the store may have died, with all that it has promised, its members are fenced at
+// once, and go on when they have found all in it. What came before they joined is nothing.
+func TestAStoreThatMayHaveDiedFences(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		broken := make(chan struct{}, 1)
+		broken <- struct{}{}
+		m := r.join(func(c *cluster.Config) { c.Broken = broken })
+		before := m.Shards()
+		pass(10 * time.Second)
+		if h := m.host.history(); strings.Contains(h, "suspend") {
+			r.Errorf("for what was before: %s", h)
+		}
+		broken <- struct{}{}
+		if synctest.Wait(); m.Valid() {
+			r.Error("valid by the word of a store that may be no more")
+		}
+		r.await("to go on", ttl/4, m.Valid)
+		if !slices.Equal(m.Shards(), before) || strings.Count(m.host.history(), "suspend") != 1 {
+			r.Error(m.host.history())
+		}
+		r.leave(m)
+	})
 }
 
 // Who slept past the lease finds it gone, and is dead; others serve. It was invalid by the

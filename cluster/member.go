@@ -150,6 +150,7 @@ func (m *Member) begin(run context.Context) {
 	m.mu.Unlock()
 	m.spawn(m.renew)
 	m.spawn(m.watchLease)
+	m.spawn(m.watchStore)
 	m.spawn(m.verify)
 	m.spawn(m.keepGate)
 	m.spawn(m.follow)

@@ -41,13 +41,13 @@ func (s *Server) coordination(p *parts) ([]lifecycle.Service, error) {
 	}
 	return append(services, lifecycle.Service{Name: name, Run: func(ctx context.Context, ready func()) error {
 		store, err := etcd.Open(ctx, etcd.Config{
-			Endpoints: endpoints(), Logger: s.cfg.Logger,
+			Endpoints: endpoints(), Logger: s.cfg.Logger, Fragile: s.cfg.embedded(),
 			TLS: s.cfg.EtcdTLS, Username: s.cfg.EtcdUsername, Password: s.cfg.EtcdPassword,
 		})
 		if err != nil {
 			return fmt.Errorf("open etcd (see Etcd): %w", err)
 		}
-		p.store = store
+		p.store, p.broken = store, store.Broken()
 		ready()
 		<-ctx.Done()
 		if err := store.Close(); err != nil {

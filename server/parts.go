@@ -34,6 +34,7 @@ type parts struct {
 	router  *routing.Router
 	clients *client.Service // nil without a client service
 	store   coord.Store     // once the coordination store has started
+	broken  <-chan struct{} // … receives when it may have ended, if it may lose everything then
 	member  atomic.Pointer[cluster.Member]
 	ended   sync.Once // the objects
 }

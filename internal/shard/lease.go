@@ -45,6 +45,7 @@ type Lease struct {
 	SuspectAt  time.Duration
 	granted    time.Duration
 	pending    time.Duration // fenced: what ValidUntil will be once verified; 0: no renewal yet
+	barred     time.Duration // what was promised until then, or less, is not proven by what was read
 	flaws      Flaws
 }
 
@@ -58,6 +59,7 @@ const (
 	LeaseLost                               // the store does not know the lease, or the member's key was deleted
 	LeaseVerified                           // read after the renewal that promised Until: key and shards are as the member knows them
 	LeaseRefuted                            // … they are not
+	LeaseDoubted                            // the store may have died, with all that it has promised
 )
 
 // LeaseEvent is something that happened, at the time Now.
@@ -120,10 +122,12 @@ func (l *Lease) Step(e LeaseEvent) []LeaseAction {
 	case LeaseRenewed:
 		actions = append(actions, l.renewed(e)...)
 	case LeaseVerified:
-		if l.State == LeaseFenced && e.Now < e.Until {
+		if l.State == LeaseFenced && e.Now < e.Until && e.Until > l.barred {
 			l.State, l.ValidUntil = LeaseValid, e.Until
 			actions = append(actions, Resume)
 		}
+	case LeaseDoubted:
+		actions = append(actions, l.doubted(e)...)
 	case LeaseLost, LeaseRefuted:
 		if e.Kind == LeaseRefuted && l.State != LeaseFenced {
 			break
@@ -156,6 +160,19 @@ func (l *Lease) renewed(e LeaseEvent) []LeaseAction {
 		return []LeaseAction{Resume}
 	}
 	return []LeaseAction{Verify}
+}
+
+// doubted fences the member at once: a store that begins anew knows nothing of its lease.
+// What was read from the old one, or is being read, proves nothing any more; a renewal and
+// a reading after it do, as only the same store, alive, gives both.
+func (l *Lease) doubted(e LeaseEvent) []LeaseAction {
+	l.barred = max(l.barred, l.pending, l.ValidUntil)
+	l.pending, l.ValidUntil = 0, min(l.ValidUntil, e.Now)
+	if l.State == LeaseFenced {
+		return nil
+	}
+	l.State = LeaseFenced
+	return []LeaseAction{Suspend}
 }
 
 // Doubt is until when a reading that begins now would prove the lease valid: what the

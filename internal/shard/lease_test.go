@@ -25,13 +25,15 @@ func TestLeaseErrsToTheSafeSide(t *testing.T) {
 		l := shard.NewLease(0, now, ttl, shard.Flaws{})
 		newest, proven := time.Duration(0), time.Duration(0) // when renewals were asked for: the newest, and the newest that counts
 		begun, promised := time.Duration(-1), time.Duration(0)
+		broken := time.Duration(-1) // the newest renewal when the store was last in doubt
 		for range rapid.IntRange(1, 30).Draw(t, "events") {
 			now += time.Duration(rapid.IntRange(0, int(ttl/time.Millisecond)).Draw(t, "pause")) * time.Millisecond
 			before := l
 			fenced := l.State == shard.LeaseFenced || now >= l.ValidUntil
 			e := shard.LeaseEvent{Kind: rapid.SampledFrom([]shard.LeaseEventKind{
-				shard.LeaseTick, shard.LeaseTick, shard.LeaseRenewed, shard.LeaseRenewed, shard.LeaseRenewed, shard.LeaseVerified, shard.LeaseVerified, shard.LeaseLost, shard.LeaseRefuted,
+				shard.LeaseTick, shard.LeaseTick, shard.LeaseRenewed, shard.LeaseRenewed, shard.LeaseRenewed, shard.LeaseVerified, shard.LeaseVerified, shard.LeaseLost, shard.LeaseRefuted, shard.LeaseDoubted,
 			}).Draw(t, "event"), Now: now, TTL: ttl}
+			read := time.Duration(0)
 			switch e.Kind {
 			case shard.LeaseRenewed:
 				e.Sent = max(now-time.Duration(rapid.IntRange(0, int(ttl/time.Millisecond)).Draw(t, "took"))*time.Millisecond, newest)
@@ -43,8 +45,10 @@ func TestLeaseErrsToTheSafeSide(t *testing.T) {
 				if begun < 0 {
 					begun, promised = newest, l.Doubt()
 				}
-				e.Until, proven = promised, max(proven, begun)
+				e.Until, proven, read = promised, max(proven, begun), begun
 				begun = -1
+			case shard.LeaseDoubted:
+				broken = newest
 			case shard.LeaseTick, shard.LeaseLost, shard.LeaseRefuted:
 			}
 			l.Step(e)
@@ -57,13 +61,15 @@ func TestLeaseErrsToTheSafeSide(t *testing.T) {
 				t.Fatalf("valid at %v, until %v", now, l.ValidUntil)
 			case valid && l.ValidUntil > proven+ttl-margin:
 				t.Fatalf("valid until %v, proven at %v for %v", l.ValidUntil, proven, ttl)
+			case valid && (e.Kind == shard.LeaseDoubted || fenced && read <= broken):
+				t.Fatalf("back by what a store has said that may have died: %+v", l)
 			case valid && fenced && e.Kind != shard.LeaseVerified:
 				t.Fatalf("back without proof: %+v", l)
 			case before.State == shard.LeaseDead && l.State != shard.LeaseDead:
 				t.Fatal("risen from the dead")
 			case e.Kind == shard.LeaseLost && l.State != shard.LeaseDead:
 				t.Fatal("a lost lease lives")
-			case e.Kind == shard.LeaseVerified && fenced && now < e.Until && l.State == shard.LeaseFenced:
+			case e.Kind == shard.LeaseVerified && fenced && now < e.Until && read > broken && l.State == shard.LeaseFenced:
 				t.Fatalf("proven until %v, and still fenced: %+v", e.Until, l)
 			}
 			if at, ok := l.Next(); ok && at <= now {

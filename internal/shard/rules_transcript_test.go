@@ -137,7 +137,7 @@ func showAction(a shard.OwnerAction) string {
 }
 
 // TestLeaseTranscripts plays a lease of 6 s that was asked for at 0 and granted at 0.2 s.
-// Events: tick at, renewed at sent, lost at, verified at, refuted at; times in seconds. What
+// Events: tick at, renewed at sent, lost at, verified at, refuted at, doubted at; times in seconds. What
 // is verified is read in no time, unless a line "reads" says when that began.
 func TestLeaseTranscripts(t *testing.T) {
 	t.Parallel()
@@ -155,6 +155,7 @@ func TestLeaseTranscripts(t *testing.T) {
 			}
 			kinds := map[string]shard.LeaseEventKind{
 				"tick": shard.LeaseTick, "renewed": shard.LeaseRenewed, "lost": shard.LeaseLost, "verified": shard.LeaseVerified, "refuted": shard.LeaseRefuted,
+				"doubted": shard.LeaseDoubted,
 			}
 			e := shard.LeaseEvent{Kind: kinds[words[0]], Now: seconds(t, words[1]), TTL: 6 * time.Second, Until: until}
 			if e.Kind == 0 {

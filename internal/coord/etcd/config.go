@@ -30,6 +30,11 @@ type Config struct {
 	// 5 s.
 	DialTimeout time.Duration
 
+	// Fragile says that the etcd keeps nothing: when its process ends, all that it has promised is void, and another that
+	// begins with nothing may take its place at once. It is on this machine, or its end could go unnoticed for longer.
+	// [Store.Broken] tells then when a connection ends.
+	Fragile bool
+
 	// Logger hears of endpoints that fail. Default: nobody.
 	Logger *slog.Logger
 }

@@ -46,6 +46,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
 
 	"github.com/xiaonanln/goverse/internal/coord"
 )
@@ -63,6 +64,7 @@ type Store struct {
 	current atomic.Int64  // the index of the link in use
 	past    past          // what the store is known to have been
 	closing chan struct{} // closed by Close
+	broken  chan struct{} // a token: a connection has ended; nil if the etcd is not fragile
 	wg      sync.WaitGroup
 
 	mu     sync.Mutex // guards the fields below
@@ -90,8 +92,13 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	rand.Shuffle(len(endpoints), func(i, j int) { //nolint:gosec // spreads the load; no secret
 		endpoints[i], endpoints[j] = endpoints[j], endpoints[i]
 	})
+	var dial []grpc.DialOption
+	if cfg.Fragile {
+		s.broken = make(chan struct{}, 1)
+		dial = append(dial, grpc.WithContextDialer(s.dialFragile))
+	}
 	for _, e := range endpoints {
-		l, err := newLink(e, cfg, s.admit)
+		l, err := newLink(e, cfg, s.admit, dial...)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("open etcd: %w", err), s.Close())
 		}

@@ -47,7 +47,7 @@ type path struct {
 	token string
 }
 
-func newLink(e endpoint, cfg Config, admit func(string, *pb.StatusResponse) error) (*link, error) {
+func newLink(e endpoint, cfg Config, admit func(string, *pb.StatusResponse) error, more ...grpc.DialOption) (*link, error) {
 	l := &link{endpoint: e.name, user: cfg.Username, password: cfg.Password, admit: admit}
 	creds := insecure.NewCredentials()
 	if e.tls != nil {
@@ -66,6 +66,7 @@ func newLink(e endpoint, cfg Config, admit func(string, *pb.StatusResponse) erro
 		// 10 s is the least that gRPC allows; etcd allows 5 s, and none without a stream.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second}),
 	}
+	opts = append(opts, more...)
 	// Passthrough: the address is resolved anew for each connection, and all that it resolves to is tried.
 	l.dial = func() (*grpc.ClientConn, error) { return grpc.NewClient("passthrough:///"+e.address, opts...) }
 	conn, err := l.dial()

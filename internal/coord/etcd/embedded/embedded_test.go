@@ -163,6 +163,27 @@ func TestOneStartsAndTheOthersJoin(t *testing.T) {
 	}
 }
 
+// Who uses an etcd that keeps nothing hears of its end, and of nothing else.
+func TestTheEndOfAFragileOneIsTold(t *testing.T) {
+	t.Parallel()
+	r := mustRun(t, embedded.Config{})
+	s, err := etcd.Open(t.Context(), etcd.Config{Endpoints: []string{r.Address()}, Fragile: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	put(t, s, "k", "")
+	select {
+	case <-s.Broken():
+		t.Error("it was told while the etcd lives")
+	default:
+	}
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	<-s.Broken()
+}
+
 func TestJoinsTheOneOfTheSameFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
