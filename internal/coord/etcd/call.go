@@ -2,7 +2,9 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/xiaonanln/goverse/internal/coord"
 )
@@ -24,8 +26,11 @@ func (s *Store) call(ctx context.Context, rep repeat, f func(context.Context, pa
 	first := int(s.current.Load())
 	for i := range s.links {
 		at := (first + i) % len(s.links)
-		v, err := s.try(ctx, s.links[at], rep, i == len(s.links)-1, f)
+		v, err := s.try(ctx, s.links[at], rep, len(s.links)-i, f)
 		if v == done {
+			if err != nil && late(ctx) {
+				s.leave(ctx, at, err)
+			}
 			return err
 		}
 		s.leave(ctx, at, err)
@@ -41,12 +46,25 @@ func (s *Store) call(ctx context.Context, rep repeat, f func(context.Context, pa
 	return failed
 }
 
-// try sends a request over one link.
-func (s *Store) try(ctx context.Context, l *link, rep repeat, last bool, f func(context.Context, path) error) (verdict, error) {
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if !last {
-		limited, cancel = context.WithTimeout(ctx, Patience)
+// late says whether time has run out for who asked, as against having left by himself.
+func late(ctx context.Context) bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) }
+
+// patience is ctx for a link, if left of them are to be tried: the last one has all the time there is, and those before
+// it have Patience, or their share if the caller has not that much time.
+func patience(ctx context.Context, left int) (context.Context, context.CancelFunc) {
+	if left <= 1 {
+		return ctx, func() {}
 	}
+	share := Patience
+	if deadline, ok := ctx.Deadline(); ok {
+		share = min(share, time.Until(deadline)/time.Duration(left)) //nolint:forbidigo // contexts know no other clock
+	}
+	return context.WithTimeout(ctx, share)
+}
+
+// try sends a request over one link of left that may be tried.
+func (s *Store) try(ctx context.Context, l *link, rep repeat, left int, f func(context.Context, path) error) (verdict, error) {
+	limited, cancel := patience(ctx, left)
 	defer cancel()
 	p, err := l.open(limited, false)
 	if ctx.Err() != nil {
@@ -61,11 +79,11 @@ func (s *Store) try(ctx context.Context, l *link, rep repeat, last bool, f func(
 	if err = p.do(limited, f); err == nil {
 		return done, nil
 	}
+	if limited.Err() != nil && ctx.Err() == nil || late(ctx) && len(s.links) > 1 {
+		s.suspect(ctx, p)
+	}
 	if ctx.Err() != nil {
 		return done, ended(ctx, err)
-	}
-	if limited.Err() != nil {
-		s.suspect(ctx, p)
 	}
 	v, err := judge(err)
 	if v == done {
@@ -77,7 +95,7 @@ func (s *Store) try(ctx context.Context, l *link, rep repeat, last bool, f func(
 // leave makes the next link the one in use.
 func (s *Store) leave(ctx context.Context, at int, why error) {
 	next := (at + 1) % len(s.links)
-	if ctx.Err() == nil && next != at && s.current.CompareAndSwap(int64(at), int64(next)) {
+	if (ctx.Err() == nil || late(ctx)) && next != at && s.current.CompareAndSwap(int64(at), int64(next)) {
 		s.log.WarnContext(ctx, "etcd endpoint fails, using another", "failed", s.links[at].endpoint,
 			"next", s.links[next].endpoint, "err", why)
 	}

@@ -11,9 +11,10 @@
 // random when the Store is opened. When a link cannot connect, loses its connection or its member has no leader, the
 // next one is used, and stays in use. A request that may be carried out twice (a read, a keepalive, a grant) is then
 // sent again over the next link, each link once; all others only as long as it is certain that they were not carried
-// out. If a read is not answered within [Patience] it is sent over the next link as well, and the silent member is
-// asked for its status: without an answer to that within Patience either, the connection is closed, which ends the
-// watches and writes that hang on it. Where there is one endpoint alone, or one left, nothing but the context limits how
+// out. If a read is not answered within [Patience], or within its share of what time the context leaves, it is sent over
+// the next link as well, and the silent member is asked for its status: without an answer to that within Patience
+// either, the connection is closed, which ends the watches and writes that hang on it. The same befalls a link over which
+// any request was under way when its context's time was over. Where there is one endpoint alone, or one left, nothing but the context limits how
 // long a call may take. Below all this, gRPC pings a connection on which nothing was received for 10 s, and closes it if
 // nothing comes for another 3 s; on Linux it also closes one that does not acknowledge bytes for 3 s.
 //

@@ -94,6 +94,24 @@ func TestFrozenEndpoint(t *testing.T) {
 	}
 }
 
+// A write that was not answered in its time has the silent member asked as well, and its connection closed.
+func TestAWriteThatIsTooLateFindsTheFrozenEndpoint(t *testing.T) {
+	t.Parallel()
+	s, proxies, log := proxied(t)
+	frozen := freezeCurrent(t, s, proxies)
+	ctx, cancel := context.WithTimeout(t.Context(), etcd.Patience/4)
+	defer cancel()
+	_, err := s.Txn(ctx, coord.Txn{Then: []coord.Op{coord.Put("k", nil)}})
+	wantErr(t, "Txn", err, context.DeadlineExceeded)
+	eventually(t, "the end of the connection", func(context.Context) error {
+		if said := strings.Join(log.all(), "\n"); !strings.Contains(said, "closing its connection") || !strings.Contains(said, frozen.endpoint) {
+			return coord.ErrUnavailable
+		}
+		return nil
+	})
+	put(t, s, "k", "", coord.NoLease)
+}
+
 // Where nobody asks for anything, gRPC's pings find the silence out.
 func TestSilenceEndsAnIdleWatch(t *testing.T) {
 	t.Parallel()

@@ -267,6 +267,45 @@ func TestWhoHasNoPatienceToFear(t *testing.T) {
 	}
 }
 
+// Who has less time than Patience does not stay on a silent link for that: it is left, and asked whether it lives.
+func TestSilentLinkIsLeftByWhoHasLittleTime(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"Range", "Txn", "LeaseKeepAlive"} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			f := newFakes(t, 3)
+			s := f.open(t)
+			first := s.CurrentEndpoint()
+			f.set(func(f *fakes) {
+				f.answer = func(ctx context.Context, n int) (int64, error) {
+					if n == 0 {
+						<-ctx.Done()
+						return 0, ctx.Err()
+					}
+					return 1, nil
+				}
+			})
+			left, leave := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- requests(s)[method](left) }()
+			f.sent(t, 1)
+			leave()
+			<-ended
+			if s.CurrentEndpoint() != first {
+				t.Error("it was left though its caller had lost interest")
+			}
+			f.made()
+
+			ctx, cancel := context.WithTimeout(t.Context(), etcd.Patience/2)
+			defer cancel()
+			_ = requests(s)[method](ctx) // it may be too late for the next link
+			if s.CurrentEndpoint() == first {
+				t.Error("the silent link is still in use")
+			}
+		})
+	}
+}
+
 // TTLs are rounded up to whole seconds.
 func TestGrantRoundsUp(t *testing.T) {
 	t.Parallel()
