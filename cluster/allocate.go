@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/xiaonanln/goverse/internal/coord"
@@ -140,9 +141,13 @@ func (m *Member) campaign(ctx context.Context) progress {
 		Then: []coord.Op{coord.PutLeased(key, []byte(m.id), m.leaseID), coord.Get(key)},
 		Else: []coord.Op{coord.Get(key), coord.Get(key)},
 	})
+	m.trouble(writing, err)
 	if err != nil {
-		m.restored(err)
+		if m.restored(err) || errors.Is(err, coord.ErrRefused) {
+			return stuck
+		}
 		kv, rev, err := m.cfg.Store.Get(ctx, key) // it may have been written
+		m.trouble(reading, err)
 		if err != nil {
 			return stuck
 		}
@@ -231,12 +236,15 @@ func (m *Member) writeBatch(ctx context.Context, term int64, b shard.Batch) bool
 	}
 	txn.Else = look
 	res, err := m.cfg.Store.Txn(ctx, txn)
+	m.trouble(writing, err)
 	unknown := err != nil
 	if unknown {
-		if m.restored(err) {
+		if m.restored(err) || errors.Is(err, coord.ErrRefused) {
 			return false
 		}
-		if res, err = m.cfg.Store.Txn(ctx, coord.Txn{Then: look}); err != nil {
+		res, err = m.cfg.Store.Txn(ctx, coord.Txn{Then: look})
+		m.trouble(reading, err)
+		if err != nil {
 			return false
 		}
 	}
@@ -275,6 +283,7 @@ func (m *Member) forget(ctx context.Context, term int64, o shard.Order) bool {
 		If:   []coord.Compare{coord.CreateRev(m.keys.allocator(), term), coord.ModRev(key, o.Rev)},
 		Then: []coord.Op{coord.Delete(key)},
 	})
+	m.trouble(writing, err)
 	if err != nil {
 		m.restored(err)
 		return false

@@ -183,7 +183,7 @@ func (m *Member) performed(n uint32, h *holding, a shard.OwnerAction, e shard.Ow
 		return
 	}
 	switch e.Kind {
-	case shard.Unknown, shard.Refused:
+	case shard.Unknown, shard.Denied, shard.Refused:
 		h.failed++
 	case shard.Written:
 		h.failed = 0
@@ -215,8 +215,12 @@ func (m *Member) perform(ctx context.Context, n uint32, a shard.OwnerAction, tri
 	case shard.Release:
 		m.cfg.Host.ReleaseShard(n, a.Epoch, a.Why)
 	case shard.WriteTransfer, shard.WriteAbort:
-		if tries > 0 && !m.pause(ctx, m.backOff(tries-1, storeBackoff, maxStoreBackoff)) {
-			return shard.OwnerEvent{}, false
+		if tries > 0 {
+			done, ok := m.turn(ctx, writing, tries-1)
+			if !ok {
+				return shard.OwnerEvent{}, false
+			}
+			defer done()
 		}
 		return m.write(ctx, n, a)
 	case shard.ReadRecord:
@@ -309,7 +313,10 @@ func (m *Member) write(ctx context.Context, n uint32, a shard.OwnerAction) (shar
 		txn.If = append(txn.If, coord.CreateRev(m.keys.node(a.Record.Owner), a.Record.OwnerRev))
 	}
 	res, err := m.cfg.Store.Txn(ctx, txn)
+	m.trouble(writing, err)
 	switch {
+	case errors.Is(err, coord.ErrRefused):
+		return shard.OwnerEvent{Kind: shard.Denied}, true
 	case err != nil:
 		m.restored(err)
 		return shard.OwnerEvent{Kind: shard.Unknown}, true
@@ -326,10 +333,13 @@ func (m *Member) write(ctx context.Context, n uint32, a shard.OwnerAction) (shar
 
 // reread reads a shard's record until that succeeds.
 func (m *Member) reread(ctx context.Context, n uint32) (shard.OwnerEvent, bool) {
+	done := func() {}
 	for tries := 0; ; tries++ {
 		limited, cancel := context.WithTimeout(ctx, m.cfg.LeaseTTL/2)
 		kv, rev, err := m.cfg.Store.Get(limited, m.keys.shard(n))
 		cancel()
+		m.trouble(reading, err)
+		done()
 		if err == nil {
 			m.note(n, kv, rev)
 			e := shard.OwnerEvent{Kind: shard.Read, Rev: rev}
@@ -341,7 +351,11 @@ func (m *Member) reread(ctx context.Context, n uint32) (shard.OwnerEvent, bool) 
 			}
 			return e, true
 		}
-		if m.restored(err) || errors.Is(err, context.Canceled) && ctx.Err() != nil || !m.pause(ctx, m.backOff(tries, storeBackoff, maxStoreBackoff)) {
+		if m.restored(err) || errors.Is(err, context.Canceled) && ctx.Err() != nil {
+			return shard.OwnerEvent{}, false
+		}
+		var ok bool
+		if done, ok = m.turn(ctx, reading, tries); !ok {
 			return shard.OwnerEvent{}, false
 		}
 	}

@@ -20,6 +20,9 @@ func (m *Member) renew(ctx context.Context) {
 		granted, err := m.cfg.Store.KeepAliveOnce(try, m.leaseID)
 		cancel()
 		now := m.cfg.Clock.Boot()
+		if !errors.Is(err, coord.ErrLeaseNotFound) {
+			m.trouble(renewing, err)
+		}
 		switch {
 		case err == nil:
 			m.tellLease(shard.LeaseEvent{Kind: shard.LeaseRenewed, Now: now, Sent: sent, TTL: granted})
@@ -87,9 +90,10 @@ func (m *Member) stepLease(e shard.LeaseEvent) {
 	actions := m.lease.Step(e)
 	lease := &m.lease
 	healthy := lease.State == shard.LeaseValid
-	if healthy && before != shard.LeaseValid && m.running {
+	if healthy && before == shard.LeaseFenced && m.running {
 		// The store, or the way to it, was away. If it was away for others too, they are
-		// coming back only now.
+		// coming back only now. One slow renewal is no reason to let the shards of the dead
+		// wait.
 		m.settleUntil = m.cfg.Clock.Monotonic() + m.cfg.LeaseTTL
 	}
 	switch {
@@ -151,6 +155,7 @@ func (m *Member) verifyOnce(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, until-m.cfg.Clock.Boot())
 	defer cancel()
 	snap, err := m.list(ctx)
+	m.trouble(reading, err)
 	if err != nil {
 		m.restored(err)
 		return // the next renewal asks again, or has asked

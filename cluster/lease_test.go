@@ -301,6 +301,10 @@ func TestAllocatorSettlesAfterAnOutage(t *testing.T) {
 				r.Fatal(err)
 			}
 		}
+		a.link.SetFaults(mem.Faults{Hang: true}) // the allocator's link: too short a time to be fenced
+		r.await("suspicion", ttl, func() bool { return a.State().Lease == shard.LeaseSuspect })
+		a.link.SetFaults(mem.Faults{})
+		r.await("the renewal", ttl/4, func() bool { return a.State().Lease == shard.LeaseValid })
 		revoke(c)
 		r.await("failover after a crash", 100*time.Millisecond, served(a, b))
 		r.store.SetOutage(true)

@@ -78,6 +78,8 @@ type Member struct {
 	refreshes   map[uint32]*refresh
 	met         bool // it has compared itself with the others
 	divergences uint64
+
+	troubles troubles
 }
 
 // NewMember returns a member that has not joined. What is wrong with the configuration
@@ -98,6 +100,7 @@ func NewMember(cfg Config) *Member {
 	m.gate, m.doubts, m.ticks, m.urgent, m.routine = token(), token(), token(), token(), token()
 	m.opens, m.drains, m.shuts = make(chan struct{}, openSlots), make(chan struct{}, drainSlots), make(chan struct{}, shutSlots)
 	m.table = newTable(max(cfg.Shards, 0))
+	m.troubles.last = make(map[string]*trouble)
 	m.holdings, m.refreshes = newHoldings(max(cfg.Shards, 0)), make(map[uint32]*refresh)
 	return m
 }
@@ -157,8 +160,13 @@ func (m *Member) begin(run context.Context) {
 	m.spawn(m.allocate)
 }
 
+// startPatience is when a member begins to say why it is not ready.
+const startPatience = 3 * time.Second
+
 // be is a member's life after it has joined.
 func (m *Member) be(ctx context.Context, ready func()) error {
+	waiting := m.cfg.Clock.NewTimer(startPatience)
+	defer waiting.Stop()
 	for {
 		changed := m.Changed()
 		if m.complete() {
@@ -166,6 +174,11 @@ func (m *Member) be(ctx context.Context, ready func()) error {
 		}
 		select {
 		case <-changed:
+		case <-waiting.C:
+			s := m.State()
+			m.cfg.Logger.WarnContext(ctx, "not ready yet: shards have no owner, or are being opened", "without_owner", s.Unowned, "busy", s.Busy,
+				"members", s.Members, "allocator", s.Allocator, "lease", s.Lease, "store", s.Store)
+			waiting.Reset(troubleAgain)
 		case <-m.failed:
 			return m.err()
 		case <-ctx.Done():

@@ -167,3 +167,27 @@ func TestIncompatibleMembersAreRefused(t *testing.T) {
 		r.leave(a, b)
 	})
 }
+
+// A wish whose answer was lost stands, and is waited for.
+func TestAWishWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		lost := &losing{nth: -1}
+		a := r.join(func(c *cluster.Config) { lost.Store, c.Store = c.Store, lost })
+		b := r.join()
+		r.await("balance", 5*time.Second, balanced(a, b))
+		pass(10 * time.Second)
+		var n uint32
+		for !a.host.serves(n) {
+			n++
+		}
+		lost.nth = lost.n.Load() + 1
+		if err := a.Move(r.Context(), n, b.Incarnation()); err != nil {
+			r.Error(err)
+		}
+		if r.await("the move", time.Second, func() bool { return b.host.serves(n) }); !a.Shards()[n].Pinned {
+			r.Error("not pinned")
+		}
+		r.leave(a, b)
+	})
+}

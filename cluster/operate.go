@@ -28,6 +28,11 @@ func (m *Member) Move(ctx context.Context, n uint32, to string) error {
 		If:   []coord.Compare{coord.CreateRev(kv.Key, kv.CreateRev)},
 		Then: []coord.Op{coord.Put(key, []byte(to))},
 	})
+	if unknown(err) {
+		if res.Rev, res.Succeeded = m.wishStands(ctx, key, to); res.Succeeded {
+			err = nil
+		}
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("move shard %d: %w", n, err)
@@ -51,6 +56,20 @@ func (m *Member) Move(ctx context.Context, n uint32, to string) error {
 			return fmt.Errorf("move shard %d to %s: %w", n, to, context.Cause(ctx))
 		}
 	}
+}
+
+// unknown says whether what failed so may have been done all the same.
+func unknown(err error) bool {
+	return errors.Is(err, coord.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// wishStands is the revision of a wish of which nobody said whether it was written; false:
+// it was not, yet, or that cannot be found out.
+func (m *Member) wishStands(ctx context.Context, key, to string) (int64, bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.cfg.LeaseTTL/2)
+	defer cancel()
+	kv, _, err := m.cfg.Store.Get(ctx, key)
+	return kv.ModRev, err == nil && kv.Exists() && string(kv.Value) == to
 }
 
 // heardAfter says whether the watch has come as far as rev.

@@ -201,6 +201,7 @@ func (m *Member) read(ctx context.Context, n uint32) error {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.LeaseTTL/2)
 	defer cancel()
 	kv, rev, err := m.cfg.Store.Get(ctx, m.keys.shard(n))
+	m.trouble(reading, err)
 	if err != nil {
 		m.restored(err)
 		return fmt.Errorf("read shard: %w", err)

@@ -19,6 +19,7 @@ type State struct {
 	Open        int    // own shards that are served
 	Busy        int    // own shards that are being opened, drained or transferred
 	Unowned     int    // shards without a living owner
+	Store       string // what the store fails at now, with its words; empty: nothing
 	Divergences uint64 // keys that a comparison with the store found changed though the watch was silent
 }
 
@@ -29,7 +30,7 @@ func (m *Member) State() State {
 	s := State{
 		Incarnation: m.id, Cluster: m.meta.UUID, Lease: m.lease.State,
 		Allocator: m.table.allocator.id, Term: m.table.allocator.term, Revision: m.told.Load(),
-		Members: len(m.table.nodes), Divergences: m.divergences,
+		Members: len(m.table.nodes), Divergences: m.divergences, Store: m.troubles.String(),
 	}
 	if until := m.validUntil.Load(); until != 0 {
 		s.ValidFor = time.Duration(until) - m.cfg.Clock.Boot()

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -15,6 +16,7 @@ type table struct {
 	rev       int64 // the greatest revision that was heard of
 	nodes     map[string]*peer
 	buried    map[string]int64 // incarnations that are gone, and since which revision
+	listed    int64            // the revision of the last full list
 	entries   []shard.Entry
 	allocator leadership
 	orders    map[uint32]shard.Order
@@ -130,6 +132,13 @@ func (t *table) dropNode(id string, rev int64) bool {
 	delete(t.nodes, id)
 	t.buried[id] = rev
 	return true
+}
+
+// relisted takes note of a full list at rev, from which the watch goes on. What was buried
+// before the one before that is forgotten: nothing that is older is told any more.
+func (t *table) relisted(rev int64) {
+	maps.DeleteFunc(t.buried, func(_ string, gone int64) bool { return gone <= t.listed })
+	t.listed = max(t.listed, rev)
 }
 
 // putShard takes note of a shard's newer record (the zero record is garbage, or none if gone).

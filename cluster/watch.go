@@ -19,6 +19,7 @@ func (m *Member) follow(ctx context.Context) {
 		limited, cancel := context.WithTimeout(ctx, m.cfg.LeaseTTL)
 		s, err := m.list(limited)
 		cancel()
+		m.trouble(reading, err)
 		if ctx.Err() != nil || m.restored(err) {
 			return
 		}
@@ -39,6 +40,7 @@ func (m *Member) meet(s *snapshot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.take(s)
+	m.table.relisted(s.rev)
 	if m.met {
 		return
 	}
@@ -68,11 +70,17 @@ func (m *Member) watchFrom(ctx context.Context, rev int64) bool {
 			w.upTo++
 		case errors.Is(err, coord.ErrCompacted), errors.Is(err, coord.ErrInvalid), errors.Is(err, coord.ErrFutureRev):
 			return true
-		case w.upTo > before:
+		case err != nil:
+			m.trouble(watching, err)
+		}
+		if w.upTo > before {
 			tries = 0
 		}
 	}
 }
+
+// watchWorks is how long a watch has to last to be taken for one that works.
+const watchWorks = 2 * time.Second
 
 // watch is one that may break and is resumed.
 type watch struct {
@@ -85,6 +93,8 @@ func (w *watch) run(parent context.Context) error {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	batches := w.member.cfg.Store.Watch(ctx, w.member.keys.prefix, w.upTo+1)
+	works := w.member.cfg.Clock.NewTimer(watchWorks)
+	defer works.Stop()
 	every := w.member.cfg.Relist
 	var due <-chan time.Time
 	if every > 0 {
@@ -103,6 +113,8 @@ func (w *watch) run(parent context.Context) error {
 			}
 			w.member.apply(b)
 			w.upTo = max(w.upTo, b.Rev)
+		case <-works.C:
+			w.member.trouble(watching, nil)
 		case <-due:
 			if err := w.compare(ctx, batches); err != nil {
 				return err
@@ -145,6 +157,7 @@ func (w *watch) compare(ctx context.Context, batches <-chan coord.Batch) error {
 		m.divergences += uint64(n)
 		m.cfg.Logger.WarnContext(ctx, "the watch of the coordination store has missed changes", "keys", n, "revision", s.rev)
 	}
+	m.table.relisted(s.rev)
 	w.upTo = max(w.upTo, s.rev)
 	return nil
 }

@@ -222,3 +222,22 @@ func (r *rig) del(key string) {
 		r.Fatal(err)
 	}
 }
+
+// The dead are remembered for as long as somebody could tell of their lives, not for ever.
+func TestTheDeadAreForgotten(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		a := r.join(func(c *cluster.Config) { c.Relist = time.Minute })
+		for range 3 {
+			r.leave(r.join())
+		}
+		pass(time.Second)
+		if n := a.Buried(); n != 3 {
+			r.Errorf("%d are remembered", n)
+		}
+		if pass(3 * time.Minute); a.Buried() != 0 {
+			r.Errorf("%d are still remembered", a.Buried())
+		}
+		r.leave(a)
+	})
+}

@@ -23,6 +23,9 @@ import (
 var (
 	// ErrUnavailable: the store did not answer, or has no quorum. Trying again may help.
 	ErrUnavailable = errors.New("coordination store is unavailable")
+	// ErrRefused: the store answers, and does not do it until somebody mends what is wrong with it: it is full, or the user
+	// may not. Nothing has happened.
+	ErrRefused = errors.New("coordination store refuses")
 	// ErrCompacted: the revision asked for is no longer kept. Read the present state and go on from its revision.
 	ErrCompacted = errors.New("revision has been compacted")
 	// ErrFutureRev: the revision asked for does not exist yet.

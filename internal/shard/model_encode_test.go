@@ -73,7 +73,7 @@ func (l *Lease) encode(b []byte) []byte {
 
 func (h *hosted) encode(b []byte) []byte {
 	o := &h.rules
-	b = append(b, byte(o.Phase), byte(o.Epoch), byte(o.Rev), flag(o.waits), byte(o.refused), flag(o.quit))
+	b = append(b, byte(o.Phase), byte(o.Epoch), byte(o.Rev), flag(o.waits), byte(o.refused), byte(o.unsure), flag(o.quit))
 	b = shrink(o.Record).encode(b)
 	b = h.view.encode(append(b, byte(h.queued), flag(h.sent), flag(h.open), flag(h.running), byte(h.epoch), flag(h.gone), byte(h.last.node), byte(h.last.rev), byte(h.lastEpoch)))
 	for _, t := range h.queue[:h.queued] {

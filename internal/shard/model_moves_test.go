@@ -316,6 +316,15 @@ func (w *world) writeMoves(p params, i int, try tryMove) {
 		w.answer(f, Unknown, 0)
 		return true
 	})
+	try(node("the write of %s for shard %d is denied", f.node).shard(int8(f.shard)), func(w *world) bool {
+		if w.left.losses == 0 {
+			return false
+		}
+		w.left.losses--
+		w.writes[i] = flight{}
+		w.answer(f, Denied, 0)
+		return true
+	})
 }
 
 const becomesAllocator = "%s becomes the allocator"

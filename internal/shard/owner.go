@@ -29,6 +29,7 @@ const (
 	DrainFailed                           // number: it did not come to that in time
 	Written                               // number: Record was written, at Rev
 	Refused                               // number: the write was not done, and never will be
+	Denied                                // number: the write was not done, as the store does none now
 	Unknown                               // number: the write may have been done, or may be done yet
 	Read                                  // number: Record was at Rev in the store after the action began
 	Quit                                  // the member gives up the shard, for the reason Why, and takes no other
@@ -100,6 +101,7 @@ type Owner struct {
 	number  uint64 // of the last action
 	waits   bool   // the action of that number has not ended
 	refused int64  // the revision of a move that the member gave up or was refused
+	unsure  int64  // the revision of a move of which a write may have been done, or may be done yet
 	quit    bool
 	flaws   Flaws
 }
@@ -142,7 +144,7 @@ func (o *Owner) Step(e OwnerEvent) []OwnerAction {
 			a = o.release(a, e.Why)
 		}
 		return a
-	case Opened, Drained, DrainFailed, Written, Refused, Unknown, Read:
+	case Opened, Drained, DrainFailed, Written, Refused, Denied, Unknown, Read:
 	}
 	if !o.waits || e.Number != o.number {
 		return nil // of an action that was called off
@@ -164,7 +166,10 @@ func (o *Owner) Step(e OwnerEvent) []OwnerAction {
 	case Refused:
 		o.refused = o.Rev
 		a = o.ask(a, OwnerAction{Kind: ReadRecord})
+	case Denied:
+		a = o.denied(a)
 	case Unknown:
+		o.unsure = o.Rev
 		a = o.unknown(a)
 	case Read:
 		a = o.read(a, e)
@@ -259,6 +264,16 @@ func (o *Owner) abort(a []OwnerAction) []OwnerAction {
 func (o *Owner) drainFailed(a []OwnerAction) []OwnerAction {
 	if o.flaws.ForcedDrain {
 		return o.transfer(a)
+	}
+	o.refused = o.Rev
+	return o.abort(o.reopen(a))
+}
+
+// denied takes a move back of which nothing was or will be written: the member need not
+// stand still until the store writes again.
+func (o *Owner) denied(a []OwnerAction) []OwnerAction {
+	if o.Phase != Transferring || o.unsure == o.Rev {
+		return o.ask(a, OwnerAction{Kind: ReadRecord})
 	}
 	o.refused = o.Rev
 	return o.abort(o.reopen(a))

@@ -53,7 +53,7 @@ func play(t *testing.T, folder string, begin func(t *testing.T) func(words []str
 //
 //	record a epoch=5 rev=10 [to=b] [handover=9]   the watch tells
 //	read … (the same)                             a reading that was asked for says
-//	opened, drained, failed, refused, unknown     how the last action ended
+//	opened, drained, failed, refused, unknown, denied     how the last action ended
 //	written rev=12                                … it was written
 //	quit                                          the member's lease is lost
 func TestOwnerTranscripts(t *testing.T) {
@@ -84,7 +84,7 @@ func ownerEvent(t *testing.T, words []string) (e shard.OwnerEvent) {
 	t.Helper()
 	kinds := map[string]shard.OwnerEventKind{
 		"record": shard.RecordSeen, "read": shard.Read, "opened": shard.Opened, "drained": shard.Drained, "failed": shard.DrainFailed,
-		"refused": shard.Refused, "unknown": shard.Unknown, "written": shard.Written, "quit": shard.Quit,
+		"refused": shard.Refused, "unknown": shard.Unknown, "denied": shard.Denied, "written": shard.Written, "quit": shard.Quit,
 	}
 	e.Kind = kinds[words[0]]
 	if e.Kind == 0 {

@@ -77,6 +77,7 @@ func (s *Store) try(ctx context.Context, l *link, rep repeat, left int, f func(c
 		limited = ctx
 	}
 	if err = p.do(limited, f); err == nil {
+		l.fails.Store(false)
 		return done, nil
 	}
 	if limited.Err() != nil && ctx.Err() == nil || late(ctx) && len(s.links) > 1 {
@@ -92,10 +93,10 @@ func (s *Store) try(ctx context.Context, l *link, rep repeat, left int, f func(c
 	return v, fmt.Errorf("etcd endpoint %s: %w", l.endpoint, err)
 }
 
-// leave makes the next link the one in use.
+// leave makes the next link the one in use. It is told once of each link that fails, not with each request while all do.
 func (s *Store) leave(ctx context.Context, at int, why error) {
 	next := (at + 1) % len(s.links)
-	if (ctx.Err() == nil || late(ctx)) && next != at && s.current.CompareAndSwap(int64(at), int64(next)) {
+	if (ctx.Err() == nil || late(ctx)) && next != at && s.current.CompareAndSwap(int64(at), int64(next)) && !s.links[at].fails.Swap(true) {
 		s.log.WarnContext(ctx, "etcd endpoint fails, using another", "failed", s.links[at].endpoint,
 			"next", s.links[next].endpoint, "err", why)
 	}

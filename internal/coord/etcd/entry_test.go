@@ -295,7 +295,7 @@ func TestNoSpace(t *testing.T) {
 			break
 		}
 	}
-	wantErr(t, "a write without space", err, coord.ErrUnavailable)
+	wantErr(t, "a write without space", err, coord.ErrRefused)
 	wantText(t, err, "space")
 	if _, err := s.KeepAliveOnce(t.Context(), lease.ID); err != nil {
 		t.Errorf("KeepAliveOnce: %v", err)

@@ -30,13 +30,16 @@ func judge(err error) (verdict, error) {
 	}
 	etcd := rpctypes.Error(err)
 	v := unknown
+	known := coord.ErrUnavailable
 	switch {
 	case errors.Is(err, errLogin), errors.Is(etcd, rpctypes.ErrNoLeader), errors.Is(etcd, rpctypes.ErrTooManyRequests):
 		v = unsent // said before anything is done
-	case errors.Is(etcd, rpctypes.ErrPermissionDenied), errors.Is(etcd, rpctypes.ErrNoSpace), outdated(err):
+	case errors.Is(etcd, rpctypes.ErrPermissionDenied), errors.Is(etcd, rpctypes.ErrNoSpace):
+		v, known = done, coord.ErrRefused
+	case outdated(err):
 		v = done
 	}
-	return v, fmt.Errorf("%w: %w", coord.ErrUnavailable, etcd)
+	return v, fmt.Errorf("%w: %w", known, etcd)
 }
 
 // refusal is the error of package coord for what etcd says about a request that can never work; nil for all else.
@@ -83,7 +86,7 @@ func outdated(err error) bool {
 
 // explain tells the error of an endpoint that could not be entered.
 func explain(err error) error {
-	if errors.Is(err, coord.ErrInvalid) || errors.Is(err, coord.ErrUnavailable) {
+	if errors.Is(err, coord.ErrInvalid) || errors.Is(err, coord.ErrUnavailable) || errors.Is(err, coord.ErrRefused) {
 		return err
 	}
 	if errors.Is(rpctypes.Error(err), rpctypes.ErrUserEmpty) {

@@ -23,8 +23,8 @@
 // # Errors
 //
 // Errors are those of package coord. What etcd answers is told apart by etcd's error values, never by their text. An
-// answer that has no better name (no space left, no permission, a login that does not work any more) is
-// coord.ErrUnavailable with etcd's words: nothing that the caller could do differently would help.
+// answer that has no better name (as a login that does not work any more) is coord.ErrUnavailable with etcd's words:
+// nothing that the caller could do differently would help.
 //
 // A revision below one that was seen before the request was sent, or another cluster ID, is coord.ErrRestored, for the
 // rest of the Store's life.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -29,6 +30,7 @@ type link struct {
 	password string
 	dial     func() (*grpc.ClientConn, error)
 	admit    func(endpoint string, status *pb.StatusResponse) error
+	fails    atomic.Bool // it was left, and has answered nothing since
 
 	mu      sync.Mutex // guards the fields below
 	conn    *grpc.ClientConn

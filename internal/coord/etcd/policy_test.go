@@ -66,8 +66,8 @@ func TestWhatIsSentAgain(t *testing.T) {
 		{rpctypes.ErrGRPCEmptyKey, never, coord.ErrInvalid},
 		{rpctypes.ErrGRPCRequestTooLarge, never, coord.ErrInvalid},
 		{rpctypes.ErrGRPCLeaseTTLTooLarge, never, coord.ErrInvalid},
-		{rpctypes.ErrGRPCPermissionDenied, never, coord.ErrUnavailable},
-		{rpctypes.ErrGRPCNoSpace, never, coord.ErrUnavailable},
+		{rpctypes.ErrGRPCPermissionDenied, never, coord.ErrRefused},
+		{rpctypes.ErrGRPCNoSpace, never, coord.ErrRefused},
 		{rpctypes.ErrGRPCUserEmpty, never, coord.ErrUnavailable},
 	} {
 		t.Run(tc.err.Error(), func(t *testing.T) {
@@ -303,6 +303,30 @@ func TestSilentLinkIsLeftByWhoHasLittleTime(t *testing.T) {
 				t.Error("the silent link is still in use")
 			}
 		})
+	}
+}
+
+// While no endpoint works each is told of once, and again when it has worked meanwhile.
+func TestATotalOutageIsToldOnce(t *testing.T) {
+	t.Parallel()
+	f := newFakes(t, 3)
+	log := &logged{}
+	s := open(t, etcd.Config{Endpoints: f.endpoints, Logger: log.logger()})
+	get := requests(s)["Range"]
+	for round := range 2 {
+		f.set(func(f *fakes) {
+			f.answer = func(context.Context, int) (int64, error) { return 0, rpctypes.ErrGRPCNoLeader }
+		})
+		for range 10 {
+			wantErr(t, "Get", get(t.Context()), coord.ErrUnavailable)
+		}
+		if n := strings.Count(strings.Join(log.all(), "\n"), "fails, using another"); n != 3+round {
+			t.Errorf("round %d: told %d times", round, n)
+		}
+		f.set(func(f *fakes) { f.answer = nil })
+		if err := get(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package mem
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,8 +76,13 @@ func (c *Client) Range(ctx context.Context, prefix string, opts coord.RangeOptio
 
 // Txn implements coord.Transactor.
 func (c *Client) Txn(ctx context.Context, txn coord.Txn) (res coord.TxnResult, err error) {
+	puts := func(op coord.Op) bool { return op.Kind == coord.OpPut }
+	refuse := c.Faults().Refuse && (slices.ContainsFunc(txn.Then, puts) || slices.ContainsFunc(txn.Else, puts))
 	if err = txn.Validate(); err == nil {
 		err = c.linear(ctx, func() (err error) {
+			if refuse {
+				return coord.ErrRefused
+			}
 			res, err = c.store.txnLocked(txn)
 			return err
 		})

@@ -15,6 +15,8 @@ type Faults struct {
 	Hang bool
 	// LoseReplies lets calls have their effect and then fail with coord.ErrUnavailable.
 	LoseReplies bool
+	// Refuse refuses every transaction that may put something with coord.ErrRefused, as etcd does when it is full.
+	Refuse bool
 	// RequestDelay passes before a call has its effect, ReplyDelay after it and before the caller hears of it.
 	RequestDelay, ReplyDelay time.Duration
 	// StaleKeepAlive makes KeepAliveOnce answer a TTL without renewing anything, be the lease alive or not, as etcd
