@@ -108,11 +108,11 @@ func (m *Member) stepLease(e shard.LeaseEvent) {
 		switch action {
 		case shard.Suspend:
 			m.suspended = ErrFenced
-			why := "fenced: the lease was not renewed in time"
 			if e.Kind == shard.LeaseDoubted {
-				why = "fenced: the coordination store may have ended, and the lease with it"
+				m.cfg.Logger.Warn("fenced: the coordination store may have ended, and the lease with it", "incarnation", m.id)
+			} else {
+				m.cfg.Logger.Warn("fenced: the lease was not renewed in time", "incarnation", m.id, "ttl", m.cfg.LeaseTTL)
 			}
-			m.cfg.Logger.Warn(why, "incarnation", m.id, "ttl", m.cfg.LeaseTTL)
 		case shard.Resume:
 			m.suspended = nil
 			m.cfg.Logger.Info("the lease was renewed and nothing has changed meanwhile: going on", "incarnation", m.id)
