@@ -138,7 +138,7 @@ type Watcher interface {
 	// holds up nobody else; it may lose its watch.
 	//
 	// The channel is closed when the watch is over: because ctx ended, or after a last Batch whose Err is ErrCompacted
-	// (changes from fromRev on are lost: read anew), ErrUnavailable (the link broke: resume), ErrRestored or ErrInvalid
+	// (changes from fromRev on are lost: read anew), ErrUnavailable (the link broke: resume), ErrRefused, ErrRestored or ErrInvalid
 	// (fromRev < 1). A channel that is closed without either means the same as ErrUnavailable. Who no longer receives must end
 	// ctx.
 	Watch(ctx context.Context, prefix string, fromRev int64) <-chan Batch

@@ -204,9 +204,9 @@ func TestAuthentication(t *testing.T) {
 	wantText(t, err, cfg.Endpoints[0], "wants a user name and a password")
 	guest := open(t, etcd.Config{Endpoints: cfg.Endpoints, Username: "guest", Password: "guest's"})
 	_, _, err = guest.Get(t.Context(), "k")
-	wantErr(t, "a guest", err, coord.ErrUnavailable)
+	wantErr(t, "a guest", err, coord.ErrRefused)
 	wantText(t, err, "permission denied")
-	wantErr(t, "a guest's watch", (<-guest.Watch(t.Context(), "k", 1)).Err, coord.ErrUnavailable)
+	wantErr(t, "a guest's watch", (<-guest.Watch(t.Context(), "k", 1)).Err, coord.ErrRefused)
 
 	// Tokens are forgotten by a restart: a new one is fetched, once.
 	members[0].stop()
