@@ -14,6 +14,7 @@ import (
 	"github.com/xiaonanln/goverse/internal/coord"
 	"github.com/xiaonanln/goverse/internal/lifecycle"
 	"github.com/xiaonanln/goverse/internal/shard"
+	"github.com/xiaonanln/goverse/internal/shard/planted"
 )
 
 // ErrLeaseLost is the error of a member whose lease has ended, or must be taken for
@@ -85,7 +86,7 @@ type Member struct {
 // NewMember returns a member that has not joined. What is wrong with the configuration
 // is what Run fails with.
 func NewMember(cfg Config) *Member {
-	m := &Member{id: cfg.Incarnation, flaws: planted()}
+	m := &Member{id: cfg.Incarnation, flaws: planted.Flaws()}
 	m.cfg, m.bad = cfg.withDefaults()
 	if m.id == "" {
 		m.id = crand.Text()

@@ -69,7 +69,7 @@ func (s *Server) services() ([]lifecycle.Service, error) {
 	})
 	if s.cfg.ClientListenAddress != "" {
 		p.clients = client.NewService(client.Config{
-			Node: guarded{p.node, p.valid}, ClientType: s.cfg.Registry.ClientType().Name, Place: p.incarnation,
+			Node: guarded{p.node, s.validForClients(p)}, ClientType: s.cfg.Registry.ClientType().Name, Place: p.incarnation,
 			Logger: s.cfg.Logger, Clock: s.clock,
 		})
 	}
@@ -100,7 +100,7 @@ func (s *Server) services() ([]lifecycle.Service, error) {
 func (s *Server) newRouter(p *parts) *routing.Router {
 	cfg := routing.Config{
 		Node: p.node, Registry: s.cfg.Registry, Clock: s.clock, Logger: s.cfg.Logger,
-		Cluster: s.cfg.Cluster, CallTimeout: s.cfg.CallTimeout,
+		Cluster: s.cfg.Cluster, CallTimeout: s.cfg.CallTimeout, Flaws: s.flaws,
 	}
 	if p.clients != nil {
 		cfg.Clients = p.clients
@@ -117,6 +117,14 @@ type guarded struct {
 	*node.Node
 
 	valid func() bool
+}
+
+// validForClients is what a server asks before it answers clients.
+func (s *Server) validForClients(p *parts) func() bool {
+	if s.flaws.AnswerClients {
+		return func() bool { return true }
+	}
+	return p.valid
 }
 
 // Accept implements [client.Node].

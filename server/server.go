@@ -13,6 +13,8 @@ import (
 
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/internal/lifecycle"
+	"github.com/xiaonanln/goverse/internal/shard"
+	"github.com/xiaonanln/goverse/internal/shard/planted"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
 )
@@ -42,6 +44,7 @@ type Server struct {
 	phase atomic.Int32 // written under mu
 	parts atomic.Pointer[parts]
 
+	flaws        shard.Flaws // none, but in tests
 	coordinators *Coordinators
 	claim        *claim // on the data directory; nil without one, and before the start
 	runtime      *runtime
@@ -67,7 +70,10 @@ func NewShared(cfg *Config, coordinators *Coordinators) *Server {
 	if cfg == nil {
 		cfg = &Config{}
 	}
-	s := &Server{cfg: cfg.withDefaults(), clock: clock.System(), coordinators: coordinators, done: make(chan struct{}), addrs: make(map[string]string)}
+	s := &Server{
+		cfg: cfg.withDefaults(), clock: clock.System(), flaws: planted.Flaws(), coordinators: coordinators,
+		done: make(chan struct{}), addrs: make(map[string]string),
+	}
 	s.runtime = &runtime{server: s}
 	return s
 }

@@ -26,4 +26,6 @@ type Flaws struct {
 	ResumeCompacted bool
 	// IgnoreRequestEpoch: who owns a shard runs calls that name a greater epoch than its own.
 	IgnoreRequestEpoch bool
+	// AnswerClients: clients' calls begin and are answered without a valid lease.
+	AnswerClients bool
 }

@@ -1,6 +1,6 @@
 //go:build goverse_flaws
 
-package cluster
+package planted
 
 import (
 	"os"
@@ -10,10 +10,10 @@ import (
 	"github.com/xiaonanln/goverse/internal/shard"
 )
 
-// planted are the guards that this build leaves out: the fields of [shard.Flaws] whose
+// Flaws are the guards that this build leaves out: the fields of [shard.Flaws] whose
 // names are in the environment variable GOVERSE_FLAWS, with commas between them. A name
 // that is none leaves out nothing: who runs mutants looks at whether they are caught.
-func planted() shard.Flaws {
+func Flaws() shard.Flaws {
 	var f shard.Flaws
 	for _, name := range strings.Split(os.Getenv("GOVERSE_FLAWS"), ",") {
 		if field := reflect.ValueOf(&f).Elem().FieldByName(name); field.IsValid() {
