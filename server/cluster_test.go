@@ -3,11 +3,9 @@ package server_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -72,6 +70,16 @@ type company struct {
 
 func (c *company) join(settings ...setting) *server.Server {
 	c.t.Helper()
+	s := c.found(settings...)
+	if err := s.Start(c.t.Context()); err != nil {
+		c.t.Fatalf("start: %v", err)
+	}
+	return s
+}
+
+// found is a server that has not started.
+func (c *company) found(settings ...setting) *server.Server {
+	c.t.Helper()
 	registry := newRegistry(c.t)
 	if err := registry.RegisterObjectType((*Tally)(nil)); err != nil {
 		c.t.Fatal(err)
@@ -85,9 +93,6 @@ func (c *company) join(settings ...setting) *server.Server {
 	}
 	s := server.NewShared(&cfg, c.meeting)
 	probes.Store(s.Runtime(), newProbe())
-	if err := s.Start(c.t.Context()); err != nil {
-		c.t.Fatalf("start: %v", err)
-	}
 	c.t.Cleanup(func() {
 		if err := s.Stop(context.Background()); err != nil {
 			c.t.Errorf("stop: %v", err)
@@ -188,27 +193,4 @@ func TestClientsOfAnotherServer(t *testing.T) {
 	receive(t, client.Done(), "the end of the client")
 	wantError(t, "push to one who is gone", far.PushMessage(t.Context(), id, wrapperspb.String("")), object.ErrNotFound, object.ExecutedNo)
 	wantError(t, "push to one who never was", far.PushMessage(t.Context(), "User-x@nobody", wrapperspb.String("")), object.ErrNotFound, object.ExecutedNo)
-}
-
-// A server whose data directory another process holds does not start, and one that is
-// started again signs the one before off.
-func TestDataDirectory(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	c := &company{t, &server.Coordinators{}}
-	withDir := func(cfg *server.Config) { cfg.DataDir, cfg.LeaseTTL = dir, time.Hour }
-	first := c.join(withDir)
-	second := create(t, withDir)
-	if err := second.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "another server uses it") {
-		t.Errorf("start: %v, want it refused", err)
-	}
-	if _, err := addTo(t.Context(), first, "Tally-1", 1); err != nil {
-		t.Errorf("add: %v", err)
-	}
-	if err := first.Stop(context.Background()); err != nil {
-		t.Errorf("stop: %v", err)
-	}
-	if _, err := addTo(t.Context(), c.join(withDir), "Tally-1", 1); err != nil {
-		t.Errorf("add: %v", err)
-	}
 }

@@ -65,8 +65,10 @@ type Config struct {
 	EtcdTLS                    *tls.Config
 	EtcdUsername, EtcdPassword string
 	// DataDir is where an embedded etcd keeps its data, and what lets others take over at
-	// once when this server has crashed and is started again: one server at a time uses
-	// it. Default: nothing is kept. The state of objects is not durable in this version.
+	// once when this server has crashed and is started again (on Linux, on a local file
+	// system): one server at a time uses it. It keeps the cluster's identity too: another
+	// one of the same name is refused. Default: nothing is kept. The state of objects is
+	// not durable in this version.
 	DataDir string
 	// Store is "memory:" (the default). Others are not supported yet.
 	Store string

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"github.com/xiaonanln/goverse/internal/coord"
+	"github.com/xiaonanln/goverse/internal/coord/mem"
 	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/util/clock"
 )
@@ -10,3 +12,11 @@ func (s *Server) SetClock(c clock.Clock) { s.clock = c }
 
 // Plant leaves guards out of a server that has not started.
 func (s *Server) Plant(flaws shard.Flaws) { s.flaws = flaws }
+
+// Link is the way to its coordinator of a server that runs with "memory:".
+func (s *Server) Link() *mem.Client { return s.parts.Load().store.(*mem.Client) }
+
+// Join is another user of a cluster's coordinator.
+func (c *Coordinators) Join(cluster string, clk clock.Clock) (store coord.Store, leave func()) {
+	return c.join(cluster, clk)
+}

@@ -54,7 +54,7 @@ func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, read
 	member := cluster.NewMember(s.memberConfig(p, endpoint.Peer()))
 	if err = s.succeed(ctx, member, before); err == nil {
 		p.member.Store(member)
-		err = s.serveMember(ctx, p, member, endpoint, ready)
+		err = s.serveMember(ctx, p, member, endpoint, func() { s.belong(ctx, member); ready() })
 	}
 	h.Shutdown()
 	until, release := s.untilDeadline(ctx)
@@ -115,7 +115,7 @@ func (s *Server) memberConfig(p *parts, self transport.Peer) cluster.Config {
 		Store: p.store, Clock: s.clock, Logger: s.cfg.Logger, Host: p.router.Host(),
 		Name: s.cfg.Cluster, Address: s.advertised(self.Address), Incarnation: self.Incarnation,
 		Shards: s.cfg.Shards, Weight: s.cfg.Weight, LeaseTTL: s.cfg.LeaseTTL,
-		LeaveTimeout: s.cfg.DrainTimeout * 4 / 5, Broken: p.broken,
+		UUID: s.uuid(p), LeaveTimeout: s.cfg.DrainTimeout * 4 / 5, Broken: p.broken,
 	}
 	if s.cfg.inMemory() { // who does not answer there is dead, and has been signed off
 		cfg.Relist = -1 // its watch loses nothing
