@@ -33,6 +33,9 @@ func (m *Member) join(ctx context.Context) (coord.LeaseID, error) {
 	if err != nil {
 		return 0, fmt.Errorf("join cluster %s: grant lease: %w", m.cfg.Name, err)
 	}
+	if lease.TTL != m.cfg.LeaseTTL {
+		m.cfg.Logger.InfoContext(ctx, "the store grants another lease than asked for", "incarnation", m.id, "asked", m.cfg.LeaseTTL, "granted", lease.TTL)
+	}
 	m.mu.Lock()
 	m.leaseID, m.meta, m.table.uuid = lease.ID, meta, meta.UUID
 	m.lease = shard.NewLease(sent, m.cfg.Clock.Boot(), lease.TTL, m.flaws)

@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,4 +151,18 @@ func TestJoinWithoutAnAnswer(t *testing.T) {
 			r.leave(m)
 		}
 	})
+}
+
+// A lease that is not as long as configured, be it that stores grant whole seconds, is logged.
+func TestAnotherLeaseIsLogged(t *testing.T) {
+	t.Parallel()
+	for asked, logs := range map[time.Duration]bool{3 * time.Second: false, 2500 * time.Millisecond: true} {
+		inBubble(t, func(r *rig) {
+			m := r.join(func(c *cluster.Config) { c.LeaseTTL = asked })
+			if got := strings.Contains(m.log.String(), "another lease than asked for\" incarnation=m1 asked=2.5s granted=3s"); got != logs {
+				r.Errorf("asked for %v, logged: %v\n%s", asked, got, m.log)
+			}
+			r.leave(m)
+		})
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xiaonanln/goverse/cluster"
 	embeddedetcd "github.com/xiaonanln/goverse/internal/coord/etcd/embedded"
 	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/object"
@@ -28,6 +29,9 @@ const (
 // memoryTTL is the lease of servers that meet inside a process: one that has stood still
 // has lost nothing to the others, which stood still as well.
 const memoryTTL = 24 * time.Hour
+
+// maxLeaseTTL is the longest lease from an etcd.
+const maxLeaseTTL = 5 * time.Minute
 
 // Memory is the value of Etcd and Store that keeps everything inside the process.
 const Memory = "memory:"
@@ -74,7 +78,7 @@ type Config struct {
 	Store string
 	// LeaseTTL is how long the server counts as alive without a sign of life: others take
 	// its shards then, and it has stopped answering before. Default 6 s, with "memory:" a
-	// day; at least 2 s.
+	// day; at least 2 s, and but for "memory:" at most 5 min. etcd grants whole seconds.
 	LeaseTTL time.Duration
 	// Shards is how many parts the objects of a cluster are divided into. Default 8192.
 	Shards int
@@ -88,7 +92,9 @@ type Config struct {
 	// not say. Default 30 s; negative: no limit.
 	CallTimeout time.Duration
 	// DrainTimeout limits a stop: calls that still run then are cancelled. Four fifths of
-	// it are for handing the shards over to other servers. Default 30 s.
+	// it are for handing the shards over to other servers, and for the drain of a shard in
+	// any planned move, where that is less than 10 s. Default 30 s; but for "memory:" at
+	// least 1 s.
 	DrainTimeout time.Duration
 	// Registry holds the types. Default for goverseapi.NewServer: the process's;
 	// required for [New].
@@ -134,8 +140,8 @@ func (c Config) validate() error {
 		c.clientProblem(),
 		c.etcdProblem(),
 		c.unsupported(),
-		atLeast("LeaseTTL", c.LeaseTTL, 2*time.Second),
-		atLeast("DrainTimeout", c.DrainTimeout, time.Millisecond),
+		c.loopbackProblem(),
+		c.timeProblem(),
 	}
 	if c.Shards < 1 || c.Shards > 1<<16 {
 		problems = append(problems, problem("Shards", "%d is not between 1 and %d", c.Shards, 1<<16))
@@ -191,6 +197,55 @@ func (c Config) etcdProblem() error {
 		problems = append(problems, problem("EtcdTLS, EtcdUsername, EtcdPassword", "they are for endpoints, and Etcd names none"))
 	case (c.EtcdUsername == "") != (c.EtcdPassword == ""):
 		problems = append(problems, problem("EtcdUsername, EtcdPassword", "both are needed, or neither"))
+	}
+	return errors.Join(problems...)
+}
+
+// loopbackProblem finds a server that the others of its cluster cannot reach: they meet at
+// an etcd that may be another machine's, and are told an address of this one's own.
+func (c Config) loopbackProblem() error {
+	if c.embedded() || c.inMemory() {
+		return nil
+	}
+	advertised := c.AdvertiseAddress
+	if advertised == "" {
+		advertised = c.ListenAddress
+	}
+	if !loopback(advertised) {
+		return nil
+	}
+	for _, e := range c.Etcd {
+		address := strings.TrimPrefix(strings.TrimPrefix(e, "http://"), "https://")
+		if addressProblem("", address) == nil && address != "" && !loopback(address) {
+			return problem("AdvertiseAddress", "servers that meet at %s cannot reach %s, which is the loopback of each machine: set AdvertiseAddress, or ListenAddress", e, advertised)
+		}
+	}
+	return nil
+}
+
+// loopback reports whether an address is of the loopback interface.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// timeProblem checks the durations that others have to wait for. Inside a process nobody
+// waits long for anything.
+func (c Config) timeProblem() error {
+	shortestStop := time.Second // what is left of it for the drain of a shard must be enough for most calls
+	if c.inMemory() {
+		shortestStop = time.Millisecond
+	}
+	problems := []error{
+		atLeast("LeaseTTL", c.LeaseTTL, cluster.MinLeaseTTL),
+		atLeast("DrainTimeout", c.DrainTimeout, shortestStop),
+	}
+	if c.LeaseTTL > maxLeaseTTL && !c.inMemory() {
+		problems = append(problems, problem("LeaseTTL", "%v is more than %v: so long nobody would take over the shards of a server that died", c.LeaseTTL, maxLeaseTTL))
 	}
 	return errors.Join(problems...)
 }

@@ -25,7 +25,7 @@ var mistakes = []struct {
 	{func(c *server.Config) { c.Etcd = []string{"localhost", ""} }, `Etcd: "localhost" is not host:port`},
 	{func(c *server.Config) { c.Store = "sqlite:x.db" }, `Store: durable state is not part of this version, only "memory:" is`},
 	{func(c *server.Config) { c.LeaseTTL = time.Second }, "LeaseTTL: 1s is less than 2s"},
-	{func(c *server.Config) { c.DrainTimeout = -1 }, "DrainTimeout: -1ns is less than 1ms"},
+	{func(c *server.Config) { c.DrainTimeout = -1 }, "DrainTimeout: -1ns is less than 1"},
 	{func(c *server.Config) { c.Shards = -1 }, "Shards: -1 is not between 1 and 65536"},
 	{func(c *server.Config) { c.Weight = -1 }, "Weight: -1 is not between 1 and 1000000"},
 }
@@ -75,7 +75,19 @@ func TestMoreMistakesInTheConfiguration(t *testing.T) {
 		"Etcd: an address is empty": func(c *server.Config) { c.Etcd = []string{"embedded:"} },
 		"LeaseTTL: -1s is less":     func(c *server.Config) { c.LeaseTTL = -time.Second },
 		"Shards: 65537 is not":      func(c *server.Config) { c.Shards = 1<<16 + 1 },
-		"Registry: none given":      func(c *server.Config) { c.Registry = nil },
+		"LeaseTTL: 5m0.001s is more than 5m0s": func(c *server.Config) {
+			c.Etcd, c.LeaseTTL = []string{"127.0.0.1:1"}, 5*time.Minute+time.Millisecond
+		},
+		"DrainTimeout: 999ms is less than 1s": func(c *server.Config) {
+			c.Etcd, c.DrainTimeout = nil, 999*time.Millisecond
+		},
+		"AdvertiseAddress: servers that meet at a:2379 cannot reach localhost:47000": func(c *server.Config) {
+			c.Etcd, c.ListenAddress = []string{"localhost:2379", "a:2379"}, ""
+		},
+		"AdvertiseAddress: servers that meet at https://10.0.0.1:2379 cannot reach [::1]:1,": func(c *server.Config) {
+			c.Etcd, c.ListenAddress, c.AdvertiseAddress = []string{"https://10.0.0.1:2379"}, ":0", "[::1]:1"
+		},
+		"Registry: none given": func(c *server.Config) { c.Registry = nil },
 		"ClientListenAddress: no client type is registered": func(c *server.Config) {
 			c.Registry = object.NewRegistry()
 		},
@@ -83,6 +95,23 @@ func TestMoreMistakesInTheConfiguration(t *testing.T) {
 		err := create(t, set).Start(t.Context())
 		if object.CodeOf(err) != object.CodeInvalidArgument || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v, want invalid_argument and %s", err, says)
+		}
+	}
+}
+
+// What looks alike, and is right: no such problem is among those that are reported.
+func TestNoMistakesInTheConfiguration(t *testing.T) {
+	t.Parallel()
+	for says, set := range map[string]setting{
+		"AdvertiseAddress":   func(c *server.Config) { c.Etcd = []string{"localhost:2379", "http://127.0.0.2:2379", "[::1]:2379"} },
+		"AdvertiseAddress:":  func(c *server.Config) { c.Etcd, c.AdvertiseAddress = []string{"a:2379"}, "b:47000" },
+		"AdvertiseAddress: ": func(c *server.Config) { c.Etcd, c.ListenAddress = []string{"a:2379"}, ":47000" },
+		"LeaseTTL":           func(c *server.Config) { c.Etcd, c.LeaseTTL = []string{"localhost:2379"}, 5*time.Minute },
+		"DrainTimeout":       func(c *server.Config) { c.Etcd, c.DrainTimeout = []string{"localhost:2379"}, time.Second },
+	} {
+		err := create(t, set, func(c *server.Config) { c.Weight = -1 }).Start(t.Context()) // nothing is started
+		if err == nil || !strings.Contains(err.Error(), "Weight") || strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want nothing of %s", err, says)
 		}
 	}
 }

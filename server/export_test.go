@@ -16,6 +16,13 @@ func (s *Server) Plant(flaws shard.Flaws) { s.flaws = flaws }
 // Link is the way to its coordinator of a server that runs with "memory:".
 func (s *Server) Link() *mem.Client { return s.parts.Load().store.(*mem.Client) }
 
+// Coordinator is the store of a server that runs with "memory:", for all its users.
+func (s *Server) Coordinator() *mem.Store {
+	s.coordinators.mu.Lock()
+	defer s.coordinators.mu.Unlock()
+	return s.coordinators.open[s.cfg.Cluster].store
+}
+
 // Join is another user of a cluster's coordinator.
 func (c *Coordinators) Join(cluster string, clk clock.Clock) (store coord.Store, leave func()) {
 	return c.join(cluster, clk)

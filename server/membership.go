@@ -42,6 +42,8 @@ func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, read
 		peer.Address = bound // the port that was chosen
 	}
 	h := health.NewServer()
+	unhealthy := s.vitals.watch(h)
+	defer unhealthy() // also where nothing was started
 	network := wire.New(wire.Config{
 		Logger: s.cfg.Logger, Clock: s.clock,
 		Services: func(r grpc.ServiceRegistrar) { healthpb.RegisterHealthServer(r, h) },
@@ -54,9 +56,14 @@ func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, read
 	member := cluster.NewMember(s.memberConfig(p, endpoint.Peer()))
 	if err = s.succeed(ctx, member, before); err == nil {
 		p.member.Store(member)
-		err = s.serveMember(ctx, p, member, endpoint, func() { s.belong(ctx, member); ready() })
+		err = s.serveMember(ctx, p, member, endpoint, func() {
+			s.belong(ctx, member)
+			s.vitals.joined()
+			ready()
+		})
+		s.vitals.change(&s.vitals.member, false)
 	}
-	h.Shutdown()
+	unhealthy()
 	until, release := s.untilDeadline(ctx)
 	defer release()
 	if err != nil && p.member.Load() == member { // it has nothing any more, and need not be waited for
@@ -112,7 +119,7 @@ func (s *Server) serveMember(ctx context.Context, p *parts, member *cluster.Memb
 
 func (s *Server) memberConfig(p *parts, self transport.Peer) cluster.Config {
 	cfg := cluster.Config{
-		Store: p.store, Clock: s.clock, Logger: s.cfg.Logger, Host: p.router.Host(),
+		Store: p.store, Clock: s.clock, Logger: s.cfg.Logger, Host: watchedHost{p.router.Host(), &s.vitals, p.valid},
 		Name: s.cfg.Cluster, Address: s.advertised(self.Address), Incarnation: self.Incarnation,
 		Shards: s.cfg.Shards, Weight: s.cfg.Weight, LeaseTTL: s.cfg.LeaseTTL,
 		UUID: s.uuid(p), LeaveTimeout: s.cfg.DrainTimeout * 4 / 5, Broken: p.broken,

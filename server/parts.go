@@ -180,6 +180,7 @@ func (s *Server) createObjects(ctx context.Context, p *parts, ready func()) erro
 	select {
 	case <-created:
 		if failure == nil {
+			s.vitals.change(&s.vitals.created, true)
 			ready()
 			<-ctx.Done()
 		}
@@ -220,9 +221,10 @@ func (s *Server) endObjects(ctx context.Context, p *parts) (err error) {
 func (s *Server) serveClients(ctx context.Context, svc *client.Service, ready func()) error {
 	g := grpc.NewServer(svc.ServerOptions(insecure.NewCredentials())...)
 	svc.Register(g)
-	h := client.RegisterStandard(g)
+	unhealthy := s.vitals.watch(client.RegisterStandard(g))
+	defer unhealthy() // also where nothing was started
 	return s.serve(ctx, clientService, s.cfg.ClientListenAddress, g, ready, func(until context.Context) error {
-		h.Shutdown()
+		unhealthy()
 		return svc.Stop(until)
 	})
 }

@@ -48,6 +48,7 @@ type Server struct {
 	coordinators *Coordinators
 	claim        *claim // on the data directory; nil without one, and before the start
 	runtime      *runtime
+	vitals       vitals
 	done         chan struct{} // closed when the server has stopped
 
 	mu       sync.Mutex
@@ -183,6 +184,7 @@ func (s *Server) beginStop() (group *lifecycle.Group, hurry func(error)) {
 		s.markStoppedLocked()
 	case starting, running:
 		s.phase.Store(int32(stopping))
+		s.vitals.change(&s.vitals.stopping, true)
 		s.runtime.open.Store(nil)
 	case stopping, stopped:
 	}

@@ -30,7 +30,7 @@ func scenarios() []scenario {
 
 		{name: "kill", text: "kill -9 a node that is not the allocator's; start it again", nodes: 3, short: true, torment: kill},
 		{name: "kill-alloc", text: "kill -9 the allocator's node; start it again", nodes: 3, torment: killAllocator},
-		{name: "restart", text: "kill -9 a node and start it at once: the proof of its death is its data directory", nodes: 3, torment: restart},
+		{name: "restart", text: "kill -9 a node and start it at once: the proof of its death is its data directory", nodes: 3, short: true, torment: restart},
 		{name: "crash-loop", text: "kill -9 a node again and again, at any moment of its start", nodes: 3, torment: crashLoop},
 		{name: "majority", text: "kill -9 all nodes but one at the same time", nodes: 4, torment: majority},
 		{name: "cold", text: "kill -9 all nodes, and start them again", nodes: 3, torment: cold},
