@@ -232,7 +232,8 @@ func TestStaleRenewalDoesNotUnfence(t *testing.T) {
 }
 
 // In steady state a member asks the store for its lease four times per TTL, and nothing
-// else; the others likewise.
+// else; the others likewise. Left out is what Relist makes each of them do every 5 min: to
+// read all records.
 func TestSteadyTraffic(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(r *rig) {

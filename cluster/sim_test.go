@@ -5,6 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,8 +22,27 @@ var (
 	simCount = flag.Int("sim.count", 25, "how many seeds to simulate")
 )
 
-// regressions are seeds that have found something.
+// regressions are seeds that have found something: whoever mends what a seed has found
+// adds it here. Each is simulated with every run of the tests.
 var regressions = []uint64{}
+
+// fired counts what has happened to members in all seeds: a simulation in which nothing
+// goes wrong proves nothing.
+type fired struct{ fenced, resumed, lost, failovers, moved atomic.Int64 }
+
+// wantAll fails a test whose seeds have left something out.
+func (f *fired) wantAll(t *testing.T) {
+	t.Helper()
+	for what, n := range map[string]int64{
+		"fenced": f.fenced.Load(), "resumed": f.resumed.Load(), "lost leases": f.lost.Load(),
+		"failovers": f.failovers.Load(), "moves": f.moved.Load(),
+	} {
+		t.Logf("%s: %d", what, n)
+		if n == 0 {
+			t.Errorf("%s: none in all seeds: nothing is simulated", what)
+		}
+	}
+}
 
 // Members join, leave, die, stand still and are cut off, the store goes away, compacts
 // and loses answers, all by a seed. At no moment two valid members answer for a shard; no
@@ -28,18 +50,29 @@ var regressions = []uint64{}
 // shard is served again and the routes are right.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
-	seeds := regressions
+	seeds := slices.Clone(regressions)
+	var all fired
 	if *simSeed != 0 {
 		seeds = []uint64{*simSeed}
 	} else {
 		for i := range *simCount {
 			seeds = append(seeds, 1000+uint64(i))
 		}
+		t.Cleanup(func() { all.wantAll(t) }) // when all seeds are over
 	}
 	for _, seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(r *rig) { (&sim{rig: r, rand: rand.New(rand.NewPCG(seed, 7))}).run() })
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("again: go test ./cluster -run TestSimulation$ -sim.seed %d", seed)
+				}
+			})
+			inBubble(t, func(r *rig) {
+				s := &sim{rig: r, rand: rand.New(rand.NewPCG(seed, 7))}
+				s.run()
+				s.tell(&all)
+			})
 		})
 	}
 }
@@ -90,12 +123,30 @@ type sim struct {
 	rand    *rand.Rand
 	members []*member
 	ttl     time.Duration
+
+	lost      int64 // members that have lost their leases
+	failovers int64 // members that were killed while they had shards
 }
 
 func (s *sim) run() {
 	s.disturb()
 	s.heal()
 	s.leaveAll(s.living())
+}
+
+// tell adds what has happened to the members.
+func (s *sim) tell(f *fired) {
+	f.lost.Add(s.lost)
+	f.failovers.Add(s.failovers)
+	for _, m := range s.all {
+		log := m.log.String()
+		f.fenced.Add(int64(strings.Count(log, "fenced: the lease was not renewed")))
+		f.resumed.Add(int64(strings.Count(log, "the lease was renewed and nothing has changed")))
+		func() {
+			defer m.host.lock()()
+			f.moved.Add(int64(m.host.moved))
+		}()
+	}
 }
 
 // disturb runs members through trouble.
@@ -167,6 +218,9 @@ func (s *sim) trouble() {
 		}
 	case 3:
 		if len(s.members) > 2 {
+			if m.host.count() > 0 && !m.host.isDead() {
+				s.failovers++
+			}
 			s.kill(m)
 			m.stop()
 		}
@@ -223,6 +277,9 @@ func (s *sim) bury() {
 	for _, m := range s.members {
 		select {
 		case err := <-m.ended:
+			if errors.Is(err, cluster.ErrLeaseLost) && !m.host.isDead() {
+				s.lost++
+			}
 			if err != nil && !errors.Is(err, cluster.ErrLeaseLost) && !s.court.quiet && !m.host.isDead() && m.isReady() {
 				s.Errorf("%s: %v", m.name, err)
 			}

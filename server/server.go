@@ -125,6 +125,9 @@ func (s *Server) Start(ctx context.Context) error {
 	if c := s.ClientAddr(); c != "" {
 		attrs = append(attrs, "client_addr", c)
 	}
+	if !clock.CountsSuspend && !s.cfg.inMemory() {
+		s.cfg.Logger.WarnContext(ctx, "this system's clock does not count the time that the machine sleeps: after a suspend the server may answer although its lease is over")
+	}
 	s.cfg.Logger.InfoContext(ctx, "server ready", attrs...)
 	return nil
 }
