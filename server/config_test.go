@@ -103,11 +103,11 @@ func TestMoreMistakesInTheConfiguration(t *testing.T) {
 func TestNoMistakesInTheConfiguration(t *testing.T) {
 	t.Parallel()
 	for says, set := range map[string]setting{
-		"AdvertiseAddress":   func(c *server.Config) { c.Etcd = []string{"localhost:2379", "http://127.0.0.2:2379", "[::1]:2379"} },
-		"AdvertiseAddress:":  func(c *server.Config) { c.Etcd, c.AdvertiseAddress = []string{"a:2379"}, "b:47000" },
-		"AdvertiseAddress: ": func(c *server.Config) { c.Etcd, c.ListenAddress = []string{"a:2379"}, ":47000" },
-		"LeaseTTL":           func(c *server.Config) { c.Etcd, c.LeaseTTL = []string{"localhost:2379"}, 5*time.Minute },
-		"DrainTimeout":       func(c *server.Config) { c.Etcd, c.DrainTimeout = []string{"localhost:2379"}, time.Second },
+		"AdvertiseAddress":          func(c *server.Config) { c.Etcd = []string{"localhost:2379", "http://127.0.0.2:2379", "[::1]:2379"} },
+		"AdvertiseAddress:":         func(c *server.Config) { c.Etcd, c.AdvertiseAddress = []string{"a:2379"}, "b:47000" },
+		"AdvertiseAddress: servers": func(c *server.Config) { c.Etcd, c.ListenAddress = []string{"a:2379"}, ":47000" },
+		"LeaseTTL":                  func(c *server.Config) { c.Etcd, c.LeaseTTL = []string{"localhost:2379"}, 5*time.Minute },
+		"DrainTimeout":              func(c *server.Config) { c.Etcd, c.DrainTimeout = []string{"localhost:2379"}, time.Second },
 	} {
 		err := create(t, set, func(c *server.Config) { c.Weight = -1 }).Start(t.Context()) // nothing is started
 		if err == nil || !strings.Contains(err.Error(), "Weight") || strings.Contains(err.Error(), says) {

@@ -12,7 +12,7 @@ import (
 // a member of its cluster that is not fenced, and the objects that were asked for before
 // the start exist. The zero value does not serve. It is safe for concurrent use.
 type vitals struct {
-	mu      sync.Mutex
+	mu       sync.Mutex
 	created  bool             // guarded by mu: the startup objects are
 	member   bool             // guarded by mu
 	fenced   bool             // guarded by mu
