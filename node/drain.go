@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/util/tally"
 )
 
 // DrainShard closes the shard's gate, lets what runs there finish, with the calls of
@@ -149,9 +149,14 @@ func (s *shardState) breath() (changed <-chan struct{}, breathes bool) {
 	return s.changesLocked(), s.gate == breathing
 }
 
-// endAll ends the objects, each when its turn to do so comes. It waits for all of them.
+// hookGrace is how long the hooks that run when a drain is over may take to end.
+const hookGrace = 500 * time.Millisecond
+
+// endAll ends the objects, each when its turn to do so comes. It waits for all of them, but
+// not, when the drain is over, for hooks that do not hear: those go on holding their
+// objects, which end, or are given back, when the hooks return.
 func (d *drain) endAll(all []*activation) error {
-	var busy sync.WaitGroup
+	var busy tally.Tally
 	for _, a := range all {
 		if d.isOver() != nil {
 			break
@@ -163,14 +168,19 @@ func (d *drain) endAll(all []*activation) error {
 		case w == nil && !a.typ.Hooks.Deactivate && !a.typ.Hooks.Snapshot:
 			d.node.end(t.act, nil, ending{reason: object.ReasonMoved})
 		default:
-			busy.Add(1)
+			busy.Begin()
 			d.node.run(func() {
-				defer busy.Done()
+				defer busy.End()
 				d.end(t, w)
 			})
 		}
 	}
-	busy.Wait()
+	if busy.Wait(d.ctx) != nil {
+		grace, cancel := context.WithCancel(context.WithoutCancel(d.ctx))
+		defer cancel()
+		defer d.node.cfg.Clock.AfterFunc(hookGrace, cancel).Stop()
+		_ = busy.Wait(grace)
+	}
 	return d.isOver()
 }
 
@@ -211,6 +221,8 @@ func (d *drain) keep(a *activation) error {
 	switch {
 	case failure != nil:
 		return failure
+	case d.isOver() != nil: // nobody waits for it any more: the object stays
+		return d.isOver()
 	case k.ID == "":
 		return nil
 	}
