@@ -18,7 +18,7 @@ const MinLeaseTTL = 2 * time.Second
 
 // Host is the node as its member sees it. The calls for one shard come one after the
 // other, those for different shards concurrently. A call returns soon after its ctx has
-// ended.
+// ended. A panic in one ends the member; ReleaseShard follows.
 type Host interface {
 	// OpenShard makes the node answer for a shard: it raises the store's fence to epoch,
 	// installs what the former owner handed over under the tag handover (0: nothing) and
@@ -87,6 +87,12 @@ type Config struct {
 	// LeaveTimeout bounds how long Run, told to end, waits for others to take its shards.
 	// Default DrainTimeout; negative: it does not wait.
 	LeaveTimeout time.Duration
+	// Until, if set, is asked when the member begins to leave for a context that bounds how
+	// long it waits for others, beside LeaveTimeout.
+	Until func(ctx context.Context) (until context.Context, release func())
+	// Farewell, if set, is called by a member that leaves, when nobody takes any more what
+	// shards it has left and before it releases them: what runs there may end meanwhile.
+	Farewell func(ctx context.Context)
 	// Limits bound planned moves.
 	Limits Limits
 	// Gather is how long a cluster in which nobody owns anything waits for more members

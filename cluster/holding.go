@@ -110,9 +110,15 @@ func (m *Member) step(n uint32, e shard.OwnerEvent) {
 	switch {
 	case len(h.queue) > 0 && !h.busy:
 		h.busy = true
-		m.spawn(func(ctx context.Context) {
-			defer m.abandon(n, h)
+		m.spawnIn(&m.workers, func(ctx context.Context) {
+			over := false
+			defer func() {
+				if !over {
+					m.abandon(n, h)
+				}
+			}()
 			m.work(ctx, n, h)
+			over = true // h.busy may be another goroutine's by now
 		})
 	case !h.busy:
 		m.rest(n, h)
@@ -193,14 +199,18 @@ func (m *Member) performed(n uint32, h *holding, a shard.OwnerAction, e shard.Ow
 	m.step(n, e)
 }
 
-// abandon forgets a shard whose work has panicked: nobody waits for it.
+// abandon forgets a shard whose work has panicked, and has the host do so too.
 func (m *Member) abandon(n uint32, h *holding) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if h.busy {
+	defer func() { // also where the host panics again
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		delete(m.holdings.busy, n)
 		m.announce()
-	}
+	}()
+	m.mu.Lock()
+	epoch := h.rules.Epoch
+	m.mu.Unlock()
+	m.cfg.Host.ReleaseShard(n, epoch, ReleaseDead)
 }
 
 // perform does one thing and says how it ended; false: that does not matter.

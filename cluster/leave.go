@@ -3,31 +3,56 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
 
 	"github.com/xiaonanln/goverse/internal/coord"
 	"github.com/xiaonanln/goverse/internal/shard"
 )
 
-// leave lets others take the member's shards, for a while.
+// sayTimeout is how long a member that leaves tries to tell so. Who cannot is not going to
+// hand anything over either, and its stop would take as long as its lease.
+const sayTimeout = 2500 * time.Millisecond
+
+// leave lets others take the member's shards, for a while, and what is left then end.
 func (m *Member) leave(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	m.mu.Lock()
 	m.leaving = true
 	m.mu.Unlock()
-	if m.cfg.LeaveTimeout < 0 {
-		return nil
+	if m.cfg.LeaveTimeout >= 0 {
+		m.giveAway(ctx)
 	}
+	if m.cfg.Farewell != nil && m.holds() > 0 && m.Valid() {
+		m.cfg.Farewell(ctx)
+	}
+	return m.err()
+}
+
+// giveAway waits for others to take the shards: until there is nothing to take, or nobody
+// to take it, or the time is up.
+func (m *Member) giveAway(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, m.cfg.LeaveTimeout)
 	defer cancel()
+	if m.cfg.Until != nil {
+		until, release := m.cfg.Until(ctx)
+		defer release()
+		defer context.AfterFunc(until, cancel)()
+	}
+	saying, enough := context.WithTimeout(limited, sayTimeout)
+	defer enough()
 	said := false
 	for tries := 0; ; {
 		changed := m.Changed()
 		if m.empty() || !m.hasHeirs() {
-			return nil
+			return
 		}
 		if !said {
-			if said = m.sayLeaving(limited); !said && !m.pause(limited, m.backOff(tries, storeBackoff, maxStoreBackoff)) {
-				return nil
+			if said = m.sayLeaving(saying); !said && !m.pause(saying, m.backOff(tries, storeBackoff, maxStoreBackoff)) {
+				m.cfg.Logger.WarnContext(ctx, "left without handing over: the store does not answer", "shards", m.holds())
+				return
 			}
 			tries++
 			continue
@@ -35,12 +60,68 @@ func (m *Member) leave(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-m.failed:
-			return m.err()
+			return
 		case <-limited.Done():
 			m.cfg.Logger.WarnContext(ctx, "left before all shards were handed over", "shards", m.holds())
-			return nil
+			return
 		}
 	}
+}
+
+// quitTimeout is how long the host may take to let go of all shards: much longer than one
+// that keeps its contract.
+const quitTimeout = 5 * time.Second
+
+// quit releases all shards and waits until the host knows. Its error names those of which
+// the host does not let go.
+func (m *Member) quit(cause error) error {
+	why := ReleaseLeaving
+	if cause != nil {
+		why = ReleaseDead
+	}
+	m.mu.Lock()
+	m.over = true
+	m.validUntil.Store(0)
+	for n := range m.held {
+		m.step(n, shard.OwnerEvent{Kind: shard.Quit, Why: why})
+	}
+	m.mu.Unlock()
+	patience := m.cfg.Clock.NewTimer(quitTimeout)
+	defer patience.Stop()
+	for {
+		changed := m.Changed()
+		if m.holds() == 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-patience.C:
+			return m.stuck(cause)
+		}
+	}
+}
+
+// stuck is the error of a member whose host does not let go of its shards. It is not its
+// cause: who has lost a lease may join again, and this one must not.
+func (m *Member) stuck(cause error) error {
+	m.mu.Lock()
+	left := slices.Sorted(maps.Keys(m.holdings.busy))
+	m.mu.Unlock()
+	err := fmt.Errorf("leave cluster %s: the host does not let go of %d shards, among them %v", m.cfg.Name, len(left), left[:min(len(left), 10)])
+	if cause != nil {
+		err = fmt.Errorf("%w, after: %s", err, cause.Error())
+	}
+	return err
+}
+
+// abandonHost leaves a host that does not let go of its shards suspended, so that it
+// answers for none of them when the lease, which is not revoked, has ended.
+func (m *Member) abandonHost(stuck error) error {
+	m.mu.Lock()
+	m.suspended = stuck
+	m.mu.Unlock()
+	m.applySuspension(false)
+	return stuck
 }
 
 // holds is how many shards the member has to do with.

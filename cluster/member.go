@@ -45,6 +45,7 @@ type Member struct {
 	changes    atomic.Pointer[chan struct{}]    // closed and replaced at each change of routes or ownership
 
 	wg      sync.WaitGroup
+	workers sync.WaitGroup // for the shards; they wait for the host
 	failed  chan struct{} // closed by fail
 	ended   chan struct{} // closed when Run no longer serves
 	gate    chan struct{} // a token: the host is to be suspended or resumed
@@ -121,6 +122,7 @@ func (m *Member) Valid() bool {
 // Run joins the cluster and is a member until ctx ends; ready is called once every shard
 // has an owner and those of this member are open. Then it leaves: others take its shards,
 // for at most Config.LeaveTimeout, what is left is released, and the lease is revoked.
+// A host that does not let go of its shards is named in the error, and left suspended.
 // It fails with ErrLeaseLost when the lease is lost, with shard.ErrIncompatible when the
 // cluster is another than configured, and with coord.ErrRestored when the store is not
 // the one it was. The host has no shard then. A Member runs once.
@@ -137,9 +139,13 @@ func (m *Member) Run(ctx context.Context, ready func()) error {
 	m.begin(run)
 	err = m.be(ctx, ready)
 	close(m.ended)
-	m.quit(err)
-	cancel()
+	stuck := m.quit(err)
+	cancel() // from here on the lease is not renewed
 	m.wg.Wait()
+	if stuck != nil {
+		return m.abandonHost(stuck)
+	}
+	m.workers.Wait()
 	m.applySuspension(true)
 	if err == nil || errors.Is(err, shard.ErrIncompatible) {
 		m.revoke(ctx, lease)
@@ -213,31 +219,11 @@ func (m *Member) complete() bool {
 	return true
 }
 
-// quit releases all shards and waits until the host knows.
-func (m *Member) quit(cause error) {
-	why := ReleaseLeaving
-	if cause != nil {
-		why = ReleaseDead
-	}
-	m.mu.Lock()
-	m.over = true
-	m.validUntil.Store(0)
-	for n := range m.held {
-		m.step(n, shard.OwnerEvent{Kind: shard.Quit, Why: why})
-	}
-	m.mu.Unlock()
-	for {
-		changed := m.Changed()
-		if m.holds() == 0 {
-			return
-		}
-		<-changed
-	}
-}
-
 // spawn runs a goroutine of the member's. What it panics with is what Run fails with.
-func (m *Member) spawn(f func(ctx context.Context)) {
-	m.wg.Go(func() {
+func (m *Member) spawn(f func(ctx context.Context)) { m.spawnIn(&m.wg, f) }
+
+func (m *Member) spawnIn(wg *sync.WaitGroup, f func(ctx context.Context)) {
+	wg.Go(func() {
 		defer func() {
 			if v := recover(); v != nil {
 				m.fail(&lifecycle.PanicError{Value: v, Stack: debug.Stack()})
