@@ -44,8 +44,9 @@ type Member struct {
 	living     atomic.Pointer[map[string]Route] // members by incarnation
 	changes    atomic.Pointer[chan struct{}]    // closed and replaced at each change of routes or ownership
 
+	workers sync.WaitGroup // what is done to shards: it may wait for the host
+
 	wg      sync.WaitGroup
-	workers sync.WaitGroup // for the shards; they wait for the host
 	failed  chan struct{} // closed by fail
 	ended   chan struct{} // closed when Run no longer serves
 	gate    chan struct{} // a token: the host is to be suspended or resumed

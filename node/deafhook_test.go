@@ -15,7 +15,7 @@ import (
 // second: the drain returns soon after.
 func (w *world) deafHook(hook string) (id, serial string) {
 	w.t.Helper()
-	w.on(hook, func(_ context.Context, o *actor, _ string) (string, error) {
+	w.on(hook, func(_ context.Context, _ *actor, _ string) (string, error) {
 		w.note("deaf")
 		<-w.gate("deaf")
 		w.note("over")

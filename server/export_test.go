@@ -27,3 +27,12 @@ func (s *Server) Coordinator() *mem.Store {
 func (c *Coordinators) Join(cluster string, clk clock.Clock) (store coord.Store, leave func()) {
 	return c.join(cluster, clk)
 }
+
+// Outage takes the coordinators away, or gives them back.
+func (c *Coordinators) Outage(outage bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, own := range c.open {
+		own.store.SetOutage(outage)
+	}
+}

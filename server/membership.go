@@ -2,9 +2,10 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"sync"
@@ -15,29 +16,74 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/coord"
+	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/internal/transport"
 	wire "github.com/xiaonanln/goverse/internal/transport/grpc"
 )
 
 // beMember keeps the server a member of its cluster, and reachable for the others. A
 // member whose lease was lost has lost its shards with it: the server joins again under
-// another name, with no objects and no clients.
+// another name, with no objects and no clients, and tries until it succeeds if it was
+// ready before.
 func (s *Server) beMember(ctx context.Context, p *parts, ready func()) error {
-	ready = sync.OnceFunc(ready)
-	for {
-		err := s.beMemberOnce(ctx, p, p.incarnation(), ready)
-		if !errors.Is(err, cluster.ErrLeaseLost) || ctx.Err() != nil {
+	wasReady := false
+	tell := sync.OnceFunc(func() { wasReady = true; ready() })
+	for tries := 0; ; tries++ {
+		began := s.clock.Monotonic()
+		lapsed, err := s.beMemberOnce(ctx, p, p.incarnation(), tell)
+		if ctx.Err() != nil || !mayRejoin(lapsed, wasReady) {
 			return err
 		}
-		s.cfg.Logger.WarnContext(ctx, "the server has lost its place in the cluster, and joins again", "error", err.Error())
+		if s.clock.Monotonic()-began > maxRejoinPause { // it was a member for a while
+			tries = 0
+		}
+		s.cfg.Logger.WarnContext(ctx, "the server is not in the cluster any more, and joins again", "tries", tries, "error", err.Error())
 		if p.clients != nil {
 			p.clients.LoseAll()
+		}
+		if !s.restBeforeRejoin(ctx, tries) {
+			return nil
 		}
 	}
 }
 
-func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, ready func()) error {
-	peer := transport.Peer{Cluster: s.cfg.Cluster, Address: s.cfg.ListenAddress, Incarnation: rand.Text()}
+// mayRejoin says whether a membership has ended so that another one may work: because the
+// lease was lost, or, for a server that has been ready, because the store cannot be reached.
+func mayRejoin(err error, wasReady bool) bool {
+	switch {
+	case errors.Is(err, cluster.ErrLeaseLost):
+		return true
+	case !wasReady || errors.Is(err, coord.ErrRestored) || errors.Is(err, shard.ErrIncompatible):
+		return false
+	}
+	return errors.Is(err, coord.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
+}
+
+const (
+	rejoinPause    = 100 * time.Millisecond // before the second try to join again
+	maxRejoinPause = 5 * time.Second        // after many
+)
+
+// restBeforeRejoin lets time pass: none at first, and more and more. False: ctx ended.
+func (s *Server) restBeforeRejoin(ctx context.Context, tries int) bool {
+	if tries == 0 {
+		return ctx.Err() == nil
+	}
+	d := min(rejoinPause<<min(tries-1, 16), maxRejoinPause)
+	timer := s.clock.NewTimer(d/2 + rand.N(d/2)) //nolint:gosec // G404: jitter
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// beMemberOnce is one membership. lapsed is how it ended; err is all that went wrong.
+func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, ready func()) (lapsed, err error) {
+	peer := transport.Peer{Cluster: s.cfg.Cluster, Address: s.cfg.ListenAddress, Incarnation: crand.Text()}
 	if bound := s.Addr(); bound != "" {
 		peer.Address = bound // the port that was chosen
 	}
@@ -50,13 +96,17 @@ func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, read
 	})
 	endpoint, err := network.Listen(ctx, peer, p.router.Handler())
 	if err != nil {
-		return fmt.Errorf("%s: %w", nodeService, err)
+		return nil, fmt.Errorf("%s: %w", nodeService, err)
 	}
 	s.setAddr(nodeService, endpoint.Peer().Address)
-	member := cluster.NewMember(s.memberConfig(p, endpoint.Peer()))
-	if err = s.succeed(ctx, member, before); err == nil {
+	var unended error // of the objects
+	cfg := s.memberConfig(p, endpoint.Peer())
+	cfg.Until = s.untilDeadline
+	cfg.Farewell = func(ctx context.Context) { unended = s.endObjects(ctx, p) }
+	member := cluster.NewMember(cfg)
+	if lapsed = s.succeed(ctx, member, before); lapsed == nil {
 		p.member.Store(member)
-		err = s.serveMember(ctx, p, member, endpoint, func() {
+		lapsed = s.serveMember(ctx, p, member, endpoint, func() {
 			s.belong(ctx, member)
 			s.vitals.joined()
 			ready()
@@ -64,17 +114,27 @@ func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, read
 		s.vitals.change(&s.vitals.member, false)
 	}
 	unhealthy()
-	until, release := s.untilDeadline(ctx)
+	until, release := s.untilLeft(ctx)
 	defer release()
-	if err != nil && p.member.Load() == member { // it has nothing any more, and need not be waited for
+	if lapsed != nil && p.member.Load() == member { // it answers for nothing any more, and need not be waited for
 		_ = member.Evict(until, member.Incarnation())
 	}
+	err = join(lapsed, unended)
 	if ctx.Err() != nil && err == nil {
 		_ = endpoint.Drain(until) // what it does not wait for, Close ends
 	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
-	return join(err, endpoint.Close(closing))
+	return lapsed, join(err, endpoint.Close(closing))
+}
+
+// untilLeft is the time for what follows a membership: that of the stop, or a little where
+// the server is not being stopped and will need that time yet.
+func (s *Server) untilLeft(ctx context.Context) (until context.Context, release func()) {
+	if ctx.Err() != nil {
+		return s.untilDeadline(ctx)
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 }
 
 // join is all that went wrong, on one line; nil for nothing.
@@ -91,30 +151,14 @@ func join(all ...error) (joined error) {
 	return joined
 }
 
-// serveMember runs the member, and the router beside it. A server that is alone ends
-// its objects before it leaves; others hand them over.
+// serveMember runs the member, and the router beside it.
 func (s *Server) serveMember(ctx context.Context, p *parts, member *cluster.Member, endpoint transport.Endpoint, ready func()) error {
-	left, leave := context.WithCancel(context.WithoutCancel(ctx))
-	defer leave()
-	var ended sync.WaitGroup
-	var failure error
-	ended.Add(1)
-	stop := context.AfterFunc(ctx, func() {
-		defer ended.Done()
-		if len(member.Members()) <= 1 {
-			failure = s.endObjects(ctx, p)
-		}
-		leave()
-	})
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() { served <- p.router.Serve(serving, member, endpoint) }()
-	err := member.Run(left, ready)
+	err := member.Run(ctx, ready)
 	stopServing()
-	if !stop() {
-		ended.Wait()
-	}
-	return join(err, <-served, failure)
+	return join(err, <-served)
 }
 
 func (s *Server) memberConfig(p *parts, self transport.Peer) cluster.Config {
@@ -122,13 +166,13 @@ func (s *Server) memberConfig(p *parts, self transport.Peer) cluster.Config {
 		Store: p.store, Clock: s.clock, Logger: s.cfg.Logger, Host: watchedHost{p.router.Host(), &s.vitals, p.valid},
 		Name: s.cfg.Cluster, Address: s.advertised(self.Address), Incarnation: self.Incarnation,
 		Shards: s.cfg.Shards, Weight: s.cfg.Weight, LeaseTTL: s.cfg.LeaseTTL,
-		UUID: s.uuid(p), LeaveTimeout: s.cfg.DrainTimeout * 4 / 5, Broken: p.broken,
+		UUID: s.uuid(p), LeaveTimeout: s.cfg.DrainTimeout, Broken: p.broken,
 	}
 	if s.cfg.inMemory() { // who does not answer there is dead, and has been signed off
 		cfg.Relist = -1 // its watch loses nothing
 		cfg.Gather = -1 // servers of one process start one after the other
 	}
-	cfg.DrainTimeout = min(shardDrainTimeout, cfg.LeaveTimeout)
+	cfg.DrainTimeout = min(shardDrainTimeout, s.cfg.DrainTimeout*4/5)
 	return cfg
 }
 

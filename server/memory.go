@@ -35,7 +35,9 @@ func (c *Coordinators) join(cluster string, clk clock.Clock) (store coord.Store,
 		c.open[cluster] = own
 	}
 	own.users++
-	return own.store.Connect(), func() {
+	client := own.store.Connect()
+	return client, func() {
+		client.Close() // what is left of its server does nothing more there
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if own.users--; own.users == 0 {

@@ -225,8 +225,17 @@ func (s *Server) serveClients(ctx context.Context, svc *client.Service, ready fu
 	defer unhealthy() // also where nothing was started
 	return s.serve(ctx, clientService, s.cfg.ClientListenAddress, g, ready, func(until context.Context) error {
 		unhealthy()
+		until, cancel := s.beforeHandOver(until)
+		defer cancel()
 		return svc.Stop(until)
 	})
+}
+
+// beforeHandOver leaves a fifth of the drain timeout to handing over the shards, which
+// begins when clients are gone: what objects keep would be lost without.
+func (s *Server) beforeHandOver(until context.Context) (context.Context, context.CancelFunc) {
+	end, _ := until.Deadline() // it has one
+	return context.WithDeadlineCause(until, end.Add(-s.cfg.DrainTimeout/5), errTooLong)
 }
 
 // serve runs a gRPC server until ctx ends; drain comes before its connections close.
@@ -241,19 +250,22 @@ func (s *Server) serve(ctx context.Context, name, address string, g *grpc.Server
 	go func() { served <- g.Serve(lis) }()
 	ready()
 	select {
-	case err := <-served:
-		return fmt.Errorf("serve %s: %w", address, err)
+	case err = <-served: // by itself: who is connected still is
+		if err != nil {
+			err = fmt.Errorf("serve %s: %w", address, err)
+		}
+		served <- nil
 	case <-ctx.Done():
 	}
 	until, release := s.untilDeadline(ctx)
 	defer release()
-	err = drain(until)
+	undrained := drain(until)
 	gone := stopServing(until, g, lis)
-	if err == nil {
+	if undrained == nil {
 		<-gone // no handler ignores its end
 	}
 	if e := <-served; !errors.Is(e, grpc.ErrServerStopped) { // that: stopped before it began
-		err = errors.Join(err, e)
+		err = join(err, e)
 	}
-	return err
+	return join(err, undrained)
 }

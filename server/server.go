@@ -34,6 +34,10 @@ const (
 // start is given up.
 const failedStartTimeout = time.Second
 
+// cutTime is what a stop keeps of its time, but no more than a fifth, for what follows when
+// calls have to be cut off: they hear of it, the lease is given back, connections close.
+const cutTime = 2 * time.Second
+
 var errTooLong = errors.New("the server's stop has taken too long")
 
 // Server is one GoVerse server. It starts once and stops once. All methods are safe
@@ -156,9 +160,9 @@ func (s *Server) prepare(ctx context.Context) (*lifecycle.Group, error) {
 }
 
 // Stop stops the server: clients and calls from outside are refused, calls that have
-// begun finish, objects are deactivated. It takes at most the drain timeout and until
-// ctx ends, whichever is shorter: calls that still run then are cancelled, and what
-// ignores that is named in the error. It returns nil for a server that was never
+// begun finish, shards go to other servers, objects are deactivated. It takes at most the
+// drain timeout, or ends soon after ctx, whichever is shorter: calls that still run then
+// are cancelled, and what ignores that is named in the error. It returns nil for a server that was never
 // started, waits with the first caller when called again, and returns the same error
 // then. After a part of the server has failed, the error is that failure.
 func (s *Server) Stop(ctx context.Context) error {
@@ -268,7 +272,8 @@ func (s *Server) be(ctx context.Context, ready func()) error {
 }
 
 // untilDeadline is the context of a part that stops. The parts share their time: the
-// drain timeout, or next to nothing where the server has not been ready.
+// drain timeout, or next to nothing where the server has not been ready, less what it takes
+// to cut off what runs then.
 func (s *Server) untilDeadline(ctx context.Context) (until context.Context, release func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -277,7 +282,7 @@ func (s *Server) untilDeadline(ctx context.Context) (until context.Context, rele
 		if phase(s.phase.Load()) == starting {
 			limit = min(limit, failedStartTimeout)
 		}
-		s.deadline = s.clock.Now().Add(limit)
+		s.deadline = s.clock.Now().Add(limit - min(limit/5, cutTime))
 	}
 	patience := s.patience
 	until, hurry := context.WithCancelCause(context.WithoutCancel(ctx))

@@ -279,3 +279,32 @@ func TestPhaseString(t *testing.T) {
 		t.Errorf("Phase(9) = %q", got)
 	}
 }
+
+// What went wrong during a stop counts, whatever it is joined with.
+func TestFailureBesideACancellationCounts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		want error
+	}{
+		"cancelled":        {fmt.Errorf("read: %w", context.Canceled), nil},
+		"cause":            {fmt.Errorf("read: %w", lifecycle.ErrStop), nil},
+		"cancelled twice":  {errors.Join(context.Canceled, fmt.Errorf("read: %w", context.Canceled)), nil},
+		"joined":           {errors.Join(context.Canceled, errBroken), errBroken},
+		"wrapped together": {fmt.Errorf("%w; %w", errBroken, context.Canceled), errBroken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			err := lifecycle.Run(ctx, lifecycle.Service{Name: "a", Run: func(ctx context.Context, ready func()) error {
+				ready()
+				cancel()
+				<-ctx.Done()
+				return c.err
+			}})
+			if !errors.Is(err, c.want) || c.want == nil && err != nil {
+				t.Errorf("Run = %v, want %v", err, c.want)
+			}
+		})
+	}
+}

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -124,8 +123,24 @@ func outcome(ctx context.Context, err error) error {
 		return ErrReturned
 	case ctx.Err() == nil:
 		return err
-	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.Cause(ctx)):
+	case err == nil, only(err, func(e error) bool { return e == context.Canceled || e == context.Cause(ctx) }): //nolint:errorlint // only unwraps
 		return nil
 	}
 	return err
+}
+
+// only says whether all that is joined in err is clean, or wraps what is. What is joined with
+// something clean may be a failure.
+func only(err error, clean func(error) bool) bool {
+	if clean(err) {
+		return true
+	}
+	switch e := err.(type) { //nolint:errorlint // it unwraps
+	case interface{ Unwrap() error }:
+		return only(e.Unwrap(), clean)
+	case interface{ Unwrap() []error }:
+		all := e.Unwrap()
+		return len(all) > 0 && !slices.ContainsFunc(all, func(one error) bool { return !only(one, clean) })
+	}
+	return false
 }
