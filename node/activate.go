@@ -16,7 +16,7 @@ func (n *Node) activate(t *turn) error {
 	a := t.act
 	t.due() // the call's time begins before that of the hook
 	if err := n.bringUp(a, func() *object.Error { return n.runOnActivate(a, t.up()) }); err != nil {
-		if n.suspended() || err.Reason == object.Fenced {
+		if n.suspended() || !object.FromHook(err) {
 			return t.fenced() // not what the object says, but that it could not
 		}
 		return at(err, t)
@@ -57,7 +57,7 @@ func (n *Node) bringUp(a *activation, hooks func() *object.Error) (failure *obje
 	returned := false
 	defer func() {
 		if !returned {
-			failure = object.Refuse(object.CodeInternal, "", "activate", a.id, "", "the goroutine of a hook exited; see the server's log")
+			failure = object.Refuse(object.CodeInternal, "", "activate", a.id, "", "the goroutine of a hook exited; see the server's log").OfHook()
 		}
 		if failure != nil {
 			n.abandon(a, failure)
@@ -100,7 +100,7 @@ func (n *Node) abandon(a *activation, failure *object.Error) {
 		switch {
 		case w.persists && a.pinned:
 			return clientGone("call", a.id, "")
-		case w.persists, failure.Reason == object.Fenced:
+		case w.persists, !object.FromHook(failure):
 			return n.carryOn(w)
 		}
 		return failure
@@ -109,9 +109,11 @@ func (n *Node) abandon(a *activation, failure *object.Error) {
 
 // runHook runs a hook as a turn that excludes all others. Its context ends with the
 // type's call timeout or the node, not with the call that caused it. Its error says
-// that the call which caused it did not run.
+// that the call which caused it did not run, and that a hook failed, unless the node's
+// suspension cut it short.
 func (n *Node) runHook(a *activation, up *turn, h hook, f func(context.Context) error) (failure *object.Error) {
 	t := &turn{parent: n.killed, act: a, entry: entry(h), flags: inner}
+	began := n.era.Load().ctx
 	if up != nil {
 		t.link(up)
 	}
@@ -124,6 +126,9 @@ func (n *Node) runHook(a *activation, up *turn, h hook, f func(context.Context) 
 		t.finish()
 		if failure != nil {
 			failure = failure.WithExecuted(object.ExecutedNo)
+			if failure.Reason != object.Fenced || began.Err() == nil {
+				failure = failure.OfHook()
+			}
 		}
 	}()
 	if err := f(t); err != nil {

@@ -22,6 +22,7 @@ type Error struct {
 	Method  string // the method concerned, where there is one
 
 	executed Execution
+	ofHook   bool // see OfHook
 }
 
 // The sentinels. An error matches the sentinel of its code and that of its reason.
@@ -71,6 +72,22 @@ func (e *Error) WithExecuted(x Execution) *Error {
 	c := *e.orUnknown()
 	c.executed = x
 	return &c
+}
+
+// OfHook returns a copy of e of which [FromHook] is true. It is exported for
+// implementations of the runtime, which never try a call again whose object did not come
+// up, whatever the hook's error looks like. The mark does not cross nodes.
+func (e *Error) OfHook() *Error {
+	c := *e.orUnknown()
+	c.ofHook = true
+	return &c
+}
+
+// FromHook reports whether err is what a hook of the object failed with: not a refusal by
+// the runtime, although the call itself did not run.
+func FromHook(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e != nil && e.ofHook && e.executed == ExecutedNo // not where a method passed it on
 }
 
 // At returns a copy of e that names the operation, object and method it is

@@ -15,10 +15,10 @@ const misrouted object.Reason = "Misrouted"
 const fenceMessage = "the node has lost contact with its cluster"
 
 // refused says whether a node refused a call because it does not answer for the object, not because of the call or of
-// what the object did.
+// what the object or its hooks did.
 func refused(err error) bool {
 	e, ok := err.(*object.Error) //nolint:errorlint // as nodes return it
-	return ok && e != nil && e.Code == object.CodeUnavailable && e.Op != "activate" && object.Executed(e) == object.ExecutedNo
+	return ok && e != nil && e.Code == object.CodeUnavailable && object.Executed(e) == object.ExecutedNo && !object.FromHook(e)
 }
 
 // isMissing says whether a node has not found an object.
@@ -27,12 +27,16 @@ func isMissing(err error) bool {
 	return ok && e != nil && e.Code == object.CodeNotFound && e.Reason == "" && object.Executed(e) == object.ExecutedNo
 }
 
-// definite is an error that looks like a refusal of the node's and is none.
-type definite struct{ err *object.Error }
-
-func (d *definite) Error() string { return d.err.Error() }
-
-func (d *definite) Unwrap() error { return d.err }
+// told is err as another node is told: what a hook failed with must not look like a refusal to be retried there.
+func told(err error) *object.Error {
+	e := object.FromError(err)
+	if !object.FromHook(e) || e.Reason != misrouted && e.Reason != object.Fenced {
+		return e
+	}
+	plain := *e
+	plain.Reason = ""
+	return &plain
+}
 
 func fenced(op, id, method string) *object.Error {
 	return object.Refuse(object.CodeUnavailable, object.Fenced, op, id, method, fenceMessage)

@@ -141,7 +141,7 @@ func (a *arrival) reply(reply object.Reply, err error) *transport.Reply {
 	}
 	out := &transport.Reply{Reply: reply, Epoch: a.epoch}
 	if err != nil {
-		out.Reply, out.Err = object.Reply{}, object.FromError(err)
+		out.Reply, out.Err = object.Reply{}, told(err)
 	}
 	if a.epoch != 0 {
 		if rt, ok := a.view.table.Route(a.call.Shard); ok && rt.Incarnation == a.view.self && rt.Epoch == a.epoch {

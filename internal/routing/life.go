@@ -20,7 +20,7 @@ func (r *Router) Create(ctx context.Context, typ, id string, init proto.Message)
 	if id == "" { // not the node's to choose: it would choose itself as often as not
 		id = typ + "-" + rand.Text()
 	}
-	err := r.createHere(ctx, typ, id, init)
+	_, err := r.cfg.Node.Create(ctx, typ, id, init)
 	if !refused(err) {
 		switch {
 		case !r.mayLeave(ctx, err):
@@ -33,7 +33,10 @@ func (r *Router) Create(ctx context.Context, typ, id string, init proto.Message)
 	ctx, cancel := r.limit(ctx, id, "")
 	defer cancel()
 	t := r.newTrip(transport.OpCreate, id, "", err)
-	t.local = func(ctx context.Context) (proto.Message, error) { return nil, r.createHere(ctx, typ, id, init) }
+	t.local = func(ctx context.Context) (proto.Message, error) {
+		_, err := r.cfg.Node.Create(ctx, typ, id, init)
+		return nil, err
+	}
 	t.pack = func(context.Context) error {
 		request, err := encode(id, init)
 		if err != nil {
@@ -90,22 +93,8 @@ func (r *Router) create(ctx context.Context, req object.Request) error {
 	if err != nil {
 		return object.Refuse(object.CodeInvalidArgument, "", "create", req.ID, "", err.Error())
 	}
-	return r.createHere(ctx, typ.Name, req.ID, init)
-}
-
-// createHere creates an object on this node. The error of a hook may look like a refusal of the node's; if the shard's
-// gate has been open all the time it is final.
-func (r *Router) createHere(ctx context.Context, typ, id string, init proto.Message) error {
-	shard := r.cfg.Node.ShardOf(id)
-	_, open, before := r.cfg.Node.Gate(shard)
-	_, err := r.cfg.Node.Create(ctx, typ, id, init)
-	if !open || !refused(err) {
-		return err
-	}
-	if _, _, after := r.cfg.Node.Gate(shard); after != before {
-		return err
-	}
-	return &definite{object.FromError(err)}
+	_, err = r.cfg.Node.Create(ctx, typ.Name, req.ID, init)
+	return err
 }
 
 // decodeDepth limits the nesting of messages that arrive encoded.
