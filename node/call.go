@@ -64,11 +64,13 @@ func (n *Node) carryOut(t *turn, w *waiter) error {
 	if w != nil {
 		var err error
 		if ran, err = n.wait(t, w); err != nil {
+			t.finish()
 			return err
 		}
 	}
 	if !ran {
 		if err := n.perform(t); err != nil {
+			t.finish()
 			return err
 		}
 	}
@@ -109,7 +111,17 @@ func (n *Node) settleIn(t *turn, a target, m *object.MethodInfo) (*waiter, error
 	if err := n.prepare(t, a.typ, m); err != nil {
 		return nil, err
 	}
-	return n.place(t, a.activation, a.typ)
+	return n.seat(t, a.activation, a.typ)
+}
+
+// seat is place for a turn that has to end where it finds none: its context must not
+// stay linked to the node.
+func (n *Node) seat(t *turn, a *activation, typ *object.Type) (*waiter, error) {
+	w, err := n.place(t, a, typ)
+	if err != nil && err != errOccupied { //nolint:errorlint // internal, never wrapped
+		t.finish()
+	}
+	return w, err
 }
 
 // target is what an ID leads to: a type, and an activation if there is one.

@@ -11,7 +11,7 @@ import (
 )
 
 // What an activation remembers of its keyed calls: at most so many, and so many bytes
-// of keys and replies, the newest always; the oldest are forgotten first.
+// of keys, replies and errors, the newest always; the oldest are forgotten first.
 const (
 	maxOutcomes     = 1024
 	maxOutcomeBytes = 4 << 20
@@ -23,7 +23,7 @@ const (
 type outcomes struct {
 	byKey map[string]*outcome
 	order []string // those that have come to an outcome, oldest first
-	size  int      // of their keys and replies, in bytes
+	size  int      // of their keys, replies and errors, in bytes
 }
 
 // outcome is one keyed call. reply and err are written before done is closed.
@@ -174,6 +174,9 @@ func (s *outcomes) keep(key string, o *outcome) {
 	o.size = len(key)
 	if o.reply != nil {
 		o.size += proto.Size(o.reply)
+	}
+	if e := o.err; e != nil {
+		o.size += len(e.Reason) + len(e.Message) + len(e.Op) + len(e.ID) + len(e.Method)
 	}
 	s.order = append(s.order, key)
 	s.size += o.size

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -169,16 +170,25 @@ func (a *activation) refusePrivileged() {
 	}
 }
 
+// errOccupied tells that the place of a re-entrant turn has to be waited for, which who
+// brings calls from another node must not.
+var errOccupied = errors.New("another call of the chain is inside the object")
+
 // enterWithin admits a re-entrant turn: it runs inside the holder's, one at a time.
 // Not ok means that the holder has ended meanwhile: look again.
 func (n *Node) enterWithin(t, holder *turn) (ok bool, err error) {
 	inside := holder.extra().inside
 	select {
 	case inside <- struct{}{}:
-	case <-t.Done():
-		expired := t.Err()
-		t.finish() // it will not run: its context must not stay linked to the node
-		return false, n.refuseExpired(t, expired, "while another call of its chain was inside the object")
+	default:
+		if r := t.rare.Load(); r != nil && r.brisk {
+			return false, errOccupied
+		}
+		select {
+		case inside <- struct{}{}:
+		case <-t.Done():
+			return false, n.refuseExpired(t, t.Err(), "while another call of its chain was inside the object")
+		}
 	}
 	switch {
 	case n.suspended():

@@ -280,6 +280,17 @@ func TestKeysRememberedInBytes(t *testing.T) {
 		if runs != 7 {
 			t.Errorf("the only outcome, of 5 MiB, is not remembered: %d runs", runs)
 		}
+		w.on("fail_at_length", func(_ context.Context, _ *actor, arg string) (string, error) {
+			runs++
+			return "", object.NewError(object.CodeAborted, strings.Repeat(arg, 1<<20))
+		})
+		runs = 0
+		for _, key := range []string{"0", "1", "2", "3", "4", "0"} {
+			_, _ = w.keyed("Plain-c", "Write", key, "fail_at_length x")
+		}
+		if runs != 6 {
+			t.Errorf("the oldest of five errors of 1 MiB is remembered")
+		}
 		long := strings.Repeat("k", 257)
 		_, err := w.keyed("Plain-a", "Write", long, "big x")
 		wantErr(t, err, object.ErrInvalidArgument, object.ExecutedNo)

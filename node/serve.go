@@ -32,11 +32,15 @@ func (n *Node) Arrive(ctx context.Context, d Departure) (run func() (object.Repl
 	if d.OneWay {
 		t.parent = n.killed
 	}
-	t.extra().encode = true
+	t.extra().encode, t.extra().brisk = true, true
 	t.setKey(d.Key)
 	t.setMetadata(d.Metadata)
 	w, err := n.accept(t, d)
 	return func() (object.Reply, error) {
+		if err == errOccupied { //nolint:errorlint // internal, never wrapped
+			t.extra().brisk = false
+			w, err = n.seat(t, n.target(t, d.ID, t.act.typ), t.act.typ)
+		}
 		if err != nil {
 			return object.Reply{}, err
 		}

@@ -54,6 +54,7 @@ type rare struct {
 	via     *departure    // from another node: what its chain passed here before, in the step beyond
 	beyond  int           // of path
 	encode  bool          // the reply is wanted encoded, in body
+	brisk   bool          // who brings it from another node does not wait for its place, see errOccupied
 	body    []byte        // the encoded reply
 	within  *turn         // re-entrant: the turn of the same chain that this one runs inside of
 	inside  chan struct{} // capacity 1: taken by the turn that runs inside this one
