@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -73,6 +74,31 @@ func TestJoinAndLeave(t *testing.T) {
 		begun = time.Now()
 		r.leave(b, c)
 		r.Logf("b and c left after %v", time.Since(begun))
+	})
+}
+
+// A member that leaves has its last words when others have its shards, and its lease still.
+func TestLastWords(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(r *rig) {
+		b := r.join()
+		var a *member
+		said := 0
+		a = r.join(func(cfg *cluster.Config) {
+			cfg.LastWords = func(ctx context.Context) {
+				<-time.After(2 * time.Second)
+				if said++; !a.Valid() || a.host.count() != 0 || ctx.Err() != nil {
+					r.Errorf("valid: %v, it has %d shards, %v", a.Valid(), a.host.count(), ctx.Err())
+				}
+			}
+		})
+		r.await("balance", 10*time.Second, balanced(a, b))
+		r.leave(a)
+		if said != 1 {
+			r.Errorf("it has spoken %d times", said)
+		}
+		r.await("b serves", time.Second, served(b))
+		r.leave(b)
 	})
 }
 

@@ -25,7 +25,11 @@ func (m *Member) leave(ctx context.Context) error {
 	if m.cfg.LeaveTimeout >= 0 {
 		m.giveAway(ctx)
 	}
-	if m.cfg.Farewell != nil && m.holds() > 0 && m.Valid() {
+	switch last := m.holds() == 0; {
+	case !m.Valid():
+	case last && m.cfg.LastWords != nil:
+		m.cfg.LastWords(ctx)
+	case !last && m.cfg.Farewell != nil:
 		m.cfg.Farewell(ctx)
 	}
 	return m.err()

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
@@ -29,6 +31,10 @@ type Config struct {
 	Logger   *slog.Logger
 	// Runtime is what running methods find in their context.
 	Runtime object.Runtime
+	// Onward finds the object of a one-way call that the node has accepted and cannot run:
+	// that of a turn which has ended, or one whose shard moved while it waited. It is asked
+	// until the node has stopped. Default: the Call of Runtime.
+	Onward func(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error)
 	// Fence raises the object store's fence for a shard. It is called before the
 	// shard is opened, so that no earlier owner can write any more. Nil: nothing is
 	// durable.
@@ -86,6 +92,12 @@ func New(cfg Config) *Node {
 	}
 	if cfg.AppError == nil {
 		cfg.AppError = object.FromError
+	}
+	if cfg.Onward == nil {
+		runtime := cfg.Runtime
+		cfg.Onward = func(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
+			return runtime.Call(ctx, id, method, req, opts...)
+		}
 	}
 	if cfg.ClientGone == nil {
 		cfg.ClientGone = func(string) {}

@@ -66,22 +66,32 @@ func (n *Node) release(t *turn) {
 		err := n.dispatch(sent, e.id, &wanted{name: e.method}, elsewhere)
 		switch {
 		case err == nil:
-		case n.isElsewhere(err):
+		case n.isElsewhere(e.id, err):
 			elsewhere()
 		default:
-			n.notSent(t, e, err)
+			n.notSent(newSending(t, e), err)
 		}
 	}
 }
 
-func (n *Node) notSent(from *turn, e effect, err error) {
-	n.cfg.Logger.Warn("one-way call failed", "from", from.name(), "object", e.id, "method", e.method, "error", err.Error())
+func (n *Node) notSent(s sending, err error) {
+	n.cfg.Logger.Warn("one-way call failed", "from", s.act.id+"."+s.what, "object", s.id, "method", s.method, "error", err.Error())
 }
 
 // isElsewhere reports whether a call was refused because its object is not on this node,
-// or not for long.
-func (n *Node) isElsewhere(err error) bool {
-	return object.CodeOf(err) == object.CodeUnavailable && object.Executed(err) == object.ExecutedNo && !n.stopping()
+// or not for long: a client object is there only while its client is.
+func (n *Node) isElsewhere(id string, err error) bool {
+	if object.Executed(err) != object.ExecutedNo || object.FromHook(err) || n.stopping() {
+		return false
+	}
+	switch object.CodeOf(err) { //nolint:exhaustive // no other code says so
+	case object.CodeUnavailable:
+		return true
+	case object.CodeNotFound:
+		typ, err := n.typeOf("call", id)
+		return err == nil && typ.Client
+	}
+	return false
 }
 
 // sendElsewhere lets the runtime find the object of a one-way call from outside any turn
@@ -91,7 +101,7 @@ func (n *Node) sendElsewhere(t *turn, id string) {
 	for k, v := range t.Metadata() {
 		opts = append(opts, object.WithMetadata(k, v))
 	}
-	if _, err := n.cfg.Runtime.Call(n.killed, id, t.method().Name, t.msg, opts...); err != nil {
+	if _, err := n.cfg.Onward(n.killed, id, t.method().Name, t.msg, opts...); err != nil {
 		n.cfg.Logger.Warn("one-way call failed", "object", id, "method", t.method().Name, "error", err.Error())
 	}
 }
@@ -107,7 +117,7 @@ func (n *Node) dispatch(t *turn, id string, method *wanted, elsewhere func()) er
 		err := n.carryOut(t, w)
 		switch {
 		case err == nil:
-		case n.isElsewhere(err):
+		case n.isElsewhere(id, err):
 			elsewhere()
 		default:
 			n.cfg.Logger.Warn("one-way call failed", "object", id, "method", t.method().Name, "error", err.Error())

@@ -41,6 +41,11 @@ func (n *Node) Stop(ctx context.Context) error {
 	}
 }
 
+// Settle waits until the one-way calls that the node has accepted have been run or sent,
+// and whatever else it has begun on its own account is over, or was at some moment; else it
+// returns the cause of ctx's end. It is of use where nothing new begins.
+func (n *Node) Settle(ctx context.Context) error { return n.tasks.Wait(ctx) }
+
 // endAll ends all objects, each when its turn to do so comes, and gives up all shards
 // if no object has come up meanwhile. When ctx ends it leaves those that are busy.
 func (n *Node) endAll(ctx context.Context) (ended bool, err error) {

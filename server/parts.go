@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/xiaonanln/goverse/client"
 	"github.com/xiaonanln/goverse/cluster"
@@ -64,7 +65,11 @@ func (s *Server) services() ([]lifecycle.Service, error) {
 			return err
 		},
 		Shards: s.cfg.Shards, IdleTimeout: s.cfg.IdleTimeout, CallTimeout: s.cfg.CallTimeout,
-		AppError:   grpcerr.FromApp,
+		AppError: grpcerr.FromApp,
+		// What turns leave behind must go while the server stops, when programs are refused.
+		Onward: func(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
+			return p.router.Call(ctx, id, method, req, opts...)
+		},
 		ClientGone: func(id string) { p.clients.Lost(id) },
 	})
 	if s.cfg.ClientListenAddress != "" {
@@ -158,11 +163,12 @@ func (s *Server) holdDir(ctx context.Context, ready func()) error {
 	return c.release()
 }
 
-// hostObjects ends all objects when ctx ends.
+// hostObjects ends all objects when ctx ends. The server is no member any more then: what
+// would have to be found elsewhere is refused, as it would hold up the stop.
 func (s *Server) hostObjects(ctx context.Context, p *parts, ready func()) error {
 	ready()
 	<-ctx.Done()
-	defer p.router.Close()
+	p.router.Close()
 	return s.endObjects(ctx, p)
 }
 

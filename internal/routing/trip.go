@@ -101,6 +101,9 @@ func (t *trip) travel(ctx context.Context) (proto.Message, error) {
 		var o outcome
 		v := t.router.view.Load()
 		if v.last {
+			if t.why == nil {
+				t.why = object.Refuse(object.CodeUnavailable, "", t.op.String(), t.id, t.method, "the server has stopped")
+			}
 			return nil, t.ends(t.why)
 		}
 		switch p := t.find(v); p.kind {
