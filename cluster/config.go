@@ -85,8 +85,7 @@ type Config struct {
 	// DrainTimeout bounds the drain of one shard in a planned move. Default 10 s.
 	DrainTimeout time.Duration
 	// LastWords, if set, is called when others have taken the shards of a member that leaves,
-	// and its lease is valid still, so that what the host has to send them can go. ctx ends
-	// with LeaveTimeout.
+	// and its lease is valid still, so that what the host has to send them can go.
 	LastWords func(ctx context.Context)
 	// LeaveTimeout bounds how long Run, told to end, waits for others to take its shards.
 	// Default DrainTimeout; negative: it does not wait.
