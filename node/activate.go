@@ -15,7 +15,7 @@ import (
 func (n *Node) activate(t *turn) error {
 	a := t.act
 	t.due() // the call's time begins before that of the hook
-	if err := n.bringUp(a, func() *object.Error { return n.runOnActivate(a, t.up()) }); err != nil {
+	if err := n.bringUp(a, func() *object.Error { return n.runOnActivate(a, t) }); err != nil {
 		if n.suspended() || !object.FromHook(err) {
 			return t.fenced() // not what the object says, but that it could not
 		}
@@ -76,20 +76,20 @@ func (n *Node) bringUp(a *activation, hooks func() *object.Error) (failure *obje
 	return failure
 }
 
-func (n *Node) runOnCreate(a *activation, up *turn, init proto.Message) *object.Error {
+func (n *Node) runOnCreate(a *activation, cause *turn, init proto.Message) *object.Error {
 	if !a.typ.Hooks.Create {
 		return nil
 	}
 	creator, _ := a.obj.(object.Creator)
-	return n.runHook(a, up, onCreate, func(ctx context.Context) error { return creator.OnCreate(ctx, init) })
+	return n.runHook(a, cause, onCreate, func(ctx context.Context) error { return creator.OnCreate(ctx, init) })
 }
 
-func (n *Node) runOnActivate(a *activation, up *turn) *object.Error {
+func (n *Node) runOnActivate(a *activation, cause *turn) *object.Error {
 	if !a.typ.Hooks.Activate {
 		return nil
 	}
 	activator, _ := a.obj.(object.Activator)
-	return n.runHook(a, up, onActivate, activator.OnActivate)
+	return n.runHook(a, cause, onActivate, activator.OnActivate)
 }
 
 // abandon ends an activation whose hooks failed: the calls that waited for it fail
@@ -108,14 +108,14 @@ func (n *Node) abandon(a *activation, failure *object.Error) {
 }
 
 // runHook runs a hook as a turn that excludes all others. Its context ends with the
-// type's call timeout or the node, not with the call that caused it. Its error says
-// that the call which caused it did not run, and that a hook failed, unless the node's
-// suspension cut it short.
-func (n *Node) runHook(a *activation, up *turn, h hook, f func(context.Context) error) (failure *object.Error) {
+// type's call timeout or the node, not with the call that caused it, but it belongs to
+// that call's chain. Its error says that the call which caused it did not run, and that a
+// hook failed, unless the node's suspension cut it short.
+func (n *Node) runHook(a *activation, cause *turn, h hook, f func(context.Context) error) (failure *object.Error) {
 	t := &turn{parent: n.killed, act: a, entry: entry(h), flags: inner}
 	began := n.era.Load().ctx
-	if up != nil {
-		t.link(up)
+	if cause != nil {
+		t.join(cause)
 	}
 	t.limit(a.typ.CallTimeout)
 	returned := false
@@ -149,17 +149,17 @@ type ending struct {
 
 // end runs the last hook of an activation that admits nobody any more, and takes
 // it out of memory.
-func (n *Node) end(a *activation, up *turn, why ending) {
+func (n *Node) end(a *activation, cause *turn, why ending) {
 	defer n.letGo(a, why) // also where the hook ends its goroutine
 	var failure *object.Error
 	switch {
 	case a.obj == nil:
 	case a.pinned && a.typ.Hooks.Disconnect:
 		d, _ := a.obj.(object.Disconnector)
-		failure = n.runHook(a, up, onDisconnect, func(ctx context.Context) error { d.OnDisconnect(ctx, why.disconnect); return nil })
+		failure = n.runHook(a, cause, onDisconnect, func(ctx context.Context) error { d.OnDisconnect(ctx, why.disconnect); return nil })
 	case a.typ.Hooks.Deactivate:
 		d, _ := a.obj.(object.Deactivator)
-		failure = n.runHook(a, up, onDeactivate, func(ctx context.Context) error { return d.OnDeactivate(ctx, why.reason) })
+		failure = n.runHook(a, cause, onDeactivate, func(ctx context.Context) error { return d.OnDeactivate(ctx, why.reason) })
 	}
 	if failure != nil {
 		n.cfg.Logger.Error("hook at the end of an activation failed", "object", a.id, "reason", why.reason.String(), "error", failure.Error())
@@ -202,6 +202,12 @@ func (n *Node) carryOn(w *waiter) error {
 // Create activates a new object with OnCreate and OnActivate; an empty id asks for
 // a generated one. An object that is active already is [object.ErrAlreadyExists].
 func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (string, error) {
+	return n.CreateFor(ctx, nil, typ, id, init)
+}
+
+// CreateFor is [Node.Create] for a creation that has arrived from another node, where the
+// chain waits for it.
+func (n *Node) CreateFor(ctx context.Context, chain []Step, typ, id string, init proto.Message) (string, error) {
 	id, ty, err := n.newID(typ, id)
 	if err != nil {
 		return "", err
@@ -214,6 +220,9 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 	}
 	t := &turn{parent: ctx, entry: entry(onCreate)}
 	found := n.target(t, id, ty)
+	if err := n.follow(t, chain); err != nil {
+		return "", err
+	}
 	if err := n.inherit(t, ty.CallTimeout); err != nil {
 		return "", err
 	}
@@ -236,10 +245,10 @@ func (n *Node) Create(ctx context.Context, typ, id string, init proto.Message) (
 		return "", t.exists()
 	}
 	if err := n.bringUp(a, func() *object.Error {
-		if err := n.runOnCreate(a, t.up(), init); err != nil {
+		if err := n.runOnCreate(a, t, init); err != nil {
 			return err
 		}
-		return n.runOnActivate(a, t.up())
+		return n.runOnActivate(a, t)
 	}); err != nil {
 		return "", err.At("create", id, "")
 	}
@@ -255,7 +264,11 @@ func (t *turn) exists() error { return t.refuse(object.CodeAlreadyExists, "", "t
 
 // Delete ends an object after the turns that came before: OnDeactivate, then it is
 // gone, with all that is kept of it. Deleting what is not there is no error.
-func (n *Node) Delete(ctx context.Context, id string) error {
+func (n *Node) Delete(ctx context.Context, id string) error { return n.DeleteFor(ctx, nil, id) }
+
+// DeleteFor is [Node.Delete] for a deletion that has arrived from another node, where the
+// chain waits for it.
+func (n *Node) DeleteFor(ctx context.Context, chain []Step, id string) error {
 	typ, err := n.typeOf("delete", id)
 	if err != nil {
 		return err
@@ -264,6 +277,9 @@ func (n *Node) Delete(ctx context.Context, id string) error {
 		return object.Refuse(object.CodeInvalidArgument, "", "delete", id, "", "a client object ends with its connection")
 	}
 	t := &turn{parent: ctx, act: n.newActivation(id, typ), entry: entry(deletion), mode: alone}
+	if err := n.follow(t, chain); err != nil {
+		return err
+	}
 	if err := n.inherit(t, typ.CallTimeout); err != nil {
 		return err
 	}
@@ -295,7 +311,7 @@ func (n *Node) endInTurn(t *turn, why ending) error {
 		if why.reason == object.ReasonDeleted {
 			t.act.shard.forget(t.act.id)
 		}
-		n.end(t.act, t.up(), why) // a fresh activation has no object yet: no hook runs
+		n.end(t.act, t, why) // a fresh activation has no object yet: no hook runs
 		if t.act.lost.Load() {
 			return t.fenced().WithExecuted(object.ExecutedUnknown)
 		}

@@ -153,7 +153,7 @@ func (n *Node) leave(t *turn, failed, isRunner bool) (next *waiter, lost bool) {
 		if lost {
 			why.reason = object.ReasonFenced
 		}
-		n.end(a, t.up(), why)
+		n.end(a, t, why)
 	}
 	return next, lost
 }

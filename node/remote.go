@@ -82,15 +82,35 @@ func (n *Node) Depart(
 	release = func() {}
 	if up := n.callerTurn(ctx); up != nil {
 		d.Metadata = object.MergeMetadata(up.Metadata(), s.Metadata)
-		if !up.ended.Load() && !s.OneWay {
-			if up.depth()+1 >= maxDepth {
-				return Departure{}, nil, nil, object.Refuse(object.CodeFailedPrecondition, "", "call", id, method, tooDeep)
-			}
-			d.Chain = up.chain()
-			release = n.away.enter(up, &d.Chain[len(d.Chain)-1])
+	}
+	if !s.OneWay {
+		if d.Chain, release, err = n.Chain(ctx, "call", id, method); err != nil {
+			return Departure{}, nil, nil, err
 		}
 	}
 	return d, func(r object.Reply) (proto.Message, error) { return decodeReply(m, id, r) }, release, nil
+}
+
+// Chain returns the turns that wait for what the turn that ctx belongs to, if any, asks of
+// another node, outermost first. What comes back finds them here until release is called.
+func (n *Node) Chain(ctx context.Context, op, id, method string) (chain []Step, release func(), err error) {
+	up := n.callerTurn(ctx)
+	if up == nil || up.ended.Load() {
+		return nil, func() {}, nil
+	}
+	if up.depth()+1 >= maxDepth {
+		return nil, nil, object.Refuse(object.CodeFailedPrecondition, "", op, id, method, tooDeep)
+	}
+	chain = up.chain()
+	return chain, n.away.enter(up, &chain[len(chain)-1]), nil
+}
+
+// Acting reports whether ctx belongs to a turn of this node that still runs, and whether the
+// shard of the turn that it belongs to is lost: then nobody may see what that does, even if
+// the node may answer for others again.
+func (n *Node) Acting(ctx context.Context) (runs, lost bool) {
+	t := n.callerTurn(ctx)
+	return t != nil && !t.ended.Load(), t != nil && t.act.lost.Load()
 }
 
 // decodeReply decodes what a method of another node has answered: that is its outcome,
@@ -189,6 +209,18 @@ func (n *Node) follow(t *turn, chain []Step) error {
 		}
 	}
 	return nil
+}
+
+// join makes the turn of a hook one of the chain of the turn that causes it, wherever that
+// comes from.
+func (t *turn) join(cause *turn) {
+	if up := cause.up(); up != nil {
+		t.link(up)
+	}
+	if r := cause.rare.Load(); r != nil && r.path != nil {
+		x := t.extra()
+		x.path, x.via, x.beyond = r.path, r.via, r.beyond
+	}
 }
 
 // stepsBetween returns the turns on other nodes that the chain of t has between

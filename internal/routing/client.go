@@ -45,6 +45,9 @@ func (r *Router) Push(ctx context.Context, clientID string, msg proto.Message) e
 	case msg == nil || !msg.ProtoReflect().IsValid():
 		return object.Refuse(object.CodeInvalidArgument, "", "push", clientID, "", "the message is nil")
 	}
+	if !r.mayAct(ctx, r.view.Load()) {
+		return fenced("push", clientID, "")
+	}
 	if err := r.pushHere(ctx, clientID, msg); !errors.Is(err, object.ErrNotFound) || r.isHere(clientID) {
 		return err
 	}

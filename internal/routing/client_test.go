@@ -27,6 +27,17 @@ func (s *stage) visit(p *peer, name string) (id string) {
 	return id
 }
 
+// acting lets objects push, create and delete.
+func (w *world) acting() {
+	w.on("push", func(ctx context.Context, _ *cell, id string) (string, error) {
+		return "", peerOf(ctx).Push(ctx, id, wrapperspb.String("hello"))
+	})
+	w.on("create", func(ctx context.Context, _ *cell, id string) (string, error) {
+		return peerOf(ctx).Create(ctx, "fussy", id, nil)
+	})
+	w.on("delete", func(ctx context.Context, _ *cell, id string) (string, error) { return "", peerOf(ctx).Delete(ctx, id) })
+}
+
 func TestClientObjectsAreWhereTheirConnectionIs(t *testing.T) {
 	t.Parallel()
 	onStage(t, 3, func(s *stage, p []*peer) {
@@ -249,6 +260,45 @@ func TestCreateAndDeleteElsewhere(t *testing.T) {
 			s.want(err, object.CodeNotFound, object.ExecutedNo, "")
 			_, err = from.Create(s.Context(), "cell", "cell-1", wrapperspb.String("x"))
 			s.want(err, object.CodeInvalidArgument, object.ExecutedNo, "OnCreate")
+		}
+	})
+}
+
+// Hooks that call who waits for them elsewhere are told at once that this is a deadlock.
+func TestHooksThatCallBackOverNodes(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.acting()
+		s.give(p[0], "cell-x", p[1])
+		s.give(p[1], "cell-y", p[0])
+		fussy := inShardOf(p[0], "fussy", "cell-y")
+		for _, tc := range []struct{ hook, request, text string }{
+			{"OnCreate", "create " + fussy, "cell-x.Do → " + fussy + ".OnCreate → cell-x.Do"},
+			{"OnActivate", "ask " + fussy + " where", "cell-x.Do → " + fussy + ".OnActivate → cell-x.Do"},
+			{"OnDeactivate", "delete " + fussy, ""},
+		} {
+			told := make(chan error, 1)
+			s.on(tc.hook, func(ctx context.Context, _ *cell, _ string) (string, error) {
+				_, err := peerOf(ctx).do(ctx, "cell-x", "add")
+				told <- err
+				return "", err
+			})
+			begun := time.Now()
+			_, err := p[0].do(s.Context(), "cell-x", tc.request)
+			if d := time.Since(begun); d != 0 {
+				s.Errorf("%s: it took %v", tc.hook, d)
+			}
+			if len(told) == 0 {
+				s.Fatalf("%s has not run: %v", tc.hook, err)
+			}
+			s.want(<-told, object.CodeFailedPrecondition, object.ExecutedNo, tc.text)
+			if tc.text != "" {
+				s.want(err, object.CodeFailedPrecondition, object.ExecutedYes, tc.text)
+			}
+			s.on(tc.hook, nil)
+			if tc.hook == "OnActivate" {
+				p[1].must(fussy, "where")
+			}
 		}
 	})
 }

@@ -87,23 +87,30 @@ func (a *arrival) begin(epoch uint64) func() (object.Reply, error) {
 	c := a.call
 	switch c.Op {
 	case transport.OpCreate:
-		return func() (object.Reply, error) { return object.Reply{}, a.router.create(a.ctx, c.Request) }
+		return func() (object.Reply, error) { return object.Reply{}, a.router.create(a.ctx, c.Request, chain(c)) }
 	case transport.OpDelete:
-		return func() (object.Reply, error) { return object.Reply{}, a.router.cfg.Node.Delete(a.ctx, c.ID) }
+		return func() (object.Reply, error) {
+			return object.Reply{}, a.router.cfg.Node.DeleteFor(a.ctx, chain(c), c.ID)
+		}
 	default:
 		return a.router.cfg.Node.Arrive(a.ctx, departure(c))
 	}
 }
 
 func departure(c *transport.Call) node.Departure {
-	d := node.Departure{Request: c.Request, OneWay: c.OneWay, AtMostOnce: c.AtMostOnce}
-	if len(c.Chain) > 0 {
-		d.Chain = make([]node.Step, len(c.Chain))
-		for i, s := range c.Chain {
-			d.Chain[i] = node.Step{ID: s.ID, Method: s.Method, Turn: node.TurnID(s.Turn)}
-		}
+	return node.Departure{Request: c.Request, Chain: chain(c), OneWay: c.OneWay, AtMostOnce: c.AtMostOnce}
+}
+
+// chain is the turns that wait for a call, as the node knows them.
+func chain(c *transport.Call) []node.Step {
+	if len(c.Chain) == 0 {
+		return nil
 	}
-	return d
+	out := make([]node.Step, len(c.Chain))
+	for i, s := range c.Chain {
+		out[i] = node.Step{ID: s.ID, Method: s.Method, Turn: node.TurnID(s.Turn)}
+	}
+	return out
 }
 
 // run runs a call that has begun; nil: the node refused, as it does not answer for the object now.

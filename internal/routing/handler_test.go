@@ -12,6 +12,7 @@ import (
 	"time"
 
 	_ "google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/internal/routing"
@@ -234,22 +235,77 @@ func TestNoReplyLeavesToTheNodeItselfWithoutALease(t *testing.T) {
 	}, func(c *routing.Config) { c.Valid = func() bool { asked.Add(1); return valid.Load() } })
 }
 
-// What a turn does on a node without a lease does not reach other nodes.
+// What a turn does on a node without a lease reaches neither other nodes nor clients.
 func TestNothingATurnDoesLeavesWithoutALease(t *testing.T) {
 	t.Parallel()
 	onStage(t, 2, func(s *stage, p []*peer) {
+		s.acting()
 		s.give(p[0], "cell-x")
 		s.give(p[1], "cell-y", p[0])
+		near, far := inShardOf(p[0], "fussy", "cell-x"), inShardOf(p[0], "fussy", "cell-y")
+		here, there := s.visit(p[0], "adam"), s.visit(p[1], "eve")
+		p[1].must("cell-y", "where")
+		activations := p[1].node.Activations()
 		p[0].table.fence(true)
-		_, err := p[0].do(s.Context(), "cell-x", "ask cell-y add")
-		s.want(err, object.CodeUnavailable, object.ExecutedYes, "lost contact")
+		for _, request := range []string{
+			"ask cell-y add", "push " + here, "push " + there, "create " + near, "create " + far,
+			"delete cell-y", "delete " + near, "delete " + here, "delete " + there,
+		} {
+			_, err := p[0].do(s.Context(), "cell-x", request)
+			if err == nil {
+				s.Errorf("%s: no error", request)
+				continue
+			}
+			s.want(err, object.CodeUnavailable, object.ExecutedYes, "lost contact")
+		}
 		p[0].must("cell-x", "tell cell-y add")
 		pass(time.Second)
-		if s.ran("cell-y") != 0 {
-			s.Error("it ran")
+		if n := s.ran("cell-y"); n != 1 {
+			s.Errorf("it ran %d times", n)
+		}
+		if n := p[1].node.Activations(); n != activations {
+			s.Errorf("there are %d objects, not %d", n, activations)
+		}
+		for _, x := range p {
+			if len(x.clients.got()) != 0 || x.clients.kicks != 0 {
+				s.Errorf("%s: pushed %q, kicked %d times", x.name, x.clients.got(), x.clients.kicks)
+			}
 		}
 		if got, err := p[0].do(s.Context(), "cell-y", "where"); got != "b" || err != nil { // not on behalf of an object
 			s.Errorf("%s, %v", got, err)
+		}
+		for _, id := range []string{here, there} {
+			if err := p[0].Push(s.Context(), id, wrapperspb.String("x")); err != nil {
+				s.Error(err)
+			}
+		}
+	})
+}
+
+// A turn that outlives its node's membership is of the past: the next one is no excuse.
+func TestNothingLeavesOfATurnWhoseShardIsLost(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.acting()
+		r := s.give(p[0], "cell-x", p[1])
+		s.give(p[1], "cell-y", p[0])
+		here, there := s.visit(p[0], "adam"), s.visit(p[1], "eve")
+		s.on("late", func(ctx context.Context, o *cell, arg string) (string, error) {
+			pass(time.Second)
+			for _, word := range strings.Split(arg, ", ") {
+				word, arg, _ := strings.Cut(word, " ")
+				_, err := s.action(word)(ctx, o, arg)
+				s.want(err, object.CodeUnavailable, object.ExecutedNo, "lost contact")
+			}
+			return "", nil
+		})
+		call := p[0].start(s.Context(), "cell-x", "late "+strings.Join([]string{
+			"ask cell-y add", "push " + here, "push " + there, "create " + inShardOf(p[0], "fussy", "cell-y"), "delete cell-y", "delete " + there,
+		}, ", "), object.AtMostOnce())
+		p[0].Host().ReleaseShard(p[0].node.ShardOf("cell-x"), r.Epoch, cluster.ReleaseDead)
+		s.want((<-call).err, object.CodeUnavailable, object.ExecutedUnknown, "")
+		if s.ran("cell-y") != 0 || p[1].node.Activations() != 1 || p[1].clients.kicks != 0 {
+			s.Errorf("it ran %d times; %d objects, %d kicks", s.ran("cell-y"), p[1].node.Activations(), p[1].clients.kicks)
 		}
 	})
 }

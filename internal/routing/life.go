@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -19,6 +20,9 @@ import (
 func (r *Router) Create(ctx context.Context, typ, id string, init proto.Message) (string, error) {
 	if id == "" { // not the node's to choose: it would choose itself as often as not
 		id = typ + "-" + rand.Text()
+	}
+	if !r.mayAct(ctx, r.view.Load()) {
+		return "", fenced("create", id, "")
 	}
 	_, err := r.cfg.Node.Create(ctx, typ, id, init)
 	if !refused(err) {
@@ -37,13 +41,12 @@ func (r *Router) Create(ctx context.Context, typ, id string, init proto.Message)
 		_, err := r.cfg.Node.Create(ctx, typ, id, init)
 		return nil, err
 	}
-	t.pack = func(context.Context) error {
+	t.pack = func(ctx context.Context) error {
 		request, err := encode(id, init)
 		if err != nil {
 			return object.Refuse(object.CodeInvalidArgument, "", "create", id, "", "encode message: "+err.Error())
 		}
-		t.call = &transport.Call{Request: request, CallID: newCallID(), Op: transport.OpCreate}
-		return nil
+		return t.depart(ctx, request)
 	}
 	if _, err := t.travel(ctx); err != nil {
 		return "", err
@@ -55,6 +58,9 @@ func (r *Router) Create(ctx context.Context, typ, id string, init proto.Message)
 func (r *Router) Delete(ctx context.Context, id string) error {
 	if _, _, err := object.ParseID(id); err != nil {
 		return err
+	}
+	if !r.mayAct(ctx, r.view.Load()) {
+		return fenced("delete", id, "")
 	}
 	if r.isClient(id) {
 		return r.deleteClient(ctx, id)
@@ -75,16 +81,24 @@ func (r *Router) deleteThere(ctx context.Context, id string, why error) error {
 	defer cancel()
 	t := r.newTrip(transport.OpDelete, id, "", why)
 	t.local = func(ctx context.Context) (proto.Message, error) { return nil, r.cfg.Node.Delete(ctx, id) }
-	t.pack = func(context.Context) error {
-		t.call = &transport.Call{Request: object.Request{ID: id}, CallID: newCallID(), Op: transport.OpDelete}
-		return nil
-	}
+	t.pack = func(ctx context.Context) error { return t.depart(ctx, object.Request{ID: id}) }
 	_, err := t.travel(ctx)
 	return err
 }
 
-// create carries out a creation that has arrived.
-func (r *Router) create(ctx context.Context, req object.Request) error {
+// depart packs what is no call of a method, with the chain that waits for it: hooks may call back.
+func (t *trip) depart(ctx context.Context, request object.Request) error {
+	waiting, release, err := t.router.cfg.Node.Chain(ctx, t.op.String(), t.id, "")
+	if err != nil {
+		return err
+	}
+	t.call = &transport.Call{Request: request, CallID: newCallID(), Op: t.op, Chain: steps(waiting)}
+	t.release = release
+	return nil
+}
+
+// create carries out a creation that has arrived, for which the chain waits.
+func (r *Router) create(ctx context.Context, req object.Request, chain []node.Step) error {
 	typ := r.typeOf(req.ID)
 	if typ == nil {
 		return object.Refuse(object.CodeNotFound, object.NotRegistered, "create", req.ID, "", "its type is not registered")
@@ -93,7 +107,7 @@ func (r *Router) create(ctx context.Context, req object.Request) error {
 	if err != nil {
 		return object.Refuse(object.CodeInvalidArgument, "", "create", req.ID, "", err.Error())
 	}
-	_, err = r.cfg.Node.Create(ctx, typ.Name, req.ID, init)
+	_, err = r.cfg.Node.CreateFor(ctx, chain, typ.Name, req.ID, init)
 	return err
 }
 

@@ -146,9 +146,13 @@ func TestADrainLetsItsChainsPass(t *testing.T) {
 	})
 }
 
-func sibling(p *peer, id string) string {
+// sibling is another object of an object's shard.
+func sibling(p *peer, id string) string { return inShardOf(p, "cell", id) }
+
+// inShardOf is an object of the type in an object's shard.
+func inShardOf(p *peer, typ, id string) string {
 	for i := 0; ; i++ {
-		if other := fmt.Sprint("cell-s", i); p.node.ShardOf(other) == p.node.ShardOf(id) {
+		if other := fmt.Sprint(typ, "-s", i); p.node.ShardOf(other) == p.node.ShardOf(id) {
 			return other
 		}
 	}

@@ -155,9 +155,38 @@ func (r *Router) leads(err error, id string) bool {
 	return refused(err)
 }
 
-// mayLeave says whether the outcome of a turn on this node may be told.
+// mayLeave says whether the outcome of a turn on this node may be told. A turn of this node that runs may know it:
+// nothing of it leaves unchecked.
 func (r *Router) mayLeave(ctx context.Context, err error) bool {
-	return r.cfg.Valid == nil || object.CallFrom(ctx) != nil || err != nil && object.Executed(err) == object.ExecutedNo || r.cfg.Valid()
+	return r.cfg.Valid == nil || r.isActing(ctx) || err != nil && object.Executed(err) == object.ExecutedNo || r.cfg.Valid()
+}
+
+// isActing says whether ctx belongs to a turn of this node that runs.
+func (r *Router) isActing(ctx context.Context) bool {
+	runs, _ := r.cfg.Node.Acting(ctx)
+	return runs
+}
+
+// mayAct says whether what is asked for may have effects outside of the node. On behalf of a turn, it may not without a
+// lease: that of the member in whose time the turn began, so it may not either if the turn's shard was lost since. That
+// is looked at last: when there is another member, all that the one before had is lost.
+func (r *Router) mayAct(ctx context.Context, v *view) bool {
+	if object.CallFrom(ctx) == nil {
+		return true
+	}
+	if !r.valid(v) {
+		return false
+	}
+	_, lost := r.cfg.Node.Acting(ctx)
+	return !lost
+}
+
+// valid says whether the node may answer, as the view's member knows, or the last one.
+func (r *Router) valid(v *view) bool {
+	if v.table != nil {
+		return v.table.Valid()
+	}
+	return r.cfg.Valid == nil || r.cfg.Valid()
 }
 
 // call is what a program or an object asks for.

@@ -179,7 +179,7 @@ func (t *trip) send(ctx context.Context, v *view, to cluster.Route) outcome {
 			return outcome{final: true, err: t.ends(err)}
 		}
 	}
-	if (len(t.call.Chain) > 0 || t.oneWay) && !v.table.Valid() { // what a turn does must not leave
+	if t.oneWay && !v.table.Valid() || !t.router.mayAct(ctx, v) { // what a turn does must not leave
 		return outcome{final: true, err: t.ends(fenced(t.op.String(), t.id, t.method))}
 	}
 	t.call.Shard, t.call.Epoch, t.call.Revision, t.call.Hops = t.shard, to.Epoch, to.Revision, t.wrong
