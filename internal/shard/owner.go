@@ -134,8 +134,7 @@ func (o *Owner) Step(e OwnerEvent) []OwnerAction {
 	switch e.Kind {
 	case RecordSeen:
 		if e.Rev > o.Rev || o.flaws.TakeOlder && e.Rev != o.Rev {
-			o.Record, o.Rev = e.Record, e.Rev
-			a = o.follow(a)
+			a = o.follow(a, o.adopt(e))
 		}
 		return a
 	case Quit:
@@ -153,16 +152,17 @@ func (o *Owner) Step(e OwnerEvent) []OwnerAction {
 	switch e.Kind {
 	case Opened:
 		o.Phase = Serving
-		a = o.follow(a)
+		a = o.follow(a, o.Rev)
 	case Drained:
 		a = o.transfer(a)
 	case DrainFailed:
 		a = o.drainFailed(a)
 	case Written:
+		before := o.Rev
 		if e.Rev > o.Rev {
-			o.Record, o.Rev = e.Record, e.Rev
+			o.adopt(e)
 		}
-		a = o.follow(a)
+		a = o.follow(a, before)
 	case Refused:
 		o.refused = o.Rev
 		a = o.ask(a, OwnerAction{Kind: ReadRecord})
@@ -208,12 +208,19 @@ func (o *Owner) reopen(a []OwnerAction) []OwnerAction {
 	return append(a, OwnerAction{Kind: Reopen, Epoch: o.Epoch})
 }
 
-// follow brings what the member does in line with the newest record.
-func (o *Owner) follow(a []OwnerAction) []OwnerAction {
+// adopt makes the event's record the newest, and returns the revision of the one before.
+func (o *Owner) adopt(e OwnerEvent) (before int64) {
+	before, o.Record, o.Rev = o.Rev, e.Record, e.Rev
+	return before
+}
+
+// follow brings what the member does in line with the newest record. The revision of the one
+// before tells a transfer, which names it, from a failover in the meantime.
+func (o *Owner) follow(a []OwnerAction, before int64) []OwnerAction {
 	mine := o.Record.OwnedBy(o.self, o.selfRev)
 	if o.Phase != Closed && (!mine || o.Record.Epoch != o.Epoch) {
 		why := ReleaseLost
-		if o.Phase == Transferring {
+		if o.Phase == Transferring && o.Record.Handover == before {
 			why = ReleaseMoved
 		}
 		a = o.release(a, why)
@@ -290,8 +297,7 @@ func (o *Owner) unknown(a []OwnerAction) []OwnerAction {
 // read decides after a write that was refused or whose outcome is unknown.
 func (o *Owner) read(a []OwnerAction, e OwnerEvent) []OwnerAction {
 	if e.Rev > o.Rev {
-		o.Record, o.Rev = e.Record, e.Rev
-		return o.follow(a)
+		return o.follow(a, o.adopt(e))
 	}
 	switch { // still the moving record: a write under way may come yet, so it is answered by one that excludes it
 	case !o.Record.Moving():
