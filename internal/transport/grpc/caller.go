@@ -111,6 +111,11 @@ func (c *caller) beginAlone(ctx context.Context, w *waiter, h callHeader, call *
 		c.retreat(w)
 		return err
 	}
+	if c.draining { // since it was encoded: behind the pong nobody would read it
+		c.mu.Unlock()
+		c.retreat(w)
+		return transport.ErrDraining
+	}
 	defer c.mu.Unlock()
 	s := c.addLocked(&buffer)
 	s.full = true

@@ -2,11 +2,13 @@ package grpc
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
 )
 
@@ -44,5 +46,26 @@ func TestOneOutcomePerCall(t *testing.T) {
 		if c.flights != 0 {
 			t.Fatalf("round %d: %d calls are under way", round, c.flights)
 		}
+	}
+}
+
+// A large call is encoded while the peer says that it takes no more: it is not sent, as nobody would read it.
+func TestALargeCallMeetsAGoodbye(t *testing.T) {
+	t.Parallel()
+	tr := New(Config{Clock: clock.Virtual()})
+	c := &caller{waiters: &tr.waiters, known: names{}, cut: func() {}, free: func() {}}
+	c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
+	call := &transport.Call{Request: object.Request{Body: make([]byte, alone)}}
+	c.mu.Lock()
+	waiting := c.standLocked()
+	c.draining = true
+	c.mu.Unlock()
+	for _, w := range []*waiter{nil, waiting} {
+		if err := c.beginAlone(t.Context(), w, callHeader{}, call, call.Size()); !errors.Is(err, transport.ErrDraining) {
+			t.Errorf("sent: %v", err)
+		}
+	}
+	if len(c.queue) != 0 || c.flights != 0 {
+		t.Errorf("%d messages are queued, %d calls under way", len(c.queue), c.flights)
 	}
 }
