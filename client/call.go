@@ -22,21 +22,15 @@ const typeURLPrefix = "type.googleapis.com/"
 func (s *Service) call(ctx context.Context, in *client_pb.CallRequest) (*client_pb.CallResponse, error) {
 	place := placeOf(ctx)
 	defer place.leave()
-	s.calls.Begin()
-	defer s.calls.End()
-	sess, stopping := s.findCaller(in.GetClientId())
-	if stopping {
-		return nil, errStopping("call")
+	sess, end, err := s.findCaller(in.GetClientId())
+	if err != nil {
+		return nil, err
 	}
-	if sess == nil {
-		return nil, errUnauthenticated()
-	}
+	defer end()
 	ctx, release, ok := sess.beginCall(ctx)
 	if !ok { // it ended just now, or the server began to stop
-		if _, stopping := s.findCaller(""); stopping {
-			return nil, errStopping("call")
-		}
-		return nil, errUnauthenticated()
+		_, _, err := s.findCaller("")
+		return nil, err
 	}
 	defer release()
 	req, err := request(ctx, sess.id, in)

@@ -120,8 +120,11 @@ func TestOrderAmongBadCalls(t *testing.T) {
 		}
 	}
 	for i, str := range bad {
-		var reply []byte
-		err := str.RecvMsg(&reply)
+		var reply any = new([]byte)
+		if wantBad[i] == codes.Canceled { // it has the usual codec, and may be answered before
+			reply = new(client_pb.CallResponse)
+		}
+		err := str.RecvMsg(reply)
 		if code := status.Code(err); code != wantBad[i] && (wantBad[i] != codes.Canceled || code != codes.OK) {
 			t.Errorf("bad call %d: %v", i, err)
 		}

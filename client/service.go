@@ -39,8 +39,8 @@ type Config struct {
 	// ClientType is the name of the registered client type. Without one no client is
 	// accepted.
 	ClientType string
-	// Place names where the service's client objects are: their IDs end in "@" and it.
-	// Default: nothing is added.
+	// Place names where the service's client objects are: their IDs end in "@" and it. It
+	// must not call the service. Default: nothing is added.
 	Place func() string
 	// Logger is told of connects and disconnects (Debug), slow clients (Warn) and
 	// panics (Error). Default: nothing is logged.
@@ -202,7 +202,7 @@ func (s *Service) giveUp(sessions []*session, cause error) error {
 
 // admit makes the session of a new client, known by its object's ID.
 func (s *Service) admit() (*session, error) {
-	sess := newSession(s.newID(), s.limits)
+	sess := newSession(s.typ+"-"+rand.Text(), s.limits)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -214,18 +214,12 @@ func (s *Service) admit() (*session, error) {
 		return nil, object.Refuse(object.CodeResourceExhausted, "", "register", "", "",
 			fmt.Sprintf("the server has %d clients, as many as it takes", len(s.byID)))
 	}
+	if s.place != nil { // under the lock: whoever loses all clients afterwards finds those of the place before
+		sess.id += "@" + s.place()
+	}
 	s.byID[sess.id] = sess
 	s.streams.Begin()
 	return sess, nil
-}
-
-// newID is the public ID of a new client's object.
-func (s *Service) newID() string {
-	id := s.typ + "-" + rand.Text()
-	if s.place != nil {
-		id += "@" + s.place()
-	}
-	return id
 }
 
 // open gives the client its secret: from now on it may call.
@@ -260,15 +254,24 @@ func (s *Service) find(id string) *session {
 	return s.byID[id]
 }
 
-// findCaller returns the session a client_id belongs to; nil without one.
-func (s *Service) findCaller(clientID string) (sess *session, stopping bool) {
+// findCaller returns the session a client_id belongs to, and counts a call of it, which
+// has an end: calls that are refused must not keep [Service.Stop] waiting.
+func (s *Service) findCaller(clientID string) (sess *session, end func(), err error) {
 	var hash secretHash // nobody's
 	if len(clientID) <= maxSecretBytes {
 		hash = hashSecret(clientID)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.byHash[hash], s.stopping
+	sess = s.byHash[hash]
+	switch {
+	case s.stopping:
+		return nil, nil, errStopping("call")
+	case sess == nil:
+		return nil, nil, errUnauthenticated()
+	}
+	s.calls.Begin()
+	return sess, s.calls.End, nil
 }
 
 func (s *Service) snapshot() []*session {

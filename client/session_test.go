@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -23,10 +26,11 @@ func TestNoCallSlipsThroughAStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	clientID, hash := s.open(sess)
-	found, stopping := s.findCaller(clientID)
-	if found != sess || stopping {
-		t.Fatalf("found %v, stopping %v", found, stopping)
+	found, end, err := s.findCaller(clientID)
+	if found != sess || err != nil {
+		t.Fatalf("found %v, %v", found, err)
 	}
+	end()
 	ctx, release, ok := found.beginCall(t.Context())
 	if !ok || ctx.Err() != nil {
 		t.Fatal("a call cannot begin")
@@ -142,4 +146,49 @@ func TestMetadataMustBeText(t *testing.T) {
 	if md, err := callMetadata(ctx, object.Request{}); !errors.Is(err, object.ErrInvalidArgument) {
 		t.Errorf("got %q, %v", md, err)
 	}
+}
+
+// Calls that are refused all the time do not keep a stop waiting for the others.
+func TestRefusedCallsAreNotCounted(t *testing.T) {
+	t.Parallel()
+	s := NewService(Config{ClientType: "Tester"})
+	s.stopping = true
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	refused := make(chan error, 1)
+	s.mu.Lock() // the call does not get further than to where it looks for its client
+	go func() {
+		_, err := s.call(t.Context(), &client_pb.CallRequest{})
+		refused <- err
+	}()
+	for range 10_000 {
+		runtime.Gosched()
+		if err := s.calls.Wait(over); err != nil {
+			t.Errorf("it is counted: %v", err)
+			break
+		}
+	}
+	s.mu.Unlock()
+	if err := <-refused; object.CodeOf(err) != object.CodeUnavailable {
+		t.Errorf("refused with %v", err)
+	}
+}
+
+// A client gets its name under the lock: one with the name of an earlier place is there
+// for who loses all clients after the place has changed.
+func TestNamesAreGivenUnderTheLock(t *testing.T) {
+	t.Parallel()
+	var s *Service
+	s = NewService(Config{ClientType: "Tester", Place: func() string {
+		if s.mu.TryLock() {
+			s.mu.Unlock()
+			t.Error("the lock is free")
+		}
+		return "here"
+	}})
+	sess, err := s.admit()
+	if err != nil || !strings.HasSuffix(sess.id, "@here") || s.find(sess.id) != sess {
+		t.Fatal(sess, err)
+	}
+	s.forget(sess)
 }
