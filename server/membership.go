@@ -27,6 +27,7 @@ import (
 // another name, with no objects and no clients, and tries until it succeeds if it was
 // ready before.
 func (s *Server) beMember(ctx context.Context, p *parts, ready func()) error {
+	s.parts.Store(p) // turns of others' calls may call from the first shard on
 	wasReady := false
 	tell := sync.OnceFunc(func() { wasReady = true; ready() })
 	for tries := 0; ; tries++ {
@@ -39,9 +40,7 @@ func (s *Server) beMember(ctx context.Context, p *parts, ready func()) error {
 			tries = 0
 		}
 		s.cfg.Logger.WarnContext(ctx, "the server is not in the cluster any more, and joins again", "tries", tries, "error", err.Error())
-		if p.clients != nil {
-			p.clients.LoseAll()
-		}
+		p.loseClients()
 		if !s.restBeforeRejoin(ctx, tries) {
 			return nil
 		}
@@ -106,6 +105,7 @@ func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, read
 	member := cluster.NewMember(cfg)
 	if lapsed = s.succeed(ctx, member, before); lapsed == nil {
 		p.member.Store(member)
+		p.loseClients() // who came in between has the name of the member before
 		lapsed = s.serveMember(ctx, p, member, endpoint, func() {
 			s.belong(ctx, member)
 			s.vitals.joined()

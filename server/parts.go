@@ -46,6 +46,13 @@ func (p *parts) valid() bool {
 	return m != nil && m.Valid()
 }
 
+// loseClients tells all clients to register again.
+func (p *parts) loseClients() {
+	if p.clients != nil {
+		p.clients.LoseAll()
+	}
+}
+
 // incarnation names the server in its cluster; empty before it is a member.
 func (p *parts) incarnation() string {
 	if m := p.member.Load(); m != nil {
@@ -175,7 +182,6 @@ func (s *Server) hostObjects(ctx context.Context, p *parts, ready func()) error 
 // createObjects opens the server for calls and makes the objects that were asked for
 // before the start.
 func (s *Server) createObjects(ctx context.Context, p *parts, ready func()) error {
-	s.parts.Store(p)
 	s.openFor(p)
 	var failure error
 	created := make(chan struct{})

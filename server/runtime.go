@@ -106,14 +106,15 @@ func (s *Server) openFor(p *parts) {
 }
 
 // router finds objects for a call of a program or a turn. A server that stops takes no
-// more calls from outside any turn.
+// more calls from outside any turn, and one that starts none yet.
 func (s *Server) router(ctx context.Context, op, id, method string) (*routing.Router, error) {
 	p := s.parts.Load()
 	if p == nil {
 		return nil, s.notRunning(op, id, method)
 	}
+	outside := object.CallFrom(ctx) == nil
 	switch ph := phase(s.phase.Load()); {
-	case ph == stopped, ph == stopping && object.CallFrom(ctx) == nil:
+	case ph == stopped, outside && (ph == stopping || ph == starting && s.runtime.open.Load() == nil):
 		return nil, s.notRunning(op, id, method)
 	}
 	return p.router, nil
