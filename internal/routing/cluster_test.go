@@ -130,12 +130,6 @@ type load struct {
 	stop                   func()
 }
 
-// weather is what goes wrong in a simulation.
-// strike lets one thing go wrong, or right.
-// clear ends all troubles, and replaces the members that have not survived them.
-// Networks tremble, members lose the store, shards move, turns ignore their contexts and outlive leases. What is
-// answered never overlaps, what may run once runs once, and in the end all objects answer from everywhere.
-// work is a load of numbered turns, some of which take longer than a lease, from all members.
 func (c *city) load(kind string, objects, callers int, from []*member, opts ...object.CallOption) *load {
 	l := &load{done: make(map[string]int), maybe: make(map[string]int)}
 	ctx, cancel := context.WithCancel(context.Background())

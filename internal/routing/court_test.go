@@ -9,6 +9,8 @@ import (
 	"time"
 )
 
+// court sees which turns run. Turns of one object must not overlap, except those of nodes that are dead; nor may turns
+// that were answered, whatever the nodes are.
 type court struct {
 	mu     sync.Mutex
 	inside map[string]*peer
@@ -22,6 +24,7 @@ type court struct {
 	count  int
 }
 
+// turn is one, numbered.
 type turn struct {
 	on         *peer
 	begin, end time.Time
@@ -48,6 +51,7 @@ func (c *court) enter(p *peer, id string) (leave func()) {
 	}
 }
 
+// number numbers a turn that begins; end tells that it ends.
 func (c *court) number(p *peer, name string) (n int, end func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,6 +70,7 @@ func (c *court) number(p *peer, name string) (n int, end func()) {
 	}
 }
 
+// answered takes note that a turn was.
 func (c *court) answered(id, number string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,12 +79,14 @@ func (c *court) answered(id, number string) {
 	c.ended[id] = append(c.ended[id], c.begun[n])
 }
 
+// deny takes note that a caller was told that its call has not run.
 func (c *court) deny(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.denied = append(c.denied, name)
 }
 
+// judge finds turns of one object that overlap although both were answered, and turns of calls that have not run.
 func (c *court) judge() (cases int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,6 +110,7 @@ func (c *court) judge() (cases int) {
 
 const clockTime = "04:05.000"
 
+// ran is how often an object's methods have run, wherever.
 func (w *world) ran(id string) int {
 	w.court.mu.Lock()
 	defer w.court.mu.Unlock()

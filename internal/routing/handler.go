@@ -171,11 +171,10 @@ func (a *arrival) pinned() (run func() *transport.Reply) {
 	switch {
 	case !r.isClient(c.ID):
 		return a.refuse(object.CodeInvalidArgument, "", "it belongs to a shard")
-	case !a.view.table.Valid():
+	case !a.view.table.Valid() && (!c.OneWay || c.Op != transport.OpCall):
 		return a.fenced
 	case c.Op == transport.OpCall:
-		called := r.cfg.Node.Arrive(a.ctx, departure(c))
-		return func() *transport.Reply { return a.leaves(called()) }
+		return a.atClient()
 	case c.Op == transport.OpPush:
 		begun = func() error { return r.pushed(a.ctx, c.Request) }
 	case c.Op == transport.OpDelete:
@@ -184,4 +183,28 @@ func (a *arrival) pinned() (run func() *transport.Reply) {
 		return a.refuse(object.CodeInvalidArgument, "", "client objects come with their connection")
 	}
 	return func() *transport.Reply { return a.leaves(object.Reply{}, begun()) }
+}
+
+// atClient calls a client object. A one-way call, which nobody would send again, waits until the node may answer.
+func (a *arrival) atClient() (run func() *transport.Reply) {
+	var begun func() (object.Reply, error)
+	begin := func() {
+		begun = nil
+		if !a.call.OneWay || a.view.table.Valid() {
+			begun = a.router.cfg.Node.Arrive(a.ctx, departure(a.call))
+		}
+	}
+	begin()
+	return func() *transport.Reply {
+		for ; ; begin() {
+			if begun != nil {
+				if reply, err := begun(); !a.call.OneWay || !refused(err) {
+					return a.leaves(reply, err)
+				}
+			}
+			if reply := a.tryAgain(); reply != nil {
+				return reply
+			}
+		}
+	}
 }

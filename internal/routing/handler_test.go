@@ -214,8 +214,12 @@ func TestNoReplyLeavesToTheNodeItselfWithoutALease(t *testing.T) {
 		for _, request := range []string{"add", "fail", "ask cell-y add"} {
 			_, err := p[0].do(s.Context(), "cell-x", request, object.AtMostOnce())
 			s.want(err, object.CodeUnavailable, object.ExecutedUnknown, "lost contact")
+			before := s.ran("cell-x")
 			_, err = p[0].do(s.Context(), "cell-x", request) // tried again, as long as there is time
 			s.want(err, object.CodeDeadlineExceeded, object.ExecutedUnknown, "lost contact")
+			if n := s.ran("cell-x") - before; n != 1 { // what is tried again begins only when there is a lease
+				s.Errorf("%s ran %d times", request, n)
+			}
 		}
 		_, err := p[0].Invoke(s.Context(), "cell-x", object.ExprOf((*cell).Do), nil, object.AtMostOnce())
 		s.want(err, object.CodeUnavailable, object.ExecutedUnknown, "lost contact")
@@ -233,6 +237,31 @@ func TestNoReplyLeavesToTheNodeItselfWithoutALease(t *testing.T) {
 		s.want(p[0].Delete(s.Context(), "cell-x"), object.CodeUnavailable, object.ExecutedUnknown, "lost contact")
 		valid.Store(true)
 	}, func(c *routing.Config) { c.Valid = func() bool { asked.Add(1); return valid.Load() } })
+}
+
+// Nor is whoever says that it is a turn, if that has ended, or is one of another node.
+func TestOnlyTurnsThatRunHereAreNotAsked(t *testing.T) {
+	t.Parallel()
+	var valid atomic.Bool
+	valid.Store(true)
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[0], "cell-x")
+		s.give(p[1], "cell-y")
+		s.on("other", func(ctx context.Context, _ *cell, _ string) (string, error) {
+			return p[0].do(context.WithoutCancel(ctx), "cell-x", "add", object.AtMostOnce())
+		})
+		ended := make(chan context.Context, 1)
+		s.on("leave", func(ctx context.Context, _ *cell, _ string) (string, error) {
+			ended <- context.WithoutCancel(ctx)
+			return "", nil
+		})
+		p[0].must("cell-x", "leave")
+		valid.Store(false)
+		_, err := p[0].do(<-ended, "cell-x", "add", object.AtMostOnce())
+		s.want(err, object.CodeUnavailable, object.ExecutedUnknown, "lost contact")
+		_, err = p[1].node.Call(s.Context(), "cell-y", "Do", wrapperspb.String("other"))
+		s.want(err, object.CodeUnavailable, object.ExecutedYes, "lost contact")
+	}, func(c *routing.Config) { c.Valid = valid.Load })
 }
 
 // What a turn does on a node without a lease reaches neither other nodes nor clients.
@@ -292,7 +321,7 @@ func TestNothingLeavesOfATurnWhoseShardIsLost(t *testing.T) {
 		here, there := s.visit(p[0], "adam"), s.visit(p[1], "eve")
 		s.on("late", func(ctx context.Context, o *cell, arg string) (string, error) {
 			pass(time.Second)
-			for _, word := range strings.Split(arg, ", ") {
+			for word := range strings.SplitSeq(arg, ", ") {
 				word, arg, _ := strings.Cut(word, " ")
 				_, err := s.action(word)(ctx, o, arg)
 				s.want(err, object.CodeUnavailable, object.ExecutedNo, "lost contact")
@@ -338,11 +367,7 @@ func TestATurnThatASuspensionEnds(t *testing.T) {
 	})
 }
 
-// Callers that leave while their calls wait leave nothing behind, and hold up nobody.
-// A drain waits for a turn, which waits for a call in the same shard, by way of another node.
-// sibling is another object of an object's shard.
-// apart makes of "cell-far" the name of an object of another shard.
-// A link that delivers calls twice runs some twice, but one caller gets one answer.
+// Links are slow and reorder while the object moves: each call is answered once, having run once.
 func TestSlowAndReorderedLinks(t *testing.T) {
 	t.Parallel()
 	onStage(t, 3, func(s *stage, p []*peer) {
@@ -376,7 +401,6 @@ func TestSlowAndReorderedLinks(t *testing.T) {
 	})
 }
 
-// One node's calls that wait leave room for others', and for what they wait for.
 // A turn ends, its shard is handed over, the member leaves, and only then the reply gets its turn: it counts.
 func TestAReplyThatIsLateBehindAHandover(t *testing.T) {
 	t.Parallel()
@@ -428,5 +452,3 @@ func TestWhatDidNotRunSaysSoWithoutALease(t *testing.T) {
 		p[1].table.whenValid(nil)
 	})
 }
-
-// Who comes when the gate is open but others still stand in line stands behind them.

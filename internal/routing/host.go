@@ -103,6 +103,7 @@ func (h *Host) hasMoved(shard uint32, epoch uint64) bool {
 // Suspend implements [cluster.Host].
 func (h *Host) Suspend(cause error) {
 	h.router.cfg.Node.Suspend(cause)
+	h.limbo.hold(true)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	close(h.suspended)
@@ -110,7 +111,10 @@ func (h *Host) Suspend(cause error) {
 }
 
 // Resume implements [cluster.Host].
-func (h *Host) Resume() { h.router.cfg.Node.Resume() }
+func (h *Host) Resume() {
+	h.limbo.hold(false)
+	h.router.cfg.Node.Resume()
+}
 
 // fence is closed when the node is suspended next.
 func (h *Host) fence() <-chan struct{} {

@@ -239,10 +239,31 @@ func TestNobodyComesForTheState(t *testing.T) {
 		}
 		pass(keepFor + time.Second)
 		s.finish(p[0], p[1], "keeper-x", tag)
-		if got := p[0].must("keeper-x", "add"); got != "1" {
-			s.Errorf("the count is %s", got)
+		if got := p[0].must("keeper-x", "add"); got != "1" || !strings.Contains(s.log.String(), "is lost") {
+			s.Errorf("the count is %s; %s", got, s.log.String())
 		}
 		_ = old
+	})
+}
+
+// While a node is without a lease it cannot come for what it was brought.
+func TestTheStateOutlastsAnOutage(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		s.give(p[0], "keeper-x", p[1])
+		p[0].must("keeper-x", "add")
+		_, tag, err := s.drain(p[0], p[1], "keeper-x")
+		if err != nil {
+			s.Fatal(err)
+		}
+		p[1].Host().Suspend(cluster.ErrFenced)
+		pass(keepFor + time.Second)
+		p[1].Host().Resume()
+		pass(time.Second)
+		s.finish(p[0], p[1], "keeper-x", tag)
+		if got := p[0].must("keeper-x", "add"); got != "2" {
+			s.Errorf("the count is %s; %s", got, s.log.String())
+		}
 	})
 }
 

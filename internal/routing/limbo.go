@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -22,8 +23,10 @@ type limbo struct {
 
 	mu     sync.Mutex // guards the fields below
 	bytes  int
+	held   bool // the node is suspended: who would come for it cannot
 	bags   map[uint32]*bag
-	opened []uint64 // by shard, as far as needed: the epoch under which it was opened here last
+	late   map[uint32]origin // by shard: the newest move whose bag has expired
+	opened []uint64          // by shard, as far as needed: the epoch under which it was opened here last
 }
 
 // bag is what one move has brought.
@@ -46,7 +49,7 @@ type origin struct {
 func newLimbo(cfg Config) limbo {
 	return limbo{
 		clock: cfg.Clock, limit: cfg.KeptBytes, time: cfg.KeptTime,
-		bags: make(map[uint32]*bag),
+		bags: make(map[uint32]*bag), late: make(map[uint32]origin),
 	}
 }
 
@@ -66,7 +69,6 @@ func (l *limbo) put(shard uint32, o origin, p piece) error {
 		if p.index != 0 {
 			return object.NewError(object.CodeFailedPrecondition, "the beginning of the hand-over is missing")
 		}
-		l.expireLocked()
 		if p.total > l.limit-l.bytes-bagCost {
 			return object.NewError(object.CodeResourceExhausted, fmt.Sprintf("no room for %d bytes of a hand-over", p.total))
 		}
@@ -89,11 +91,18 @@ func (l *limbo) put(shard uint32, o origin, p piece) error {
 	return nil
 }
 
-// look returns what a move has brought, if it is complete: the one with this tag, to this epoch, and no other.
+// errExpired says that nobody came in time for what a move has brought.
+var errExpired = errors.New("it was kept for as long as the limit says, and nobody came for it")
+
+// look returns what a move has brought, if it is complete: the one with this tag, to this epoch, and no other. A shard
+// whose objects kept nothing was handed over with the same record: what never came is not missed.
 func (l *limbo) look(shard uint32, tag int64, epoch uint64) ([]node.Kept, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.bags[shard]
+	if o, late := l.late[shard]; late && tag != 0 && o.tag == tag && o.epoch == epoch {
+		return nil, errExpired
+	}
 	if tag == 0 || b == nil || b.origin.tag != tag || b.origin.epoch != epoch || b.got != b.pieces {
 		return nil, nil
 	}
@@ -112,6 +121,9 @@ func (l *limbo) close(shard uint32, epoch uint64) {
 	if b := l.bags[shard]; b != nil && b.origin.epoch <= epoch {
 		l.drop(shard)
 	}
+	if o, late := l.late[shard]; late && o.epoch <= epoch {
+		delete(l.late, shard)
+	}
 }
 
 // openedUnder is the epoch under which a shard was opened here last, 0 if never.
@@ -126,15 +138,27 @@ func (l *limbo) openedUnder(shard uint32) uint64 {
 func (l *limbo) expire() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.expireLocked()
-}
-
-func (l *limbo) expireLocked() {
+	if l.held {
+		return
+	}
 	now := l.clock.Monotonic()
 	for shard, b := range l.bags {
 		if now-b.since >= l.time {
+			if b.got == b.pieces {
+				l.late[shard] = b.origin
+			}
 			l.drop(shard)
 		}
+	}
+}
+
+// hold stops the time of all that is here, or lets it begin anew.
+func (l *limbo) hold(on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = on
+	for _, b := range l.bags {
+		b.since = l.clock.Monotonic()
 	}
 }
 

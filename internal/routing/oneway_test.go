@@ -246,6 +246,83 @@ func TestOneWayCallsToANodeThatIsCutOff(t *testing.T) {
 	}
 }
 
+// Where a caller would try again, a call that nobody waits for is tried again by the node that has it.
+func TestOneWayCallsAreNotDroppedForTheMoment(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		before, after func(s *stage, p []*peer)
+	}{
+		"no place is left": {
+			func(s *stage, p []*peer) {
+				old, _, err := s.drain(p[1], p[0], "cell-x")
+				if err != nil || old.Epoch != 1 {
+					s.Fatal(old, err)
+				}
+				p[0].tell("cell-x", "add") // has the only one
+			},
+			func(_ *stage, p []*peer) { p[1].Host().ReopenShard(p[1].node.ShardOf("cell-x"), 1) },
+		},
+		"the store fails": {
+			func(s *stage, p []*peer) {
+				s.truth.broken.Store(true)
+				p[0].tell("cell-x", "add")
+				n := p[0].node.ShardOf("cell-x")
+				p[0].table.tell(n, cluster.Route{Incarnation: "b", Address: address("b"), Epoch: 99, Revision: 99})
+			},
+			func(s *stage, _ []*peer) { s.truth.broken.Store(false) },
+		},
+		"nobody is known": {
+			func(_ *stage, p []*peer) {
+				p[0].tell("cell-x", "add")
+				synctest.Wait()
+				n := p[1].node.ShardOf("cell-x")
+				p[1].Host().ReleaseShard(n, 1, cluster.ReleaseLost)
+				p[1].table.forget(n)
+			},
+			func(s *stage, p []*peer) { s.give(p[1], "cell-x") },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onStage(t, 2, func(s *stage, p []*peer) {
+				s.give(p[1], "cell-x", p[0])
+				tc.before(s, p)
+				p[0].tell("cell-x", "add")
+				pass(time.Second)
+				already := s.ran("cell-x")
+				tc.after(s, p)
+				pass(time.Second)
+				if n := s.ran("cell-x"); already == 2 || n != 2 {
+					s.Errorf("%d calls ran, %d at first; %s", n, already, s.log.String())
+				}
+			}, func(c *routing.Config) { c.ParkedCalls = 1 })
+		})
+	}
+}
+
+// A client object's node does not drop a call that nobody waits for while it is without a lease.
+func TestOneWayCallsToClientsWaitForTheLease(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		id := s.visit(p[1], "eve")
+		p[1].table.fence(true)
+		p[0].tell(id, "1")
+		pass(time.Second)
+		if s.ran(id) != 0 {
+			s.Error("it ran without a lease")
+		}
+		p[1].Host().Suspend(cluster.ErrFenced)
+		p[1].table.fence(false)
+		p[0].tell(id, "2")
+		pass(time.Second)
+		p[1].Host().Resume()
+		pass(time.Second)
+		if n := s.ran(id); n != 2 || s.log.String() != "" {
+			s.Errorf("two calls ran %d times; %s", n, s.log.String())
+		}
+	})
+}
+
 // The time of a call does not begin anew where it is passed on.
 func TestAPassedOnCallHasTheTimeThatIsLeft(t *testing.T) {
 	t.Parallel()
@@ -288,6 +365,7 @@ func TestAnAcceptedCallIsNotSentAgain(t *testing.T) {
 			s.Fatal(err)
 		}
 		call := p[0].start(s.Context(), "cell-x", "add", object.OneWay()) // one that waits first
+		valid.Store(true)                                                 // until it has begun
 		p[0].Host().ReopenShard(p[0].node.ShardOf("cell-x"), r.Epoch)
 		if end := <-call; end.err != nil || end.after != 0 {
 			s.Errorf("%+v", end)
@@ -296,6 +374,5 @@ func TestAnAcceptedCallIsNotSentAgain(t *testing.T) {
 		if n := s.ran("cell-x"); n != 3 {
 			s.Errorf("three calls ran %d times", n)
 		}
-		valid.Store(true)
-	}, func(c *routing.Config) { c.Valid = valid.Load })
+	}, func(c *routing.Config) { c.Valid = func() bool { return valid.CompareAndSwap(true, false) } })
 }

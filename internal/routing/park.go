@@ -71,8 +71,11 @@ func (l *lot) line(s *spot) {
 	head.last = s
 }
 
-// leave gives the place up. It may be called again.
+// leave gives the place up. It may be called again, and of none.
 func (s *spot) leave() {
+	if s == nil {
+		return
+	}
 	s.once.Do(func() {
 		l := s.lot
 		l.mu.Lock()

@@ -50,6 +50,7 @@ func TestParkedCallsAreBounded(t *testing.T) {
 	}, func(c *routing.Config) { c.ParkedCalls = 2 })
 }
 
+// Callers that leave while their calls wait leave nothing behind, and hold up nobody.
 func TestCallersLeaveTheLine(t *testing.T) {
 	t.Parallel()
 	onStage(t, 2, func(s *stage, p []*peer) {
@@ -115,6 +116,7 @@ func TestSuspensionAnswersWhoWaits(t *testing.T) {
 	})
 }
 
+// A drain waits for a turn, which waits for a call in the same shard, by way of another node.
 func TestADrainLetsItsChainsPass(t *testing.T) {
 	t.Parallel()
 	onStage(t, 3, func(s *stage, p []*peer) {
@@ -158,6 +160,7 @@ func inShardOf(p *peer, typ, id string) string {
 	}
 }
 
+// apart makes of "cell-far" the name of an object of another shard.
 func apart(p *peer, id string) string {
 	for i := 0; ; i++ {
 		if p.node.ShardOf(fmt.Sprint("cell-far", i)) != p.node.ShardOf(id) {
@@ -202,6 +205,7 @@ func TestANodeThatIsNoMemberRefuses(t *testing.T) {
 	})
 }
 
+// One node's calls that wait leave room for others', and for what they wait for.
 func TestOneNodeDoesNotTakeAllThePlaces(t *testing.T) {
 	t.Parallel()
 	onStage(t, 3, func(s *stage, p []*peer) {
@@ -227,6 +231,7 @@ func TestOneNodeDoesNotTakeAllThePlaces(t *testing.T) {
 	}, func(c *routing.Config) { c.PeerCalls = 2 })
 }
 
+// Who comes when the gate is open but others still stand in line stands behind them.
 func TestNobodyOvertakesTheLine(t *testing.T) {
 	t.Parallel()
 	onStage(t, 2, func(s *stage, p []*peer) {

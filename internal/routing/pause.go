@@ -8,6 +8,7 @@ import (
 	"github.com/xiaonanln/goverse/cluster"
 )
 
+// askStore brings the table up to date; false: ctx ended.
 func (t *trip) askStore(ctx context.Context, v *view) bool {
 	limited, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -17,6 +18,7 @@ func (t *trip) askStore(ctx context.Context, v *view) bool {
 	return ctx.Err() == nil
 }
 
+// pause waits before the next attempt: for longer each time, but not when the object is elsewhere by then.
 func (t *trip) pause(ctx context.Context, v *view, tried cluster.Route) outcome {
 	timer := t.router.backOff(t.tries)
 	defer timer.Stop()
@@ -42,6 +44,7 @@ func (t *trip) pause(ctx context.Context, v *view, tried cluster.Route) outcome 
 	}
 }
 
+// backOff is the pause after the nth failed attempt.
 func (r *Router) backOff(n int) *time.Timer {
 	d := min(firstPause<<min(n, 10), maxPause)
 	if n >= hurried {
@@ -50,6 +53,7 @@ func (r *Router) backOff(n int) *time.Timer {
 	return r.cfg.Clock.NewTimer(d/2 + rand.N(d/2+1)) //nolint:gosec // G404: jitter
 }
 
+// pause lets that time pass; false: ctx or the view ended.
 func (r *Router) pause(ctx context.Context, v *view, n int) bool {
 	timer := r.backOff(n)
 	defer timer.Stop()

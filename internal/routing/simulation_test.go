@@ -42,6 +42,7 @@ func (f *fired) wantAll(t *testing.T) {
 	}
 }
 
+// weather is what goes wrong in a simulation.
 type weather struct {
 	c    *city
 	dice *rand.Rand
@@ -57,6 +58,7 @@ func (x *weather) member() *member {
 	}
 }
 
+// strike lets one thing go wrong, or right.
 func (x *weather) strike() {
 	a, b := x.member(), x.member()
 	way := func(f mem.Faults) { x.c.net.SetFaults(address(a.name), address(b.name), f) }
@@ -102,6 +104,7 @@ func (x *weather) strike() {
 	pass(ms(800))
 }
 
+// clear ends all troubles, and replaces the members that have not survived them.
 func (x *weather) clear() {
 	x.wg.Wait()
 	for _, a := range x.c.members {
@@ -111,6 +114,8 @@ func (x *weather) clear() {
 	}
 }
 
+// Networks tremble, members lose the store, shards move, turns ignore their contexts and outlive leases. What is
+// answered never overlaps, what may run once runs once, and in the end all objects answer from everywhere.
 func TestSimulatedTrouble(t *testing.T) {
 	t.Parallel()
 	seeds := slices.Clone(regressions)
@@ -187,6 +192,7 @@ func TestSimulatedTrouble(t *testing.T) {
 	}
 }
 
+// work is a load of numbered turns, some of which take longer than a lease, from all members.
 func (c *city) work(kind string, objects, callers int, seed uint64, opts []object.CallOption) *load {
 	l := &load{done: make(map[string]int), maybe: make(map[string]int)}
 	ctx, cancel := context.WithCancel(context.Background())

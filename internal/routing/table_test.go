@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -18,7 +19,8 @@ type truth struct {
 	revision int64
 	routes   map[uint32]cluster.Route
 	living   map[string]bool
-	down     bool
+	down     bool        // it does not answer
+	broken   atomic.Bool // it answers with errors
 }
 
 // table is what one member knows of it: what the test tells it, and what it learns.
@@ -90,6 +92,9 @@ func (t *table) Refresh(ctx context.Context, n uint32) (cluster.Route, error) {
 	t.truth.mu.Lock()
 	r, known, down := t.truth.routes[n], t.truth.routes[n].Incarnation != "", t.truth.down
 	t.truth.mu.Unlock()
+	if t.truth.broken.Load() {
+		return cluster.Route{}, errors.New("the store fails")
+	}
 	if down {
 		<-ctx.Done()
 		return cluster.Route{}, errors.New("the store does not answer")
@@ -116,6 +121,13 @@ func (t *table) tell(n uint32, r cluster.Route) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.routes[n] = r
+	t.announce()
+}
+
+func (t *table) forget(n uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.routes, n)
 	t.announce()
 }
 

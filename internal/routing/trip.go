@@ -49,11 +49,10 @@ type trip struct {
 	decode  func(object.Reply) (proto.Message, error)
 	release func()
 
-	why     *object.Error // the last failure
-	mayRun  bool          // an attempt may have run
-	refusal int           // how often this node refused in a row although the gate was open
-	wrong   uint8         // wrong guesses since the store was asked
-	tries   int           // attempts that failed
+	why    *object.Error // the last failure
+	mayRun bool          // an attempt may have run
+	wrong  uint8         // wrong guesses since the store was asked
+	tries  int           // attempts that failed
 }
 
 func (r *Router) newTrip(op transport.Op, id, method string, why error) *trip {
@@ -115,7 +114,6 @@ func (t *trip) travel(ctx context.Context) (proto.Message, error) {
 			if t.pinned && p.kind == nowhere {
 				return nil, t.ends(clientGone(t.op.String(), t.id, t.method))
 			}
-			t.refusal = 0
 			if !v.await(ctx, p) {
 				return nil, t.expired(ctx)
 			}
@@ -145,9 +143,14 @@ func (t *trip) find(v *view) place {
 	return place{}
 }
 
-// stay runs the call on this node. One that refuses although its gate is open may have opened it just now; if it does
-// so again, it means it.
+// stay runs the call on this node, if anything may begin here. What the node refuses is final if the shard's gate has
+// been open all the time: then it means it.
 func (t *trip) stay(ctx context.Context, v *view) outcome {
+	if !t.router.mayLeave(ctx, nil) {
+		t.why = fenced(t.op.String(), t.id, t.method)
+		return t.holdOut(ctx, v)
+	}
+	_, open, before := t.router.cfg.Node.Gate(t.shard)
 	reply, err := t.local(ctx)
 	if !refused(err) {
 		if t.oneWay || t.router.mayLeave(ctx, err) && !lost(err) {
@@ -157,23 +160,27 @@ func (t *trip) stay(ctx context.Context, v *view) outcome {
 		if t.once || t.pinned || t.op != transport.OpCall {
 			return outcome{final: true, err: t.ends(t.why)}
 		}
-		t.router.pause(ctx, v, t.tries) // until the node knows that it is fenced, or is not any more
-		t.tries++
-		if ctx.Err() != nil {
-			return outcome{final: true, err: t.expired(ctx)}
-		}
-		return outcome{}
+		return t.holdOut(ctx, v)
 	}
 	t.why = object.FromError(err)
-	if t.refusal++; t.refusal > 1 {
+	if _, _, after := t.router.cfg.Node.Gate(t.shard); open && after == before {
 		return outcome{final: true, err: t.ends(t.why)}
+	}
+	return outcome{}
+}
+
+// holdOut lets some time pass in which the node learns that it is fenced, or is not any more.
+func (t *trip) holdOut(ctx context.Context, v *view) outcome {
+	t.router.pause(ctx, v, t.tries)
+	t.tries++
+	if ctx.Err() != nil {
+		return outcome{final: true, err: t.expired(ctx)}
 	}
 	return outcome{}
 }
 
 // send lets another member run the call.
 func (t *trip) send(ctx context.Context, v *view, to cluster.Route) outcome {
-	t.refusal = 0
 	if t.call == nil {
 		if err := t.pack(ctx); err != nil {
 			return outcome{final: true, err: t.ends(err)}
@@ -259,10 +266,6 @@ func (t *trip) answered(ctx context.Context, v *view, to cluster.Route, reply *t
 	return t.pause(ctx, v, to)
 }
 
-// askStore brings the table up to date; false: ctx ended.
-// pause waits before the next attempt: for longer each time, but not when the object is elsewhere by then.
-// backOff is the pause after the nth failed attempt.
-// pause lets that time pass; false: ctx or the view ended.
 // ends is the error that the call ends with: it tells whether any attempt may have run.
 func (t *trip) ends(err error) error {
 	if err == nil {

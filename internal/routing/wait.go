@@ -6,15 +6,15 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
+const noMember = "the node is no member of the cluster any more"
+
 // wait waits until this node answers for the call's shard, and runs the call then, or says who does.
 func (a *arrival) wait(s *spot) *transport.Reply {
-	if s == nil {
-		return a.misrouted(place{}, "too many calls wait for shards of the node")
+	s, reply := a.prepare(s)
+	if reply != nil {
+		return reply
 	}
 	defer s.leave()
-	if err := a.catchUp(); err != nil {
-		return a.misrouted(place{}, err.Error())
-	}
 	if reply := a.line(s); reply != nil {
 		return reply
 	}
@@ -26,14 +26,35 @@ func (a *arrival) wait(s *spot) *transport.Reply {
 		if p.kind != soon {
 			continue
 		}
+		a.refusals = 0
 		select {
 		case <-p.gate:
 		case <-p.changed:
 		case <-a.view.over:
-			return a.misrouted(place{}, "the node is no member of the cluster any more")
+			return a.misrouted(place{}, noMember)
 		case <-a.ctx.Done():
 			return a.expired()
 		}
+	}
+}
+
+// prepare gives a call that has none a place, and this node what its caller knows of the shard; else it says what
+// becomes of it.
+func (a *arrival) prepare(s *spot) (*spot, *transport.Reply) {
+	for {
+		why := "too many calls wait for shards of the node"
+		if s != nil {
+			err := a.catchUp()
+			if err == nil {
+				return s, nil
+			}
+			why = err.Error()
+		}
+		if reply := a.putOff(s, place{}, why); reply != nil {
+			s.leave()
+			return nil, reply
+		}
+		s = a.router.parked.enter(a.call.Shard, a.call.From, false)
 	}
 }
 
@@ -70,14 +91,14 @@ func (a *arrival) attempt(s *spot) (*transport.Reply, place) {
 		reply := a.run(begun)
 		if reply == nil {
 			if a.refusals++; a.refusals > 1 { // not only because the gate opened just now
-				return a.misrouted(place{}, "the node is stopping"), p
+				return a.putOff(s, place{}, "the node is stopping"), p
 			}
 		}
 		return reply, p
 	case a.mayPass(p):
 		return a.run(a.begin(p.epoch)), p
 	case p.kind == nowhere:
-		return a.misrouted(p, "nobody is known to own the shard"), p
+		return a.putOff(s, p, "nobody is known to own the shard"), p
 	case p.kind == there && a.call.OneWay: // nobody would send it there
 		return a.goesOn(s, p.route), p
 	case p.kind == there:
@@ -135,9 +156,24 @@ func (a *arrival) goesOn(s *spot, to cluster.Route) *transport.Reply {
 	return a.tryAgain()
 }
 
-// tryAgain lets some time pass before a call that nobody else will try again is; nil, unless its time is over.
+// putOff is misrouted for a call that is tried again elsewhere. One that is not lets some time pass, in which it holds up
+// nobody; nil, unless its time is over.
+func (a *arrival) putOff(s *spot, p place, why string) *transport.Reply {
+	if !a.call.OneWay {
+		return a.misrouted(p, why)
+	}
+	s.leave()
+	return a.tryAgain()
+}
+
+// tryAgain lets some time pass before a call that nobody else will try again is; nil, unless its time is over, or that
+// of the node as a member: then what is on its way to it is lost.
 func (a *arrival) tryAgain() *transport.Reply {
-	if !a.router.pause(a.ctx, a.view, a.tries) {
+	switch {
+	case a.router.pause(a.ctx, a.view, a.tries):
+	case a.ctx.Err() == nil:
+		return a.misrouted(place{}, noMember)
+	default:
 		return a.expired()
 	}
 	a.tries++

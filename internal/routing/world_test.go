@@ -392,14 +392,6 @@ func (c *clients) got() []string {
 	return slices.Clone(c.pushed)
 }
 
-// court sees which turns run. Turns of one object must not overlap, except those of nodes that are dead; nor may turns
-// that were answered, whatever the nodes are.
-// turn is one, numbered.
-// number numbers a turn that begins; end tells that it ends.
-// answered takes note that a turn was.
-// deny takes note that a caller was told that its call has not run.
-// judge finds turns of one object that overlap although both were answered, and turns of calls that have not run.
-// ran is how often an object's methods have run, wherever.
 // want checks an error.
 func (w *world) want(err error, code object.Code, executed object.Execution, text string) {
 	w.Helper()
