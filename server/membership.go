@@ -168,9 +168,11 @@ func (s *Server) memberConfig(p *parts, self transport.Peer) cluster.Config {
 		Shards: s.cfg.Shards, Weight: s.cfg.Weight, LeaseTTL: s.cfg.LeaseTTL,
 		UUID: s.uuid(p), LeaveTimeout: s.cfg.DrainTimeout, Broken: p.broken,
 		LastWords: func(ctx context.Context) { // one-way calls of the last turns
-			ctx, cancel := context.WithTimeout(ctx, lastWords)
+			until, release := s.untilDeadline(ctx)
+			defer release()
+			until, cancel := context.WithTimeout(until, lastWords)
 			defer cancel()
-			_ = p.node.Settle(ctx) // what is not gone by then does not go
+			_ = p.node.Settle(until) // what is not gone by then does not go
 		},
 	}
 	if s.cfg.inMemory() { // who does not answer there is dead, and has been signed off

@@ -48,25 +48,24 @@ func tellers(cfg *server.Config) {
 	}
 }
 
-// ownedBy is the ID of an object in a shard of a member, as a server sees it.
-func ownedBy(t *testing.T, s *server.Server, typ, incarnation string) string {
+// heavy has all shards but those that are moved away from it.
+func heavy(cfg *server.Config) { cfg.Weight = 1000 }
+
+// separate moves a tally to a member, away from the teller that the server keeps.
+func separate(t *testing.T, s *server.Server, incarnation string) (teller, tally string) {
 	t.Helper()
+	teller, tally = "Teller-1", "Tally-0"
+	for i := 1; shard.Of(tally, 64) == shard.Of(teller, 64); i++ {
+		tally = fmt.Sprintf("Tally-%d", i)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for {
-		changed := s.Member().Changed()
-		for i := range 100 {
-			id := fmt.Sprintf("%s-%d", typ, i)
-			if r, ok := s.Member().Route(shard.Of(id, 64)); ok && r.Incarnation == incarnation {
-				return id
-			}
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			t.Fatalf("%s has no shard", incarnation)
+	for err := s.Member().Move(ctx, shard.Of(tally, 64), incarnation); err != nil; err = s.Member().Move(ctx, shard.Of(tally, 64), incarnation) {
+		if ctx.Err() != nil || !errors.Is(err, cluster.ErrNoSuchMember) { // it has not joined yet
+			t.Fatalf("move: %v", err)
 		}
 	}
+	return teller, tally
 }
 
 // awaitSum waits until a tally has got so many.
@@ -88,9 +87,8 @@ func awaitSum(t *testing.T, s *server.Server, id string, want int64) {
 func TestOneWayCallsLeaveAStoppingServer(t *testing.T) {
 	t.Parallel()
 	c := &company{t, &server.Coordinators{}}
-	first, second := c.join(tellers), c.join(tellers)
-	tally := ownedBy(t, first, "Tally", second.Member().Incarnation())
-	teller := ownedBy(t, first, "Teller", first.Member().Incarnation())
+	first, second := c.join(tellers, heavy), c.join(tellers)
+	teller, tally := separate(t, first, second.Member().Incarnation())
 	told := started(func() error {
 		_, err := goverseapi.Invoke(second.Context(t.Context()), teller, (*Teller).Tell, wrapperspb.String(tally))
 		return err
@@ -131,7 +129,7 @@ func (deaf) Resume()                                            {}
 func TestStopDoesNotWaitForWhoDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	c := &company{t, &server.Coordinators{}}
-	s := c.join(tellers, func(cfg *server.Config) { cfg.CallTimeout, cfg.DrainTimeout = -1, time.Hour })
+	s := c.join(tellers, heavy, func(cfg *server.Config) { cfg.CallTimeout, cfg.DrainTimeout = -1, time.Hour })
 	store, leave := c.meeting.Join("goverse", clock.System())
 	defer leave()
 	host := deaf{make(chan uint32, 100)}
@@ -141,7 +139,7 @@ func TestStopDoesNotWaitForWhoDoesNotAnswer(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := started(func() error { return member.Run(ctx, func() {}) })
-	tally, teller := ownedBy(t, s, "Tally", "deaf"), ownedBy(t, s, "Teller", s.Member().Incarnation())
+	teller, tally := separate(t, s, "deaf")
 	loaded, _ := probes.Load(s.Runtime())
 	close(loaded.(*probe).release)
 	if _, err := goverseapi.Invoke(s.Context(t.Context()), teller, (*Teller).Tell, wrapperspb.String(tally)); err != nil {
