@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -192,15 +193,16 @@ func TestHooksOfIdleObjectsThatCallEachOther(t *testing.T) {
 func TestCallWhileTheHookWaits(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		down := make(map[string]bool)
+		var down sync.Map // hooks run side by side
+		isDown := func(id string) bool { _, ok := down.Load(id); return ok }
 		w.on("OnDeactivate", func(_ context.Context, o *actor, _ string) (string, error) {
-			down[o.ID()] = true
+			down.Store(o.ID(), true)
 			<-w.gate("down")
 			return "", nil
 		})
 		alive := func() (ids []string) {
 			for i := range 80 {
-				if id := fmt.Sprintf("Hook-%d", i); !down[id] {
+				if id := fmt.Sprintf("Hook-%d", i); !isDown(id) {
 					ids = append(ids, id)
 				}
 			}
@@ -221,7 +223,7 @@ func TestCallWhileTheHookWaits(t *testing.T) {
 		w.open("down")
 		sleep(idle / 2)
 		for id, serial := range want {
-			if down[id] || w.must(id, "Read", "who") != serial {
+			if isDown(id) || w.must(id, "Read", "who") != serial {
 				t.Errorf("%s was let go though it was used", id)
 			}
 		}
