@@ -122,7 +122,7 @@ const (
 	maxStoreBackoff = time.Second
 	openSlots       = 64  // shards that are opened at the same time
 	drainSlots      = 512 // … drained
-	shutSlots       = 24  // … shut, those aside that have been for shutTime: at least a thousand begin to move in a second
+	shutSlots       = 8   // … shut, those aside that have been for shutTime: at least 320 begin to move in a second
 	shutTime        = 25 * time.Millisecond
 	pageSize        = 1000
 )
