@@ -262,6 +262,17 @@ func (h *host) serves(s uint32) bool {
 	return !h.dead && !h.suspended && h.valid() && x != nil && x.answers && !x.drained
 }
 
+// shut is how many shards the host has drained and not yet handed over.
+func (h *host) shut() (n int) {
+	defer h.lock()()
+	for _, x := range h.shards {
+		if x.drained {
+			n++
+		}
+	}
+	return n
+}
+
 func (h *host) count() int {
 	defer h.lock()()
 	return len(h.shards)

@@ -30,7 +30,17 @@ func TestFourthOfFullSize(t *testing.T) {
 		fourth := r.run(full)
 		fourth.link.SetFaults(mem.Faults{RequestDelay: 5 * time.Millisecond})
 		share := shard.DefaultCount / 4
-		took := r.await("the fourth's share", 15*time.Second, func() bool { return fourth.host.count() >= share*95/100 })
+		mostShut := 0 // calls wait for a shard that is shut
+		took := r.await("the fourth's share", 15*time.Second, func() bool {
+			for _, m := range all {
+				mostShut = max(mostShut, m.host.shut())
+			}
+			return fourth.host.count() >= share*95/100
+		})
+		if mostShut == 0 || mostShut > 32 {
+			r.Errorf("%d shards of one member were shut at a time", mostShut)
+		}
+		r.Logf("%d shards were shut at a time", mostShut)
 		pass(10 * time.Second)
 		moved := 0
 		for _, m := range all {
