@@ -9,66 +9,68 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
-// Accept has h accept a call, for implementations: whatever h does wrong is the error of that call, and logged. The
-// function it returns is called once, on a goroutine of its own, and calls done once, with a reply that can be sent:
-// after a panic and on a goroutine that exits too.
-//
-// Nothing holds back an AcceptCall that exits its goroutine: an implementation lets that break the link.
-func Accept(ctx context.Context, h Handler, c *Call, logger *slog.Logger) (run func(done func(*Reply))) {
-	g := guard{ctx: ctx, op: c.Op.String(), id: c.ID, method: c.Method, logger: logger} // the call is the handler's now
-	accepted, failed := g.accept(h, c)
-	return func(done func(*Reply)) {
-		reply := failed
-		if accepted == nil {
-			done(reply)
-			return
-		}
-		reply = g.broken("the goroutine of the call exited")
-		defer func() {
-			if p := recover(); p != nil {
-				reply = g.panicked(p)
-			}
-			done(g.fit(reply))
-		}()
-		if got := accepted(); got != nil {
-			reply = got
-		} else {
-			reply = g.broken("the handler gave no reply")
-		}
-	}
+// Guard is a call in the hands of a handler, for implementations: whatever the handler does wrong is the error of that
+// call, and logged. [Guard.Accept] is called once, then [Guard.Run], on whatever goroutine may be ended by it.
+type Guard struct {
+	ctx        context.Context //nolint:containedctx // of the one call, for its log
+	op         Op
+	id, method string
+	logger     *slog.Logger
+	accepted   func() *Reply
+	failed     *Reply // instead of accepted
 }
 
-// guard turns what a handler does wrong into replies.
-type guard struct {
-	ctx            context.Context //nolint:containedctx // of the one call, for its log
-	op, id, method string
-	logger         *slog.Logger
-}
-
-func (g *guard) accept(h Handler, c *Call) (run func() *Reply, failed *Reply) {
+// Accept has h accept a call. Nothing holds back an AcceptCall that exits its goroutine: an implementation lets that
+// break the link.
+func (g *Guard) Accept(ctx context.Context, h Handler, c *Call, logger *slog.Logger) {
+	*g = Guard{ctx: ctx, op: c.Op, id: c.ID, method: c.Method, logger: logger} // the call is the handler's now
 	defer func() {
 		if p := recover(); p != nil {
-			run, failed = nil, g.panicked(p)
+			g.accepted, g.failed = nil, g.panicked(p)
 		}
 	}()
-	if run = h.AcceptCall(g.ctx, c); run == nil {
-		failed = g.broken("the handler accepted the call without a way to run it")
+	if g.accepted = h.AcceptCall(ctx, c); g.accepted == nil {
+		g.failed = g.broken("the handler accepted the call without a way to run it")
 	}
-	return run, failed
 }
 
-func (g *guard) panicked(value any) *Reply {
-	g.logger.ErrorContext(g.ctx, "handler panicked", "op", g.op, "object", g.id, "method", g.method,
+// Run runs the call. It calls done once, with a reply that can be sent: after a panic and on a goroutine that exits too.
+func (g *Guard) Run(done func(*Reply)) {
+	if g.accepted == nil {
+		done(g.failed)
+		return
+	}
+	var reply *Reply
+	returned := false
+	defer func() {
+		if !returned {
+			if p := recover(); p != nil {
+				reply = g.panicked(p)
+			} else {
+				reply = g.broken("the goroutine of the call exited")
+			}
+		}
+		done(g.fit(reply))
+	}()
+	reply = g.accepted()
+	returned = true
+	if reply == nil {
+		reply = g.broken("the handler gave no reply")
+	}
+}
+
+func (g *Guard) panicked(value any) *Reply {
+	g.logger.ErrorContext(g.ctx, "handler panicked", "op", g.op.String(), "object", g.id, "method", g.method,
 		"panic", fmt.Sprint(value), "stack", string(debug.Stack()))
 	return g.reply(object.CodeInternal, "the node panicked; see its log", object.ExecutedUnknown)
 }
 
-func (g *guard) broken(message string) *Reply {
+func (g *Guard) broken(message string) *Reply {
 	return g.reply(object.CodeInternal, message, object.ExecutedUnknown)
 }
 
 // fit returns the reply, or an error in place of one that is too large.
-func (g *guard) fit(r *Reply) *Reply {
+func (g *Guard) fit(r *Reply) *Reply {
 	size := r.Size()
 	if size <= MaxBytes {
 		return r
@@ -83,6 +85,6 @@ func (g *guard) fit(r *Reply) *Reply {
 	return small
 }
 
-func (g *guard) reply(code object.Code, message string, executed object.Execution) *Reply {
-	return &Reply{Err: object.Refuse(code, "", g.op, g.id, g.method, message).WithExecuted(executed)}
+func (g *Guard) reply(code object.Code, message string, executed object.Execution) *Reply {
+	return &Reply{Err: object.Refuse(code, "", g.op.String(), g.id, g.method, message).WithExecuted(executed)}
 }

@@ -209,12 +209,13 @@ func TestAcceptAnswersWhateverTheHandlerDoes(t *testing.T) {
 			t.Parallel()
 			var log strings.Builder
 			c := &transport.Call{Request: object.Request{ID: "Room-1", Method: "Join"}}
-			answer := transport.Accept(t.Context(), tc.handler, c, slog.New(slog.NewTextHandler(&log, nil)))
+			var guard transport.Guard
+			guard.Accept(t.Context(), tc.handler, c, slog.New(slog.NewTextHandler(&log, nil)))
 			replies := make(chan *transport.Reply, 2)
 			over := make(chan struct{})
 			go func() {
 				defer close(over)
-				answer(func(r *transport.Reply) { replies <- r })
+				guard.Run(func(r *transport.Reply) { replies <- r })
 			}()
 			<-over
 			if len(replies) != 1 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	rpc "google.golang.org/grpc"
 
@@ -70,16 +71,18 @@ type callee struct {
 	cut      func()
 	from     string        // the caller's incarnation
 	known    names         // the reader's
+	accepted []*served     // the reader's: calls that it has not let run yet
+	at       time.Time     // the reader's: when the message came; zero: nobody has asked
 	taken    atomic.Uint64 // how many frames have come in
 
-	serving map[uint64]context.CancelFunc // guarded by mu: the calls that somebody waits for
-	live    int                           // guarded by mu: how many calls run
-	slack   chan struct{}                 // guarded by mu: closed when fewer do; nil: the reader does not wait
-	owed    uint64                        // guarded by mu: the pong that says that all answers have arrived
+	serving board         // guarded by mu: the calls that somebody waits for
+	live    int           // guarded by mu: how many calls run
+	slack   chan struct{} // guarded by mu: closed when fewer do; nil: the reader does not wait
+	owed    uint64        // guarded by mu: the pong that says that all answers have arrived
 }
 
 func newCallee(e *endpoint, s rpc.BidiStreamingServer[pb.LinkRequest, pb.LinkResponse]) *callee {
-	c := &callee{endpoint: e, stream: s, cut: cutter(s.Context()), known: names{}, serving: map[uint64]context.CancelFunc{}}
+	c := &callee{endpoint: e, stream: s, cut: cutter(s.Context()), known: names{}}
 	c.init(e.clock(), &e.transport.buffers, e.transport.bounds())
 	c.ctx, c.cancel = context.WithCancelCause(e.base)
 	return c
@@ -94,7 +97,13 @@ func (c *callee) serve() {
 	}
 	err = garbage("nothing: the handler has ended the reader")
 	c.endpoint.wg.Go(func() { c.fail(c.write(c.stream)) })
-	err = c.receive(c.stream, c.take, func() {})
+	err = c.listen(c.stream)
+}
+
+// listen takes in what comes until there is an error.
+func (c *callee) listen(from stream) error {
+	defer c.runAccepted() // also what came with the message that is not understood
+	return c.receive(from, c.take, c.runAccepted)
 }
 
 // shakeHands does the callee's part of the handshake. An error ends the connection.
@@ -143,23 +152,19 @@ func (c *callee) take(sentAt uint64, k kind, payload []byte) error {
 	c.taken.Add(1)
 	switch k {
 	case kindCall:
-		number, call, err := readCall(payload, sentAt, c.known)
-		if err != nil {
+		s := &served{callee: c}
+		var err error
+		if s.number, err = readCall(payload, sentAt, c.known, &s.call); err != nil {
 			return err
 		}
-		call.From = c.from
-		return c.accept(number, call)
+		s.call.From = c.from
+		return c.accept(s)
 	case kindCancel:
 		number, err := readNumber(payload)
 		if err != nil {
 			return err
 		}
-		c.mu.Lock()
-		cancel := c.serving[number]
-		c.mu.Unlock()
-		if cancel != nil {
-			cancel()
-		}
+		c.cancelCall(number)
 		return nil
 	default:
 		return c.control(k, payload)

@@ -16,6 +16,7 @@ import (
 	"github.com/xiaonanln/goverse/internal/transport"
 	pb "github.com/xiaonanln/goverse/proto"
 	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/crew"
 	"github.com/xiaonanln/goverse/util/tally"
 )
 
@@ -28,10 +29,10 @@ type endpoint struct {
 	server    *rpc.Server
 	base      context.Context //nolint:containedctx // the parent of the contexts of the calls that arrive
 	cancel    context.CancelCauseFunc
-	calls     tally.Tally    // that were accepted and whose replies were not sent
-	workers   workers        // run the calls
-	wg        sync.WaitGroup // the other goroutines that are not links'
-	stopped   chan struct{}  // closed when Close has nothing to wait for but calls
+	calls     tally.Tally         // that were accepted and whose replies were not sent
+	crew      *crew.Crew[*served] // runs the calls
+	wg        sync.WaitGroup      // the other goroutines that are not links'
+	stopped   chan struct{}       // closed when Close has nothing to wait for but calls
 
 	intake atomic.Int32 // an intake, which only grows
 
@@ -55,6 +56,7 @@ func (t *Transport) open(ctx context.Context, self transport.Peer, lis *listener
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	e := &endpoint{
 		transport: t, self: self, handler: h, listener: lis, base: base, cancel: cancel, stopped: make(chan struct{}),
+		crew:  crew.New((*served).run, 0),
 		links: map[*link]struct{}{}, callees: map[*callee]struct{}{},
 	}
 	e.server = rpc.NewServer(
@@ -180,8 +182,8 @@ func (e *endpoint) shut() {
 		defer close(e.stopped)
 		e.server.Stop()
 		e.wg.Wait()
-		e.workers.close()
-		e.workers.wg.Wait()
+		e.crew.Close()
+		e.crew.Wait()
 		for l := range links {
 			l.wg.Wait()
 		}
@@ -200,7 +202,7 @@ func (e *endpoint) watch() {
 			return
 		}
 		e.beat()
-		e.workers.trim()
+		e.crew.Trim()
 		timer.Reset(every)
 	}
 }

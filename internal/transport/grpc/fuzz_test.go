@@ -17,6 +17,7 @@ import (
 	"github.com/xiaonanln/goverse/object"
 	pb "github.com/xiaonanln/goverse/proto"
 	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/crew"
 )
 
 func seedCalls() []*transport.Call {
@@ -57,7 +58,8 @@ func FuzzCall(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, payload []byte, sentAt uint64) {
-		number, c, err := readCall(payload, sentAt, names{})
+		c, d := new(transport.Call), new(transport.Call)
+		number, err := readCall(payload, sentAt, names{}, c)
 		if err != nil {
 			if !errors.Is(err, errGarbage) {
 				t.Errorf("the error is %v", err)
@@ -68,7 +70,7 @@ func FuzzCall(f *testing.F) {
 			t.Errorf("%d bytes were read from %d", c.Size(), len(payload))
 		}
 		h := callHeader{number: number, limited: c.Timeout != 0, deadline: c.Timeout}
-		again, d, err := readCall(payloadOf(appendCall(nil, h, c)), 0, names{})
+		again, err := readCall(payloadOf(appendCall(nil, h, c)), 0, names{}, d)
 		if err != nil || again != number || !reflect.DeepEqual(c, d) {
 			t.Errorf("read again, %+v is %+v, %v", c, d, err)
 		}
@@ -134,13 +136,13 @@ func FuzzMessage(f *testing.F) {
 		f.Add(b)
 	}
 	t := New(Config{Clock: clock.Virtual()})
-	e := &endpoint{transport: t, base: context.Background(), handler: transport.HandlerFunc(
+	e := &endpoint{transport: t, base: context.Background(), crew: crew.New((*served).run, 0), handler: transport.HandlerFunc(
 		func(_ context.Context, c *transport.Call) *transport.Reply {
 			return &transport.Reply{Reply: object.Reply{Body: c.Body}}
 		})}
 	f.Cleanup(func() {
-		e.workers.close()
-		e.workers.wg.Wait()
+		e.crew.Close()
+		e.crew.Wait()
 	})
 	f.Fuzz(func(t *testing.T, message []byte) {
 		from := &played{message: message}
@@ -156,7 +158,7 @@ func FuzzMessage(f *testing.F) {
 		calling.await(context.Background(), w)
 
 		called := newCallee(e, serverStream{ctx: context.Background()})
-		err = called.receive(&played{message: message}, called.take, func() {})
+		err = called.listen(&played{message: message})
 		ended(t, err)
 		called.fail(err)
 		if err := e.calls.Wait(context.Background()); err != nil {

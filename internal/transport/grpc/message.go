@@ -67,12 +67,13 @@ func appendCall(b []byte, h callHeader, c *transport.Call) []byte {
 	return endFrame(b, start)
 }
 
-// readCall reads the payload of a call that left at sentAt on the sender's scale. The call shares nothing with it.
-func readCall(payload []byte, sentAt uint64, known names) (number uint64, call *transport.Call, err error) {
+// readCall reads the payload of a call that left at sentAt on the sender's scale into an empty c, which shares nothing
+// with it.
+func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (number uint64, err error) {
 	r := cursor{rest: payload}
 	number = r.uvarint()
 	flags := r.uvarint()
-	c := &transport.Call{Op: transport.Op(r.byte()), Hops: r.byte()}
+	c.Op, c.Hops = transport.Op(r.byte()), r.byte()
 	copy(c.CallID[:], r.take(uint64(len(c.CallID))))
 	c.OneWay = flags&callOneWay != 0
 	c.AtMostOnce = flags&callAtMostOnce != 0
@@ -101,7 +102,7 @@ func readCall(payload []byte, sentAt uint64, known names) (number uint64, call *
 	if flags > callOneWay|callAtMostOnce|callLimited || c.OneWay != (number == 0) {
 		r.fail()
 	}
-	return number, c, r.end("a call")
+	return number, r.end("a call")
 }
 
 // remains is the time from sentAt to a deadline; negative, and never 0, if there is none.

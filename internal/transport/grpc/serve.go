@@ -1,49 +1,77 @@
 package grpc
 
 import (
-	"context"
+	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/object"
 )
 
-// accept takes in a call. An error breaks the link.
-func (c *callee) accept(number uint64, call *transport.Call) error {
+// served is a call that has arrived, and its context.
+type served struct {
+	callContext
+
+	callee *callee
+	number uint64 // 0: nobody waits for the reply
+	call   transport.Call
+	guard  transport.Guard
+}
+
+// accept takes in a call. It runs when [callee.runAccepted] says so. An error breaks the link.
+func (c *callee) accept(s *served) error {
 	e := c.endpoint
-	if !e.enter(call.OneWay) {
-		c.refuse(number, call)
+	if !e.enter(s.call.OneWay) {
+		c.refuse(s.number, &s.call)
 		return nil
 	}
-	ctx, cancel := c.contextOf(call)
-	if refused, err := c.note(number, cancel); refused || err != nil {
-		cancel()
+	s.clock, s.parent = c.clock, c.ctx
+	if s.call.OneWay { // it outlives the connection
+		s.parent = e.base
+	}
+	if s.call.Timeout != 0 {
+		s.deadline = c.arrived().Add(s.call.Timeout)
+	}
+	if refused, err := c.note(s); refused || err != nil {
+		s.end()
 		e.calls.End()
 		if refused {
-			c.overloaded(number, call)
+			c.overloaded(s)
 		}
 		return err
 	}
-	s := &served{callee: c, number: number, cancel: cancel}
+	accepted := false
 	defer func() {
-		if s.accepted == nil { // the handler has ended this goroutine
+		if !accepted { // the handler has ended this goroutine
 			s.over()
 		}
 	}()
-	s.accepted = transport.Accept(ctx, e.handler, call, e.logger())
-	e.workers.run(s)
+	s.guard.Accept(s, e.handler, &s.call, e.logger())
+	accepted = true
+	c.accepted = append(c.accepted, s)
 	return nil
 }
 
-// served is a call that was accepted.
-type served struct {
-	callee   *callee
-	number   uint64 // 0: nobody waits for the reply
-	cancel   context.CancelFunc
-	accepted func(done func(*transport.Reply))
+// runAccepted has the calls run that were accepted. It comes after all calls of a message, so that one goroutine may run
+// them all.
+func (c *callee) runAccepted() {
+	c.at = time.Time{}
+	if len(c.accepted) > 0 {
+		c.endpoint.crew.Go(c.accepted...)
+		clear(c.accepted)
+		c.accepted = c.accepted[:0]
+	}
+}
+
+// arrived is when the message came that is being read.
+func (c *callee) arrived() time.Time {
+	if c.at.IsZero() {
+		c.at = c.clock.Now()
+	}
+	return c.at
 }
 
 // run runs the call.
-func (s *served) run() { s.accepted(s.done) }
+func (s *served) run() { s.guard.Run(s.done) }
 
 // done takes the reply.
 func (s *served) done(r *transport.Reply) {
@@ -55,21 +83,9 @@ func (s *served) done(r *transport.Reply) {
 
 // over is the end of the call.
 func (s *served) over() {
-	s.callee.forget(s.number)
-	s.cancel()
+	s.callee.forget(s)
+	s.end()
 	s.callee.endpoint.calls.End()
-}
-
-// contextOf is the context of a call: a one-way call outlives the connection.
-func (c *callee) contextOf(call *transport.Call) (context.Context, context.CancelFunc) {
-	parent := c.ctx
-	if call.OneWay {
-		parent = c.endpoint.base
-	}
-	if call.Timeout != 0 {
-		return context.WithTimeout(parent, call.Timeout)
-	}
-	return context.WithCancel(parent)
 }
 
 // refuse answers a call that is not accepted because the endpoint drains.
@@ -87,24 +103,23 @@ func (c *callee) refuse(number uint64, call *transport.Call) {
 }
 
 // overloaded answers a call that is one too many.
-func (c *callee) overloaded(number uint64, call *transport.Call) {
-	c.answer(number, &transport.Reply{Err: object.Refuse(object.CodeResourceExhausted, object.Overloaded,
-		call.Op.String(), call.ID, call.Method, "the link has too many calls under way")})
+func (c *callee) overloaded(s *served) {
+	c.answer(s.number, &transport.Reply{Err: object.Refuse(object.CodeResourceExhausted, object.Overloaded,
+		s.call.Op.String(), s.call.ID, s.call.Method, "the link has too many calls under way")})
 }
 
-// note keeps how to cancel a call. If there are too many it is refused, and one that nobody waits for waits itself.
-func (c *callee) note(number uint64, cancel context.CancelFunc) (refused bool, err error) {
+// note keeps a call, so that it can be cancelled. If there are too many it is refused, and one that nobody waits for
+// waits itself.
+func (c *callee) note(s *served) (refused bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case number == 0:
+	case s.number == 0:
 		c.awaitSlackLocked()
 	case c.live >= c.bounds.calls:
 		return true, nil
-	case c.serving[number] != nil:
+	case !c.serving.add(s):
 		return false, garbage("a call with the number of another")
-	default:
-		c.serving[number] = cancel
 	}
 	c.live++
 	return false, nil
@@ -117,6 +132,7 @@ func (c *callee) awaitSlackLocked() {
 		c.slack = slack
 		c.busy.Store(true)
 		c.mu.Unlock()
+		c.runAccepted() // it may be them who are waited for
 		select {
 		case <-slack:
 		case <-c.broken:
@@ -127,7 +143,7 @@ func (c *callee) awaitSlackLocked() {
 }
 
 // forget is told that a noted call has ended.
-func (c *callee) forget(number uint64) {
+func (c *callee) forget(s *served) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.live--
@@ -135,8 +151,18 @@ func (c *callee) forget(number uint64) {
 		close(c.slack)
 		c.slack = nil
 	}
-	if number != 0 {
-		delete(c.serving, number)
+	if s.number != 0 {
+		c.serving.remove(s)
+	}
+}
+
+// cancel ends the context of the call of a number, if it runs.
+func (c *callee) cancelCall(number uint64) {
+	c.mu.Lock()
+	s := c.serving.find(number)
+	c.mu.Unlock()
+	if s != nil {
+		s.end()
 	}
 }
 

@@ -108,9 +108,10 @@ func (e *endpoint) accept(c *conn, number uint64, call *transport.Call) {
 			over()
 		}
 	}()
-	run := transport.Accept(ctx, e.handler, call, e.net.logger)
+	var guard transport.Guard
+	guard.Accept(ctx, e.handler, call, e.net.logger)
 	accepted = true
-	go run(func(r *transport.Reply) {
+	go guard.Run(func(r *transport.Reply) {
 		if oneWay {
 			over()
 			return
