@@ -124,6 +124,107 @@ func (x *AddResponse) GetValue() int64 {
 	return 0
 }
 
+// BumpRequest adds one to a counter in another process.
+type BumpRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// payload is what comes back: the caller's stamp and filling.
+	Payload       []byte `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BumpRequest) Reset() {
+	*x = BumpRequest{}
+	mi := &file_benchpb_bench_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BumpRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BumpRequest) ProtoMessage() {}
+
+func (x *BumpRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_benchpb_bench_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BumpRequest.ProtoReflect.Descriptor instead.
+func (*BumpRequest) Descriptor() ([]byte, []int) {
+	return file_benchpb_bench_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *BumpRequest) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+// BumpResponse is the answer to BumpRequest.
+type BumpResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// value is the counter after the addition.
+	Value int64 `protobuf:"varint,1,opt,name=value,proto3" json:"value,omitempty"`
+	// payload is that of the request.
+	Payload       []byte `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BumpResponse) Reset() {
+	*x = BumpResponse{}
+	mi := &file_benchpb_bench_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BumpResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BumpResponse) ProtoMessage() {}
+
+func (x *BumpResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_benchpb_bench_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BumpResponse.ProtoReflect.Descriptor instead.
+func (*BumpResponse) Descriptor() ([]byte, []int) {
+	return file_benchpb_bench_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *BumpResponse) GetValue() int64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *BumpResponse) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
 var File_benchpb_bench_proto protoreflect.FileDescriptor
 
 const file_benchpb_bench_proto_rawDesc = "" +
@@ -134,7 +235,12 @@ const file_benchpb_bench_proto_rawDesc = "" +
 	"\x05delta\x18\x01 \x01(\x03R\x05delta\x12\x12\n" +
 	"\x04note\x18\x02 \x01(\tR\x04note\"#\n" +
 	"\vAddResponse\x12\x14\n" +
-	"\x05value\x18\x01 \x01(\x03R\x05valueB4Z2github.com/xiaonanln/goverse/bench/benchpb;benchpbb\x06proto3"
+	"\x05value\x18\x01 \x01(\x03R\x05value\"'\n" +
+	"\vBumpRequest\x12\x18\n" +
+	"\apayload\x18\x01 \x01(\fR\apayload\">\n" +
+	"\fBumpResponse\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\x03R\x05value\x12\x18\n" +
+	"\apayload\x18\x02 \x01(\fR\apayloadB4Z2github.com/xiaonanln/goverse/bench/benchpb;benchpbb\x06proto3"
 
 var (
 	file_benchpb_bench_proto_rawDescOnce sync.Once
@@ -148,10 +254,12 @@ func file_benchpb_bench_proto_rawDescGZIP() []byte {
 	return file_benchpb_bench_proto_rawDescData
 }
 
-var file_benchpb_bench_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_benchpb_bench_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_benchpb_bench_proto_goTypes = []any{
-	(*AddRequest)(nil),  // 0: goverse.bench.AddRequest
-	(*AddResponse)(nil), // 1: goverse.bench.AddResponse
+	(*AddRequest)(nil),   // 0: goverse.bench.AddRequest
+	(*AddResponse)(nil),  // 1: goverse.bench.AddResponse
+	(*BumpRequest)(nil),  // 2: goverse.bench.BumpRequest
+	(*BumpResponse)(nil), // 3: goverse.bench.BumpResponse
 }
 var file_benchpb_bench_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -172,7 +280,7 @@ func file_benchpb_bench_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_benchpb_bench_proto_rawDesc), len(file_benchpb_bench_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -39,15 +39,15 @@ func (b Bench) Activations(ctx context.Context, p peer.Peer, callers, objects in
 	}
 	defer func() { err = errors.Join(err, target.Close(ctx)) }()
 	weight := weigh()
-	before, from := readUsage(), b.Now()
+	before, from := ReadUsage(), b.Now()
 	if err := activate(ctx, target, callers, objects); err != nil {
 		return Activation{}, fmt.Errorf("activate objects of %s: %w", p.Name(), err)
 	}
-	wall, after := b.Now().Sub(from), readUsage()
+	wall, after := b.Now().Sub(from), ReadUsage()
 	grown := weigh()
 	each := func(after, before int64) float64 { return float64(after-before) / float64(objects) }
 	return Activation{
-		Peer: p.Name(), Objects: objects, Callers: callers, Wall: wall, CPU: after.cpu - before.cpu,
+		Peer: p.Name(), Objects: objects, Callers: callers, Wall: wall, CPU: after.CPU - before.CPU,
 		HeapBytes:     each(grown.heap, weight.heap),
 		StackBytes:    each(grown.stacks, weight.stacks),
 		ResidentBytes: each(grown.resident, weight.resident),

@@ -143,14 +143,14 @@ func (b Bench) run(ctx context.Context, target peer.Target, w Workload, d time.D
 		})
 	}
 	ready.Wait()
-	before := readUsage()
+	before := ReadUsage()
 	from := b.Now()
 	close(start)
 	err := sleep(ctx, d)
 	stop.Store(true)
 	done.Wait()
 	wall := b.Now().Sub(from)
-	return summarise(w, wall, before, readUsage(), callers, into), errors.Join(err, failure(callers))
+	return summarise(w, wall, before, ReadUsage(), callers, into), errors.Join(err, failure(callers))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -164,10 +164,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func summarise(w Workload, wall time.Duration, before, after usage, callers []caller, into *Histogram) Sample {
+func summarise(w Workload, wall time.Duration, before, after Usage, callers []caller, into *Histogram) Sample {
+	used := after.Minus(before)
 	s := Sample{
-		Workload: w, Wall: wall, CPU: after.cpu - before.cpu,
-		Mallocs: after.mallocs - before.mallocs, Bytes: after.bytes - before.bytes, GCs: after.gcs - before.gcs,
+		Workload: w, Wall: wall, CPU: used.CPU, Mallocs: used.Mallocs, Bytes: used.Bytes, GCs: used.GCs,
 		LeastCalls: callers[0].calls,
 	}
 	for i := range callers {

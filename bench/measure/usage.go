@@ -5,16 +5,27 @@ import (
 	"time"
 )
 
-// usage is what the process has consumed so far.
-type usage struct {
-	cpu     time.Duration // user and system; 0 where it is unknown
-	mallocs uint64
-	bytes   uint64
-	gcs     uint32
+// Usage is what a process has consumed, or several of them together.
+type Usage struct {
+	CPU     time.Duration // user and system; 0 where it is unknown
+	Mallocs uint64
+	Bytes   uint64 // allocated
+	GCs     uint32
 }
 
-func readUsage() usage {
+// ReadUsage returns what this process has consumed so far.
+func ReadUsage() Usage {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return usage{cpu: cpuTime(), mallocs: m.Mallocs, bytes: m.TotalAlloc, gcs: m.NumGC}
+	return Usage{CPU: cpuTime(), Mallocs: m.Mallocs, Bytes: m.TotalAlloc, GCs: m.NumGC}
+}
+
+// Plus adds what others have consumed.
+func (u Usage) Plus(v Usage) Usage {
+	return Usage{CPU: u.CPU + v.CPU, Mallocs: u.Mallocs + v.Mallocs, Bytes: u.Bytes + v.Bytes, GCs: u.GCs + v.GCs}
+}
+
+// Minus is what has been consumed since v.
+func (u Usage) Minus(v Usage) Usage {
+	return Usage{CPU: u.CPU - v.CPU, Mallocs: u.Mallocs - v.Mallocs, Bytes: u.Bytes - v.Bytes, GCs: u.GCs - v.GCs}
 }

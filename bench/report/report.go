@@ -25,6 +25,10 @@ type Report struct {
 	Samples     []measure.Sample
 	Activations []measure.Activation
 	Orders      []measure.Order
+	// Crossings are repetitions of calls to another process.
+	Crossings []measure.Crossing
+	// MessageAllocations are those that a call to another process makes for its messages alone.
+	MessageAllocations float64
 	// Figures are the claims to be checked.
 	Figures []Figure
 }
@@ -40,6 +44,7 @@ func (r *Report) Write(w io.Writer) error {
 	r.writeCalls(out)
 	r.writeActivations(out)
 	r.writeOrders(out)
+	r.writeCrossings(out)
 	r.writeFigures(out)
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write report: %w", err)

@@ -145,7 +145,7 @@ func (e entry) suits(workloads []measure.Workload) []measure.Workload {
 
 func writeRaw(path string, r *report.Report) error {
 	text, err := json.MarshalIndent(map[string]any{
-		"machine": r.Lines, "samples": r.Samples, "activations": r.Activations, "orders": r.Orders,
+		"machine": r.Lines, "samples": r.Samples, "activations": r.Activations, "orders": r.Orders, "crossings": r.Crossings,
 	}, "", " ")
 	if err != nil {
 		return fmt.Errorf("encode repetitions: %w", err)

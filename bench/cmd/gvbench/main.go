@@ -62,9 +62,10 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
 		"local": local, "calls": calls, "activate": activate, "order": order,
+		"remote": remote, sideName: side,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
-		fmt.Fprintln(stderr, "usage: gvbench local|calls|activate|order [flags]; -h after one of them lists its flags")
+		fmt.Fprintln(stderr, "usage: gvbench local|remote|calls|activate|order [flags]; -h after one of them lists its flags")
 		return 2
 	}
 	err := commands[args[0]](ctx, args[1:], stdout, stderr)

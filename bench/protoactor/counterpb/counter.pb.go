@@ -30,19 +30,25 @@ const file_protoactor_counterpb_counter_proto_rawDesc = "" +
 	"\"protoactor/counterpb/counter.proto\x12\x18goverse.bench.protoactor\x1a\x13benchpb/bench.proto2\x8a\x01\n" +
 	"\aCounter\x12>\n" +
 	"\x03Add\x12\x19.goverse.bench.AddRequest\x1a\x1a.goverse.bench.AddResponse\"\x00\x12?\n" +
-	"\x04Hold\x12\x19.goverse.bench.AddRequest\x1a\x1a.goverse.bench.AddResponse\"\x00BCZAgithub.com/xiaonanln/goverse/bench/protoactor/counterpb;counterpbb\x06proto3"
+	"\x04Hold\x12\x19.goverse.bench.AddRequest\x1a\x1a.goverse.bench.AddResponse\"\x002J\n" +
+	"\x05Tally\x12A\n" +
+	"\x04Bump\x12\x1a.goverse.bench.BumpRequest\x1a\x1b.goverse.bench.BumpResponse\"\x00BCZAgithub.com/xiaonanln/goverse/bench/protoactor/counterpb;counterpbb\x06proto3"
 
 var file_protoactor_counterpb_counter_proto_goTypes = []any{
-	(*benchpb.AddRequest)(nil),  // 0: goverse.bench.AddRequest
-	(*benchpb.AddResponse)(nil), // 1: goverse.bench.AddResponse
+	(*benchpb.AddRequest)(nil),   // 0: goverse.bench.AddRequest
+	(*benchpb.BumpRequest)(nil),  // 1: goverse.bench.BumpRequest
+	(*benchpb.AddResponse)(nil),  // 2: goverse.bench.AddResponse
+	(*benchpb.BumpResponse)(nil), // 3: goverse.bench.BumpResponse
 }
 var file_protoactor_counterpb_counter_proto_depIdxs = []int32{
 	0, // 0: goverse.bench.protoactor.Counter.Add:input_type -> goverse.bench.AddRequest
 	0, // 1: goverse.bench.protoactor.Counter.Hold:input_type -> goverse.bench.AddRequest
-	1, // 2: goverse.bench.protoactor.Counter.Add:output_type -> goverse.bench.AddResponse
-	1, // 3: goverse.bench.protoactor.Counter.Hold:output_type -> goverse.bench.AddResponse
-	2, // [2:4] is the sub-list for method output_type
-	0, // [0:2] is the sub-list for method input_type
+	1, // 2: goverse.bench.protoactor.Tally.Bump:input_type -> goverse.bench.BumpRequest
+	2, // 3: goverse.bench.protoactor.Counter.Add:output_type -> goverse.bench.AddResponse
+	2, // 4: goverse.bench.protoactor.Counter.Hold:output_type -> goverse.bench.AddResponse
+	3, // 5: goverse.bench.protoactor.Tally.Bump:output_type -> goverse.bench.BumpResponse
+	3, // [3:6] is the sub-list for method output_type
+	0, // [0:3] is the sub-list for method input_type
 	0, // [0:0] is the sub-list for extension type_name
 	0, // [0:0] is the sub-list for extension extendee
 	0, // [0:0] is the sub-list for field type_name
@@ -61,7 +67,7 @@ func file_protoactor_counterpb_counter_proto_init() {
 			NumEnums:      0,
 			NumMessages:   0,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   2,
 		},
 		GoTypes:           file_protoactor_counterpb_counter_proto_goTypes,
 		DependencyIndexes: file_protoactor_counterpb_counter_proto_depIdxs,

@@ -207,6 +207,149 @@ func (a *CounterActor) onError(err error) {
 	a.ctx.Respond(resp)
 }
 
+var xTallyFactory func() Tally
+
+// TallyFactory produces a Tally
+func TallyFactory(factory func() Tally) {
+	xTallyFactory = factory
+}
+
+// GetTallyGrainClient instantiates a new TallyGrainClient with given Identity
+func GetTallyGrainClient(c *cluster.Cluster, id string) *TallyGrainClient {
+	if c == nil {
+		panic(fmt.Errorf("nil cluster instance"))
+	}
+	if id == "" {
+		panic(fmt.Errorf("empty id"))
+	}
+	return &TallyGrainClient{Identity: id, cluster: c}
+}
+
+// GetTallyKind instantiates a new cluster.Kind for Tally
+func GetTallyKind(opts ...actor.PropsOption) *cluster.Kind {
+	props := actor.PropsFromProducer(func() actor.Actor {
+		return &TallyActor{
+			Timeout: 60 * time.Second,
+		}
+	}, opts...)
+	kind := cluster.NewKind("Tally", props)
+	return kind
+}
+
+// GetTallyKind instantiates a new cluster.Kind for Tally
+func NewTallyKind(factory func() Tally, timeout time.Duration, opts ...actor.PropsOption) *cluster.Kind {
+	xTallyFactory = factory
+	props := actor.PropsFromProducer(func() actor.Actor {
+		return &TallyActor{
+			Timeout: timeout,
+		}
+	}, opts...)
+	kind := cluster.NewKind("Tally", props)
+	return kind
+}
+
+// Tally interfaces the services available to the Tally
+type Tally interface {
+	Init(ctx cluster.GrainContext)
+	Terminate(ctx cluster.GrainContext)
+	ReceiveDefault(ctx cluster.GrainContext)
+	Bump(req *benchpb.BumpRequest, ctx cluster.GrainContext) (*benchpb.BumpResponse, error)
+}
+
+// TallyGrainClient holds the base data for the TallyGrain
+type TallyGrainClient struct {
+	Identity string
+	cluster  *cluster.Cluster
+}
+
+// Bump requests the execution on to the cluster with CallOptions
+func (g *TallyGrainClient) Bump(r *benchpb.BumpRequest, opts ...cluster.GrainCallOption) (*benchpb.BumpResponse, error) {
+	if g.cluster.Config.RequestLog {
+		g.cluster.Logger().Info("Requesting", slog.String("identity", g.Identity), slog.String("kind", "Tally"), slog.String("method", "Bump"), slog.Any("request", r))
+	}
+	bytes, err := proto.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	reqMsg := &cluster.GrainRequest{MethodIndex: 0, MessageData: bytes}
+	resp, err := g.cluster.Request(g.Identity, "Tally", reqMsg, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("error request: %w", err)
+	}
+	switch msg := resp.(type) {
+	case *benchpb.BumpResponse:
+		return msg, nil
+	case *cluster.GrainErrorResponse:
+		if msg == nil {
+			return nil, nil
+		}
+		return nil, msg
+	default:
+		return nil, fmt.Errorf("unknown response type %T", resp)
+	}
+}
+
+// TallyActor represents the actor structure
+type TallyActor struct {
+	ctx     cluster.GrainContext
+	inner   Tally
+	Timeout time.Duration
+}
+
+// Receive ensures the lifecycle of the actor for the received message
+func (a *TallyActor) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started: //pass
+	case *cluster.ClusterInit:
+		a.ctx = cluster.NewGrainContext(ctx, msg.Identity, msg.Cluster)
+		a.inner = xTallyFactory()
+		a.inner.Init(a.ctx)
+
+		if a.Timeout > 0 {
+			ctx.SetReceiveTimeout(a.Timeout)
+		}
+	case *actor.ReceiveTimeout:
+		ctx.Poison(ctx.Self())
+	case *actor.Stopped:
+		a.inner.Terminate(a.ctx)
+	case actor.AutoReceiveMessage: // pass
+	case actor.SystemMessage: // pass
+
+	case *cluster.GrainRequest:
+		switch msg.MethodIndex {
+		case 0:
+			req := &benchpb.BumpRequest{}
+			err := proto.Unmarshal(msg.MessageData, req)
+			if err != nil {
+				ctx.Logger().Error("[Grain] Bump(benchpb.BumpRequest) proto.Unmarshal failed.", slog.Any("error", err))
+				resp := cluster.NewGrainErrorResponse(cluster.ErrorReason_INVALID_ARGUMENT, err.Error()).
+					WithMetadata(map[string]string{
+						"argument": req.String(),
+					})
+				ctx.Respond(resp)
+				return
+			}
+
+			r0, err := a.inner.Bump(req, a.ctx)
+			if err != nil {
+				resp := cluster.FromError(err)
+				ctx.Respond(resp)
+				return
+			}
+			ctx.Respond(r0)
+		}
+	default:
+		a.inner.ReceiveDefault(a.ctx)
+	}
+}
+
+// onError should be used in ctx.ReenterAfter
+// you can just return error in reenterable method for other errors
+func (a *TallyActor) onError(err error) {
+	resp := cluster.FromError(err)
+	a.ctx.Respond(resp)
+}
+
 func respond[T proto.Message](ctx cluster.GrainContext) func(T) {
 	return func(resp T) {
 		ctx.Respond(resp)

@@ -1,0 +1,300 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/xiaonanln/goverse/bench/echo"
+	"github.com/xiaonanln/goverse/bench/fleet"
+	"github.com/xiaonanln/goverse/bench/goverse"
+	"github.com/xiaonanln/goverse/bench/measure"
+	"github.com/xiaonanln/goverse/bench/peer"
+	"github.com/xiaonanln/goverse/bench/report"
+)
+
+// remotes lists the peers whose callers and objects live in different processes, in the table's order.
+func remotes() []peer.Remote {
+	return []peer.Remote{echo.Batched(), echo.Unary(), goverse.Pair(false), goverse.Pair(true)}
+}
+
+// remotePlan is what remote measures.
+type remotePlan struct {
+	peers       []peer.Remote
+	payloads    []int
+	callers     []int
+	objects     int
+	repetitions int
+	duration    time.Duration
+	short       bool
+}
+
+// remote measures calls to another process and prints one table.
+func remote(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	p, raw, err := parseRemote(args, stderr)
+	if err != nil {
+		return err
+	}
+	weight, err := peer.MessageAllocations(p.payloads[0])
+	if err != nil {
+		return err
+	}
+	r := &report.Report{Lines: p.machine(weight), Baselines: remoteBaselines(), Figures: p.figures(), MessageAllocations: weight}
+	for i := range p.repetitions {
+		fmt.Fprintf(stderr, "repetition %d of %d\n", i+1, p.repetitions)
+		if err := p.repeat(ctx, r, stderr); err != nil {
+			return err
+		}
+	}
+	if raw != "" {
+		if err := writeRaw(raw, r); err != nil {
+			return err
+		}
+	}
+	return r.Write(stdout)
+}
+
+func parseRemote(args []string, stderr io.Writer) (remotePlan, string, error) {
+	p := remotePlan{peers: remotes()}
+	flags := flag.NewFlagSet("remote", flag.ContinueOnError)
+	flags.BoolVar(&p.short, "short", false, "every row once, quickly, with few objects; the times mean nothing")
+	payloads := flags.String("payloads", "16,1024", "bytes that go and come back, separated by commas")
+	callers := flags.String("callers", "1,64,512,4096", "callers at once, separated by commas")
+	only := flags.String("peers", "", "the peers to measure, separated by commas (empty: all)")
+	raw := flags.String("json", "", "write all repetitions to this file too")
+	flags.IntVar(&p.objects, "objects", 4096, "objects that each caller picks from")
+	flags.IntVar(&p.repetitions, "reps", 5, "repetitions of every row, one row after the other each time")
+	flags.DurationVar(&p.duration, "d", 500*time.Millisecond, "length of a throughput run, and of a latency run; the warm-up takes half")
+	if err := parse(flags, args, stderr); err != nil {
+		return remotePlan{}, "", err
+	}
+	if p.short {
+		p.repetitions, p.duration, p.objects = 1, 20*time.Millisecond, 64
+	}
+	var err error
+	if p.payloads, err = parseCounts(*payloads); err != nil {
+		return remotePlan{}, "", err
+	}
+	if p.callers, err = parseCounts(*callers); err != nil {
+		return remotePlan{}, "", err
+	}
+	if p.repetitions < 1 || p.objects < 1 || p.duration <= 0 {
+		return remotePlan{}, "", usageError{errors.New("-reps, -objects and -d must be more than zero")}
+	}
+	if *only != "" {
+		p.peers = nil
+		for name := range strings.SplitSeq(*only, ",") {
+			found, err := findRemote(name)
+			if err != nil {
+				return remotePlan{}, "", err
+			}
+			p.peers = append(p.peers, found)
+		}
+	}
+	return p, *raw, nil
+}
+
+func parseCounts(list string) ([]int, error) {
+	var counts []int
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return nil, usageError{fmt.Errorf("%q is not a number from 1", text)}
+		}
+		counts = append(counts, n)
+	}
+	return counts, nil
+}
+
+func findRemote(name string) (peer.Remote, error) {
+	for _, p := range remotes() {
+		if p.Name() == name {
+			return p, nil
+		}
+	}
+	return nil, usageError{fmt.Errorf("no peer between processes is called %q", name)}
+}
+
+// repeat measures every row once: the processes of all peers are started, then each workload is measured on one peer
+// after the other while the others stand idle.
+func (p remotePlan) repeat(ctx context.Context, r *report.Report, stderr io.Writer) (err error) {
+	ctx, cancel := context.WithCancel(ctx) // a failure kills what still runs
+	defer cancel()
+	crews, err := p.open(ctx)
+	defer func() {
+		if err != nil {
+			cancel()
+		}
+		for _, c := range crews {
+			err = errors.Join(err, c.close(err != nil))
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	for _, payload := range p.payloads {
+		for _, callers := range p.callers {
+			fmt.Fprintf(stderr, "  %d bytes, %d callers\n", payload, callers)
+			for _, c := range crews {
+				sample, err := c.measure(payload, callers, p.objects, p.duration)
+				if err != nil {
+					return err
+				}
+				r.Crossings = append(r.Crossings, sample)
+			}
+		}
+	}
+	for _, c := range crews {
+		if err := c.audit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open starts the processes of all peers, some at a time.
+func (p remotePlan) open(ctx context.Context) ([]*crew, error) {
+	const atOnce = 3
+	opt := peer.RemoteOptions{Objects: p.objects, Callers: slices.Max(p.callers), Payload: slices.Max(p.payloads)}
+	crews := make([]*crew, len(p.peers))
+	var group errgroup.Group // without a context of its own: the processes outlive it
+	group.SetLimit(atOnce)
+	for i, one := range p.peers {
+		group.Go(func() error {
+			var err error
+			crews[i], err = openCrew(ctx, one, opt)
+			return err
+		})
+	}
+	err := group.Wait()
+	return slices.DeleteFunc(crews, func(c *crew) bool { return c == nil }), err
+}
+
+// crew is the processes of one peer.
+type crew struct {
+	name    string
+	servers []*fleet.Process
+	driver  *fleet.Process
+	made    int64 // calls so far
+}
+
+// openCrew starts a peer's processes. When it fails it leaves none.
+func openCrew(ctx context.Context, p peer.Remote, opt peer.RemoteOptions) (c *crew, err error) {
+	c = &crew{name: p.Name()}
+	defer func() {
+		if err != nil {
+			_ = c.close(true)
+			c = nil
+		}
+	}()
+	var tell []string
+	start := func() (*fleet.Process, error) {
+		return fleet.Start(ctx, []string{childVariable + "=1"}, sideName, "-peer", p.Name())
+	}
+	for range p.Servers() {
+		s, err := start()
+		if err != nil {
+			return c, err
+		}
+		c.servers = append(c.servers, s)
+		var told string
+		if err := s.Ask(opServe, serveArgs{Before: tell}, &told); err != nil {
+			return c, err
+		}
+		tell = append(tell, told)
+	}
+	if c.driver, err = start(); err != nil {
+		return c, err
+	}
+	return c, c.driver.Ask(opDrive, driveArgs{Before: tell, Options: opt}, nil)
+}
+
+// measure makes the calls of one row.
+func (c *crew) measure(payload, callers, objects int, d time.Duration) (measure.Crossing, error) {
+	args := runArgs{Workload: measure.Workload{Callers: callers, Objects: objects}, Payload: payload, For: d / 2}
+	if _, _, err := c.run(args); err != nil {
+		return measure.Crossing{}, err
+	}
+	args.For = d
+	drive, used, err := c.run(args)
+	if err != nil {
+		return measure.Crossing{}, err
+	}
+	args.Timed = true
+	timed, _, err := c.run(args)
+	return measure.Crossing{
+		Peer: c.name, Payload: payload, Callers: callers, Calls: drive.Calls, Wall: drive.Wall, Usage: used,
+		P50: timed.P50, P99: timed.P99, P999: timed.P999, Max: timed.Max,
+	}, err
+}
+
+// run makes one run, and returns what all processes together consumed in it.
+func (c *crew) run(args runArgs) (measure.Drive, measure.Usage, error) {
+	before, err := c.usage()
+	if err != nil {
+		return measure.Drive{}, measure.Usage{}, err
+	}
+	var drive measure.Drive
+	if err := c.driver.Ask(opRun, args, &drive); err != nil {
+		return measure.Drive{}, measure.Usage{}, err
+	}
+	c.made += drive.Calls
+	after, err := c.usage()
+	return drive, after.Minus(before).Plus(drive.Usage), err
+}
+
+// usage is that of the servers: the driver reports its own with every run.
+func (c *crew) usage() (measure.Usage, error) {
+	var all measure.Usage
+	for _, s := range c.servers {
+		var one measure.Usage
+		if err := s.Ask(opUsage, struct{}{}, &one); err != nil {
+			return all, err
+		}
+		all = all.Plus(one)
+	}
+	return all, nil
+}
+
+func (c *crew) audit() error {
+	return c.driver.Ask(opAudit, auditArgs{Made: c.made}, nil)
+}
+
+// close ends the processes, the driver first; at once after a failure.
+func (c *crew) close(failed bool) error {
+	all := c.servers
+	if c.driver != nil {
+		all = append(slices.Clone(all), c.driver)
+	}
+	if !failed {
+		return fleet.CloseAll(all)
+	}
+	for _, p := range all {
+		p.Kill()
+	}
+	return nil
+}
+
+// machine says what the numbers were measured on, and how.
+func (p remotePlan) machine(weight float64) []string {
+	lines := []string{
+		processor(),
+		fmt.Sprintf("%s; medians of %d interleaved repetitions of %s; a process for the callers, one or more for the rest, on loopback; %d objects; spread is (max-min)/median",
+			time.Now().Format(time.DateOnly), p.repetitions, p.duration, p.objects),
+		fmt.Sprintf("CPU, allocs, B: of all processes of the peer, per call; %.0f of the allocs are the messages' own", weight),
+	}
+	if p.short {
+		lines = append(lines, "SHORT RUN: the times mean nothing")
+	}
+	return append(lines, versions(func(path string) bool {
+		return slices.ContainsFunc(p.peers, func(one peer.Remote) bool { return one.Module() == path })
+	})...)
+}
