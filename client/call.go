@@ -6,11 +6,13 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	client_pb "github.com/xiaonanln/goverse/client/proto"
+	"github.com/xiaonanln/goverse/internal/w3c"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -38,7 +40,7 @@ func (s *Service) call(ctx context.Context, in *client_pb.CallRequest) (*client_
 		return nil, err
 	}
 	place.wait(ctx, s.clock, s.limits.Body)
-	run := s.node.Accept(ctx, req)
+	run := s.node.Accept(traced(ctx), req)
 	place.leave()
 	reply, err := run()
 	if err != nil {
@@ -92,6 +94,17 @@ func callMetadata(ctx context.Context, req object.Request) (map[string]string, e
 		}
 	}
 	return picked, nil
+}
+
+// traced returns the context of an rpc with the span that its metadata name as the
+// W3C's Trace Context says; one that is there, of the server's own tracing, stays. More
+// than one traceparent is none.
+func traced(ctx context.Context) context.Context {
+	parent := metadata.ValueFromIncomingContext(ctx, w3c.TraceParent)
+	if len(parent) != 1 || trace.SpanContextFromContext(ctx).IsValid() {
+		return ctx
+	}
+	return w3c.With(ctx, parent[0], strings.Join(metadata.ValueFromIncomingContext(ctx, w3c.TraceState), ","))
 }
 
 // response packs a reply, which must not be larger than a message may be.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/xiaonanln/goverse/client"
 	client_pb "github.com/xiaonanln/goverse/client/proto"
+	"github.com/xiaonanln/goverse/internal/w3c"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -242,6 +244,40 @@ func TestMetadata(t *testing.T) {
 	got, err = p.call(with(many[2:]...), "Metadata", nil)
 	if err != nil || strings.Count(got, "=v") != client.MaxMetadataEntries {
 		t.Errorf("as much as is allowed: %q, %v", got, err)
+	}
+}
+
+// The W3C trace context of an rpc is that of its call, if there is exactly one.
+func TestTraceContext(t *testing.T) {
+	t.Parallel()
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	f := start(t)
+	f.node.methods["Trace"] = func(ctx context.Context, _, _ string) (string, error) {
+		parent, state := w3c.Of(ctx)
+		if sc := trace.SpanContextFromContext(ctx); sc.IsValid() != sc.IsRemote() {
+			return "", errors.New("the span is not remote")
+		}
+		return parent + " " + state, nil
+	}
+	p := f.connect()
+	for _, c := range []struct {
+		name  string
+		pairs []string
+		want  string
+	}{
+		{"none", nil, " "},
+		{"span", []string{"traceparent", parent}, parent + " "},
+		{"span and state", []string{"Traceparent", parent, "tracestate", "a=1", "tracestate", "b=2"}, parent + " a=1,b=2"},
+		{"state alone", []string{"tracestate", "a=1"}, " "},
+		{"malformed", []string{"traceparent", "00-0", "tracestate", "a=1"}, " "},
+		{"two spans", []string{"traceparent", parent, "traceparent", parent}, " "},
+		{"malformed state", []string{"traceparent", parent, "tracestate", ",=,"}, parent + " "},
+		{"long state", []string{"traceparent", parent, "tracestate", "a=" + strings.Repeat("x", 250), "tracestate", "b=" + strings.Repeat("x", 255), "tracestate", "c=1"}, parent + " "},
+	} {
+		got, err := p.call(metadata.AppendToOutgoingContext(t.Context(), c.pairs...), "Trace", nil)
+		if err != nil || got != c.want {
+			t.Errorf("%s: %q, %v, want %q", c.name, got, err, c.want)
+		}
 	}
 }
 

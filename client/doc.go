@@ -25,6 +25,8 @@
 //   - Metadata of the rpc whose key begins with "client-" reaches the method as
 //     GoVerse metadata under the same key; everything else stops here. It is what
 //     the client says, and no more to be trusted than its requests.
+//   - The traceparent and tracestate of an rpc's metadata are the trace context of its
+//     call, unless the gRPC server's own tracing has made a span of them already.
 //
 // # Who owns what
 //

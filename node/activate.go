@@ -109,12 +109,13 @@ func (n *Node) abandon(a *activation, failure *object.Error) {
 
 // runHook runs a hook as a turn that excludes all others. Its context ends with the
 // type's call timeout or the node, not with the call that caused it, but it belongs to
-// that call's chain. Its error says that the call which caused it did not run, and that a
+// that call's chain and trace. Its error says that the call which caused it did not run, and that a
 // hook failed, unless the node's suspension cut it short.
 func (n *Node) runHook(a *activation, cause *turn, h hook, f func(context.Context) error) (failure *object.Error) {
 	t := &turn{parent: n.killed, act: a, entry: entry(h), flags: inner}
 	began := n.era.Load().ctx
 	if cause != nil {
+		t.parent = traced(n.killed, cause)
 		t.join(cause)
 	}
 	t.limit(a.typ.CallTimeout)

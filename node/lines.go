@@ -111,7 +111,7 @@ func (n *Node) send(s sending) {
 	for k, v := range s.meta {
 		opts = append(opts, object.WithMetadata(k, v))
 	}
-	if _, err := n.cfg.Onward(n.killed, s.id, s.method, s.req, opts...); err != nil {
+	if _, err := n.cfg.Onward(s.ctx, s.id, s.method, s.req, opts...); err != nil {
 		n.notSent(s, err)
 	}
 }

@@ -64,6 +64,7 @@ type Node struct {
 	clients  shardState // what belongs to no shard: the client objects
 	objects  *directory // the activations by ID
 	waiters  *sync.Pool
+	spanKey  any           // see spanKeyOf
 	quantum  time.Duration // how often the sweep looks
 	coarse   atomic.Int64  // elapsed time at the last sweep, in ns
 	count    atomic.Int64  // activations
@@ -105,7 +106,7 @@ func New(cfg Config) *Node {
 	n := &Node{
 		cfg: cfg, base: cfg.Clock.Now(), baseMono: cfg.Clock.Monotonic(),
 		shards: make([]shardState, cfg.Shards), objects: &directory{seed: maphash.MakeSeed()}, waiters: newWaiterPool(),
-		hooks: make(chan struct{}, 64),
+		hooks: make(chan struct{}, 64), spanKey: spanKeyOf(findSpan),
 	}
 	n.clients.node, n.clients.gate = n, open
 	for i := range n.shards {

@@ -16,7 +16,7 @@ func (n *Node) sendOneWay(t *turn, id string, method *wanted, s object.CallSetti
 	if err := t.parent.Err(); err != nil {
 		return object.Refuse(object.CodeOf(err), "", "call", id, "", "the call was not sent: its context had ended")
 	}
-	t.parent = n.killed
+	t.parent = traced(n.killed, t.parent)
 	return n.dispatch(t, id, method, func() { n.sendElsewhere(t, id) })
 }
 
@@ -34,11 +34,13 @@ func (n *Node) enlist(t, up *turn, id string, method *wanted, s object.CallSetti
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if up.ended.Load() { // nobody would send what is added now
-		t.parent = n.killed
+		t.parent = traced(n.killed, t.parent)
 		t.flags |= owned
 		return n.dispatch(t, id, method, func() { n.sendElsewhere(t, id) })
 	}
-	x.effects = append(x.effects, effect{id: id, method: m.Name, req: t.msg, key: s.Key, meta: object.MergeMetadata(up.Metadata(), s.Metadata)})
+	x.effects = append(x.effects, effect{
+		id: id, method: m.Name, req: t.msg, key: s.Key, meta: object.MergeMetadata(up.Metadata(), s.Metadata), ctx: traced(n.killed, t.parent),
+	})
 	return nil
 }
 
@@ -59,7 +61,7 @@ func (n *Node) release(t *turn) {
 		if n.lines.append(t, e) {
 			continue
 		}
-		sent := &turn{parent: n.killed, msg: e.req, flags: owned | inner}
+		sent := &turn{parent: e.ctx, msg: e.req, flags: owned | inner}
 		sent.setKey(e.key)
 		sent.setMetadata(e.meta)
 		elsewhere := func() { n.lines.begin(t, e) }
@@ -101,7 +103,7 @@ func (n *Node) sendElsewhere(t *turn, id string) {
 	for k, v := range t.Metadata() {
 		opts = append(opts, object.WithMetadata(k, v))
 	}
-	if _, err := n.cfg.Onward(n.killed, id, t.method().Name, t.msg, opts...); err != nil {
+	if _, err := n.cfg.Onward(t.parent, id, t.method().Name, t.msg, opts...); err != nil {
 		n.cfg.Logger.Warn("one-way call failed", "object", id, "method", t.method().Name, "error", err.Error())
 	}
 }

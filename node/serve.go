@@ -30,7 +30,7 @@ func (n *Node) Accept(ctx context.Context, req object.Request) (run func() (obje
 func (n *Node) Arrive(ctx context.Context, d Departure) (run func() (object.Reply, error)) {
 	t := &turn{parent: ctx, flags: owned}
 	if d.OneWay {
-		t.parent = n.killed
+		t.parent = traced(n.killed, ctx)
 	}
 	t.extra().encode, t.extra().brisk = true, true
 	t.setKey(d.Key)

@@ -72,6 +72,7 @@ type effect struct {
 	req        proto.Message
 	key        string
 	meta       map[string]string
+	ctx        context.Context // of the call: the node's, with the span of whoever made it
 }
 
 // extra returns the turn's rare part, made on first use. Goroutines of one turn

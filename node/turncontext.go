@@ -96,13 +96,17 @@ func (t *turn) parentErr() error {
 }
 
 // Value implements [context.Context]. Only what the runtime carries is visible: a
-// caller's own values would be there on one node and gone on two.
+// caller's own values would be there on one node and gone on two. Of those it carries
+// the trace's span.
 func (t *turn) Value(key any) any {
 	switch key {
 	case object.RuntimeKey:
 		return t.node().cfg.Runtime
 	case object.CallKey:
 		return t
+	}
+	if key == t.node().spanKey {
+		return t.parent.Value(key)
 	}
 	if l := t.begun(); l != nil {
 		return l.ctx.Value(key) // what package context looks for: the cause, and how to follow without a goroutine

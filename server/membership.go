@@ -20,6 +20,7 @@ import (
 	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/internal/transport"
 	wire "github.com/xiaonanln/goverse/internal/transport/grpc"
+	"github.com/xiaonanln/goverse/internal/w3c"
 )
 
 // beMember keeps the server a member of its cluster, and reachable for the others. A
@@ -93,7 +94,7 @@ func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, read
 		Logger: s.cfg.Logger, Clock: s.clock,
 		Services: func(r grpc.ServiceRegistrar) { healthpb.RegisterHealthServer(r, h) },
 	})
-	endpoint, err := network.Listen(ctx, peer, p.router.Handler())
+	endpoint, err := network.Listen(w3c.Without(ctx), peer, p.router.Handler())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", nodeService, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/internal/w3c"
 	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 )
@@ -16,7 +17,7 @@ type handler struct{ router *Router }
 // the line of those who wait for it.
 func (h *handler) AcceptCall(ctx context.Context, c *transport.Call) (run func() *transport.Reply) {
 	r, v := h.router, h.router.view.Load()
-	a := &arrival{router: r, view: v, ctx: ctx, call: c}
+	a := &arrival{router: r, view: v, ctx: w3c.With(ctx, c.TraceParent, c.TraceState), call: c}
 	switch {
 	case v.table == nil:
 		return a.refuse(object.CodeUnavailable, misrouted, "the node is no member of the cluster")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/internal/w3c"
 	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 )
@@ -185,6 +186,7 @@ func (t *trip) send(ctx context.Context, v *view, to cluster.Route) outcome {
 		if err := t.pack(ctx); err != nil {
 			return outcome{final: true, err: t.ends(err)}
 		}
+		t.call.TraceParent, t.call.TraceState = w3c.Of(ctx)
 	}
 	if t.oneWay && !v.table.Valid() || !t.router.mayAct(ctx, v) { // what a turn does must not leave
 		return outcome{final: true, err: t.ends(fenced(t.op.String(), t.id, t.method))}
