@@ -32,7 +32,7 @@ func (batched) Module() string { return grpcModule }
 func (batched) Servers() int   { return 1 }
 
 func (batched) Serve(ctx context.Context, _ []string) (peer.Server, error) {
-	s := grpc.NewServer(grpc.ForceServerCodecV2(passthrough{}), grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
+	s := grpc.NewServer(grpc.ForceServerCodecV2(passthrough{}), grpc.MaxRecvMsgSize(window), grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 		grpc.ReadBufferSize(ioBuffer), grpc.WriteBufferSize(ioBuffer))
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: batchService, HandlerType: (*any)(nil),

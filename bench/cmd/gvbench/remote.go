@@ -18,12 +18,16 @@ import (
 	"github.com/xiaonanln/goverse/bench/goverse"
 	"github.com/xiaonanln/goverse/bench/measure"
 	"github.com/xiaonanln/goverse/bench/peer"
+	"github.com/xiaonanln/goverse/bench/protoactor"
 	"github.com/xiaonanln/goverse/bench/report"
 )
 
 // remotes lists the peers whose callers and objects live in different processes, in the table's order.
 func remotes() []peer.Remote {
-	return []peer.Remote{echo.Batched(), echo.Unary(), goverse.Pair(false), goverse.Pair(true)}
+	return []peer.Remote{
+		echo.TCP(), echo.Batched(), echo.Unary(), protoactor.Remote(), protoactor.RemoteGrainRequest(), protoactor.RemoteGrain(),
+		goverse.Pair(false), goverse.Pair(true),
+	}
 }
 
 // remotePlan is what remote measures.

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/xiaonanln/goverse/bench/echo"
 	"github.com/xiaonanln/goverse/bench/goverse"
+	"github.com/xiaonanln/goverse/bench/protoactor"
 	"github.com/xiaonanln/goverse/bench/report"
 )
 
 // remoteBaselines are the rows that every other row is compared with.
 func remoteBaselines() []string {
-	return []string{echo.Batched().Name(), echo.Unary().Name()}
+	return []string{echo.Batched().Name(), echo.Unary().Name(), protoactor.Remote().Name(), protoactor.RemoteGrain().Name()}
 }
 
 // figures are what the project promises of calls to another process: none where times mean nothing.
@@ -16,20 +19,30 @@ func (p remotePlan) figures() []report.Figure {
 	if p.short {
 		return nil
 	}
-	const small = 16
+	const small, large = 16, 1024
 	var (
 		own     = goverse.Pair(false).Name()
 		shared  = goverse.Pair(true).Name()
 		batched = echo.Batched().Name()
 		unary   = echo.Unary().Name()
+		grain   = protoactor.RemoteGrain().Name()
+		plain   = protoactor.Remote().Name()
 	)
-	return []report.Figure{
-		report.CrossingTimes("64 callers, 16 bytes: times batched echo", own, batched, small, 64, 0.6),
-		report.CrossingTimes("512 callers, 16 bytes: times batched echo", own, batched, small, 512, 0.6),
-		report.CrossingTimes("64 callers, 16 bytes: times unary echo", own, unary, small, 64, 10),
-		report.CrossingTimes("512 callers, 16 bytes: times unary echo", own, unary, small, 512, 10),
-		report.CrossingLatency("one caller, 16 bytes: p50, times unary echo", own, unary, small, 1, 0.9),
-		report.CrossingAllocations("64 callers, 16 bytes: allocations beyond the messages'", own, small, 64, 6),
-		report.CrossingAllocations("shared+thunks, 64 callers, 16 bytes: the same", shared, small, 64, 6),
+	var all []report.Figure
+	for _, callers := range []int{64, 512} {
+		times := func(baseline string, payload int, atLeast float64) {
+			claim := fmt.Sprintf("%d callers, %d bytes: times %s", callers, payload, baseline)
+			all = append(all, report.CrossingTimes(claim, own, baseline, payload, callers, atLeast))
+		}
+		times(batched, small, 0.6)
+		times(unary, small, 10)
+		times(grain, small, 5)
+		times(plain, small, 2.5)
+		times(grain, large, 3)
 	}
+	return append(all,
+		report.CrossingLatency("1 caller, 16 bytes: p50, times "+unary, own, unary, small, 1, 0.9),
+		report.CrossingAllocations("64 callers, 16 bytes: allocations beyond the messages'", own, small, 64, 6),
+		report.CrossingAllocations("shared+thunks, 64 callers, 16 bytes: allocations beyond the messages'", shared, small, 64, 6),
+	)
 }
