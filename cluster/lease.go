@@ -98,11 +98,11 @@ func (m *Member) stepLease(e shard.LeaseEvent) {
 	}
 	switch {
 	case m.failure != nil || m.over:
-		m.validUntil.Store(0)
+		m.validity.set(0)
 	case healthy, lease.State == shard.LeaseSuspect:
-		m.validUntil.Store(int64(lease.ValidUntil))
+		m.validity.set(lease.ValidUntil)
 	default:
-		m.validUntil.Store(0)
+		m.validity.set(0)
 	}
 	for _, action := range actions {
 		switch action {

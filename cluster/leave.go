@@ -85,7 +85,7 @@ func (m *Member) quit(cause error) error {
 	}
 	m.mu.Lock()
 	m.over = true
-	m.validUntil.Store(0)
+	m.validity.set(0)
 	for n := range m.held {
 		m.step(n, shard.OwnerEvent{Kind: shard.Quit, Why: why})
 	}

@@ -38,11 +38,11 @@ type Member struct {
 
 	flaws shard.Flaws // none, but in tests
 
-	validUntil atomic.Int64 // on the boot clock, in ns; what Valid compares
-	told       atomic.Int64 // the revision until which the watch has told all
-	routes     []atomic.Pointer[whereabouts]
-	living     atomic.Pointer[map[string]Route] // members by incarnation
-	changes    atomic.Pointer[chan struct{}]    // closed and replaced at each change of routes or ownership
+	validity validity
+	told     atomic.Int64 // the revision until which the watch has told all
+	routes   []atomic.Pointer[whereabouts]
+	living   atomic.Pointer[map[string]Route] // members by incarnation
+	changes  atomic.Pointer[chan struct{}]    // closed and replaced at each change of routes or ownership
 
 	workers sync.WaitGroup // what is done to shards: it may wait for the host
 
@@ -102,6 +102,7 @@ func NewMember(cfg Config) *Member {
 	m.failed, m.ended = make(chan struct{}), make(chan struct{})
 	m.gate, m.doubts, m.ticks, m.urgent, m.routine = token(), token(), token(), token(), token()
 	m.opens, m.drains, m.shuts = make(chan struct{}, openSlots), make(chan struct{}, drainSlots), make(chan struct{}, shutSlots)
+	m.validity.begun = m.cfg.Clock.Now()
 	m.table = newTable(max(cfg.Shards, 0))
 	m.troubles.last = make(map[string]*trouble)
 	m.holdings, m.refreshes = newHoldings(max(cfg.Shards, 0)), make(map[uint32]*refresh)
@@ -113,12 +114,10 @@ func (m *Member) Incarnation() string { return m.id }
 
 // Valid says whether the member may answer now: its lease, seen from the safe side, has
 // not ended. It must be asked before a turn starts and before a reply leaves. It costs a
-// reading of the boot clock, a system call, and needs no goroutine to run for the answer
-// to become false.
-func (m *Member) Valid() bool {
-	until := m.validUntil.Load()
-	return until != 0 && m.cfg.Clock.Boot() < time.Duration(until)
-}
+// reading of the wall clock, and of the boot clock, a system call, where the last one is
+// more than 100 µs old or the machine has slept since; it needs no goroutine to run for
+// the answer to become false.
+func (m *Member) Valid() bool { return m.validity.holds(m.cfg.Clock) }
 
 // Run joins the cluster and is a member until ctx ends; ready is called once every shard
 // has an owner and those of this member are open. Then it leaves: others take its shards,
@@ -244,7 +243,7 @@ func (m *Member) fail(err error) {
 func (m *Member) failLocked(err error) {
 	if m.failure == nil {
 		m.failure = err
-		m.validUntil.Store(0)
+		m.validity.set(0)
 		close(m.failed)
 	}
 }

@@ -32,9 +32,7 @@ func (m *Member) State() State {
 		Allocator: m.table.allocator.id, Term: m.table.allocator.term, Revision: m.told.Load(),
 		Members: len(m.table.nodes), Divergences: m.divergences, Store: m.troubles.String(),
 	}
-	if until := m.validUntil.Load(); until != 0 {
-		s.ValidFor = time.Duration(until) - m.cfg.Clock.Boot()
-	}
+	s.ValidFor = m.validity.left(m.cfg.Clock)
 	s.Open = m.holdings.count
 	for _, h := range m.holdings.busy {
 		if h.rules.Phase == shard.Serving {
