@@ -11,6 +11,11 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
+// ErrElsewhere refuses a call of an object whose shard the node does not own. It is
+// always this value, which names no call: who passes calls on to other nodes gets it for
+// each of them.
+var ErrElsewhere error = object.Refuse(object.CodeUnavailable, "", "call", "", "", movingMessage)
+
 // Call runs a method of an object and returns its reply, which the caller owns. A
 // nil request is the method's empty message. The turn runs on the calling goroutine
 // where the object is idle and the method not detached.
@@ -25,24 +30,60 @@ func (n *Node) Invoke(ctx context.Context, id string, method object.Expr, req pr
 }
 
 func (n *Node) call(ctx context.Context, id string, method *wanted, req proto.Message, opts []object.CallOption) (proto.Message, error) {
-	t := &turn{parent: ctx, msg: req}
 	if len(opts) > 0 {
-		s := object.Resolve(opts)
-		t.setMetadata(s.Metadata)
-		t.setKey(s.Key)
-		if s.OneWay {
-			return nil, n.sendOneWay(t, id, method, s)
+		return n.callWith(ctx, id, method, req, object.Resolve(opts))
+	}
+	a := n.objects.glimpse(id)
+	if a == nil {
+		if err := n.elsewhere(id, method); err != nil {
+			return nil, err
 		}
 	}
-	if err := n.serve(t, id, method); err != nil {
+	t := &turn{parent: ctx, msg: req}
+	if err := n.serve(t, a, id, method); err != nil {
 		return nil, err
 	}
 	return t.msg, nil
 }
 
-// serve runs a turn from its arrival to its effects.
-func (n *Node) serve(t *turn, id string, method *wanted) error {
-	w, err := n.arrive(t, id, method)
+// callWith is call with options.
+func (n *Node) callWith(ctx context.Context, id string, method *wanted, req proto.Message, s object.CallSettings) (proto.Message, error) {
+	if !s.OneWay && n.objects.glimpse(id) == nil {
+		if err := n.elsewhere(id, method); err != nil {
+			return nil, err
+		}
+	}
+	t := &turn{parent: ctx, msg: req}
+	t.setMetadata(s.Metadata)
+	t.setKey(s.Key)
+	if s.OneWay {
+		return nil, n.sendOneWay(t, id, method, s)
+	}
+	if err := n.serve(t, nil, id, method); err != nil {
+		return nil, err
+	}
+	return t.msg, nil
+}
+
+// elsewhere refuses a call of an object that cannot be on this node.
+func (n *Node) elsewhere(id string, method *wanted) error {
+	typ, err := n.typeOf("call", id)
+	if err != nil {
+		return err
+	}
+	if typ.Client || n.shardOf(id).epoch.Load() != 0 {
+		return nil
+	}
+	if _, err := method.of(typ, id); err != nil {
+		return err
+	}
+	return ErrElsewhere
+}
+
+// serve runs a turn from its arrival to its effects. a is its object's activation, if it
+// has been seen.
+func (n *Node) serve(t *turn, a *activation, id string, method *wanted) error {
+	w, err := n.arrive(t, a, id, method)
 	if err != nil {
 		return err
 	}
@@ -94,12 +135,12 @@ func (n *Node) perform(t *turn) error {
 
 // arrive checks a call and gives it its place: admitted (a nil waiter and t.act
 // set), or queued.
-func (n *Node) arrive(t *turn, id string, method *wanted) (*waiter, error) {
-	a, m, err := n.resolve(t, id, method)
+func (n *Node) arrive(t *turn, a *activation, id string, method *wanted) (*waiter, error) {
+	to, m, err := n.resolve(t, a, id, method)
 	if err != nil {
 		return nil, err
 	}
-	return n.settleIn(t, a, m)
+	return n.settleIn(t, to, m)
 }
 
 // settleIn is arrive for a call whose object and method are known.
@@ -137,9 +178,13 @@ type wanted struct {
 	expr object.Expr // of a typed call, instead of the name
 }
 
-// resolve finds the object and the method of a call. It puts nothing into memory.
-func (n *Node) resolve(t *turn, id string, method *wanted) (target, *object.MethodInfo, error) {
-	if a := n.objects.find(id); a != nil {
+// resolve finds the object, unless it has been seen as a, and the method of a call. It
+// puts nothing into memory.
+func (n *Node) resolve(t *turn, a *activation, id string, method *wanted) (target, *object.MethodInfo, error) {
+	if a == nil {
+		a = n.objects.find(id)
+	}
+	if a != nil {
 		t.act = a
 		m, err := method.of(a.typ, id)
 		return target{a, a.typ}, m, err

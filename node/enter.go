@@ -177,7 +177,7 @@ var errOccupied = errors.New("another call of the chain is inside the object")
 // enterWithin admits a re-entrant turn: it runs inside the holder's, one at a time.
 // Not ok means that the holder has ended meanwhile: look again.
 func (n *Node) enterWithin(t, holder *turn) (ok bool, err error) {
-	inside := holder.extra().inside
+	inside := holder.inside()
 	select {
 	case inside <- struct{}{}:
 	default:
@@ -212,13 +212,28 @@ func (n *Node) enterWithin(t, holder *turn) (ok bool, err error) {
 // none enters any more. Usually they are over, as their callers waited for them.
 func (t *turn) waitInside() {
 	if r := t.rare.Load(); r != nil {
-		r.inside <- struct{}{}
-		<-r.inside
+		if in := r.inside.Load(); in != nil { // who makes it later sees that the turn has ended
+			in.taken <- struct{}{}
+			<-in.taken
+		}
 	}
 }
 
 // leaveWithin lets the next re-entrant turn in.
-func (t *turn) leaveWithin() { <-t.extra().within.extra().inside }
+func (t *turn) leaveWithin() { <-t.extra().within.inside() }
+
+// inside is what the one turn holds that runs inside another.
+type inside struct{ taken chan struct{} } // capacity 1
+
+// inside is where the turns that run inside this one take turns.
+func (t *turn) inside() chan struct{} {
+	r := t.extra()
+	if in := r.inside.Load(); in != nil {
+		return in.taken
+	}
+	r.inside.CompareAndSwap(nil, &inside{make(chan struct{}, 1)})
+	return r.inside.Load().taken
+}
 
 // deadlock is the error of a call that would wait for itself. It names the cycle.
 func (t *turn) deadlock(holder *turn) error {

@@ -140,11 +140,11 @@ func TestArrivalDoesNotWaitForAReentrantTurn(t *testing.T) {
 		a.on("twice", func(ctx context.Context, _ *actor, _ string) (string, error) {
 			ended := make(chan error, 3)
 			for _, request := range []string{"hold first", "note second", "note third"} {
-				d, _, release, err := a.Depart(ctx, far, "Write", nil, nil)
-				if err != nil {
+				var d node.Departure
+				if err := a.Depart(ctx, &d, far, "Write", nil, nil); err != nil {
 					return "", err
 				}
-				defer release()
+				defer d.Release()
 				arrived := make(chan struct{})
 				go func() {
 					run := back(d, request)

@@ -96,11 +96,11 @@ func refusedHere(err error) bool {
 
 // callPeer sends a call to the other node, which is told when the caller leaves.
 func (w *world) callPeer(ctx context.Context, id, method string, req proto.Message, opts []object.CallOption) (proto.Message, error) {
-	d, decode, release, err := w.Depart(ctx, id, method, req, opts)
-	if err != nil {
+	var d node.Departure
+	if err := w.Depart(ctx, &d, id, method, req, opts); err != nil {
 		return nil, err
 	}
-	defer release()
+	defer d.Release()
 	if _, isOpen, _ := w.peer.Gate(w.ShardOf(id)); d.OneWay && !isOpen {
 		return nil, object.NewError(object.CodeUnavailable, "not there").WithExecuted(object.ExecutedNo)
 	}
@@ -128,7 +128,7 @@ func (w *world) callPeer(ctx context.Context, id, method string, req proto.Messa
 		if o.err != nil {
 			return nil, o.err
 		}
-		return decode(o.reply)
+		return d.Decode(o.reply)
 	case <-ctx.Done():
 		return nil, object.FromError(ctx.Err()).WithExecuted(object.ExecutedUnknown)
 	}

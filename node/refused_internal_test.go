@@ -65,7 +65,7 @@ func TestRefusedTurnsAreNotLinkedToTheNode(t *testing.T) {
 		// One that waits to come back into an object and is refused by a fence.
 		rt.run = func(ctx context.Context) error {
 			holder := n.callerTurn(ctx)
-			holder.extra().inside <- struct{}{}
+			holder.inside() <- struct{}{}
 			ended := make(chan error, 1)
 			go func() {
 				_, err := n.Call(ctx, "Slow-1", "Run", nil)
@@ -73,7 +73,7 @@ func TestRefusedTurnsAreNotLinkedToTheNode(t *testing.T) {
 			}()
 			synctest.Wait()
 			n.closed.Or(closedByFence)
-			<-holder.extra().inside
+			<-holder.inside()
 			err := <-ended
 			n.closed.And(^closedByFence)
 			return err

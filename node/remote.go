@@ -32,6 +32,9 @@ type Departure struct {
 	Chain      []Step // the turns that wait for the call, outermost first
 	OneWay     bool
 	AtMostOnce bool
+
+	method *object.MethodInfo // of one that leaves
+	leave  func()             // of one that leaves from a turn; nil: it does not
 }
 
 // departures are the turns that wait for calls on other nodes: a chain that comes back
@@ -49,54 +52,63 @@ type departure struct {
 	over atomic.Bool // nobody waits for it any more
 }
 
-// Depart encodes a call of an object that lives on another node, as the call of the
-// turn that ctx belongs to, if any. The request is checked as [Node.Call] does. decode
-// makes the reply a message; release must be called when the call is over.
-func (n *Node) Depart(
-	ctx context.Context, id, method string, req proto.Message, opts []object.CallOption,
-) (d Departure, decode func(object.Reply) (proto.Message, error), release func(), err error) {
+// Depart makes d the call of an object that lives on another node, encoded, as the call
+// of the turn that ctx belongs to, if any. The request is checked as [Node.Call] does, and
+// encoded into the memory that d.Body has. [Departure.Release] must be called when the call
+// is over, also after an error.
+func (n *Node) Depart(ctx context.Context, d *Departure, id, method string, req proto.Message, opts []object.CallOption) error {
 	typ, err := n.typeOf("call", id)
 	if err != nil {
-		return Departure{}, nil, nil, err
+		return err
 	}
 	m, err := (&wanted{name: method}).of(typ, id)
 	if err != nil {
-		return Departure{}, nil, nil, err
-	}
-	refuse := func(why string) error {
-		return object.Refuse(object.CodeInvalidArgument, "", "call", id, method, why)
+		return err
 	}
 	s := object.Resolve(opts)
-	d = Departure{
-		Request: object.Request{ID: id, Method: method, Message: m.RequestName(), Metadata: s.Metadata, Key: s.Key},
-		OneWay:  s.OneWay, AtMostOnce: s.AtMostOnce,
-	}
+	body := d.Body[:0]
 	if req != nil {
 		if !m.Accepts(req) {
-			return Departure{}, nil, nil, refuse(fmt.Sprintf("the request is a %T, the method takes %s", req, m.RequestName()))
+			return object.Refuse(object.CodeInvalidArgument, "", "call", id, method,
+				fmt.Sprintf("the request is a %T, the method takes %s", req, m.RequestName()))
 		}
-		if d.Body, err = proto.Marshal(req); err != nil {
-			return Departure{}, nil, nil, refuse("encode the request: " + err.Error())
+		if body, err = (proto.MarshalOptions{}).MarshalAppend(body, req); err != nil {
+			return object.Refuse(object.CodeInvalidArgument, "", "call", id, method, "encode the request: "+err.Error())
 		}
 	}
-	release = func() {}
+	*d = Departure{
+		Request: object.Request{ID: id, Method: m.Name, Message: m.RequestName(), Body: body, Metadata: s.Metadata, Key: s.Key},
+		OneWay:  s.OneWay, AtMostOnce: s.AtMostOnce, method: m,
+	}
 	if up := n.callerTurn(ctx); up != nil {
 		d.Metadata = object.MergeMetadata(up.Metadata(), s.Metadata)
 	}
 	if !s.OneWay {
-		if d.Chain, release, err = n.Chain(ctx, "call", id, method); err != nil {
-			return Departure{}, nil, nil, err
-		}
+		d.Chain, d.leave, err = n.Chain(ctx, "call", id, method)
 	}
-	return d, func(r object.Reply) (proto.Message, error) { return decodeReply(m, id, r) }, release, nil
+	return err
+}
+
+// Decode makes the reply to a call that has left a message.
+func (d *Departure) Decode(r object.Reply) (proto.Message, error) {
+	return decodeReply(d.method, d.ID, r)
+}
+
+// Release lets go of what waits for a call that has left. It may be called again.
+func (d *Departure) Release() {
+	if d.leave != nil {
+		d.leave()
+		d.leave = nil
+	}
 }
 
 // Chain returns the turns that wait for what the turn that ctx belongs to, if any, asks of
-// another node, outermost first. What comes back finds them here until release is called.
+// another node, outermost first. What comes back finds them here until release is called,
+// which is nil where nothing waits.
 func (n *Node) Chain(ctx context.Context, op, id, method string) (chain []Step, release func(), err error) {
 	up := n.callerTurn(ctx)
 	if up == nil || up.ended.Load() {
-		return nil, func() {}, nil
+		return nil, nil, nil
 	}
 	if up.depth()+1 >= maxDepth {
 		return nil, nil, object.Refuse(object.CodeFailedPrecondition, "", op, id, method, tooDeep)

@@ -28,35 +28,64 @@ func (n *Node) Accept(ctx context.Context, req object.Request) (run func() (obje
 // Arrive is [Node.Accept] for a call of another node's. A one-way call ends with its
 // own deadline or the node, not with ctx.
 func (n *Node) Arrive(ctx context.Context, d Departure) (run func() (object.Reply, error)) {
-	t := &turn{parent: ctx, flags: owned}
+	a := new(Arrival)
+	a.Begin(ctx, n, &d)
+	return a.Run
+}
+
+// Arrival is a call of another node's with all that its turn needs, in one allocation:
+// what runs there is small, and there are many. It is used once, and must not be copied.
+type Arrival struct {
+	node   *Node
+	turn   turn
+	rare   rare
+	waiter *waiter
+	err    error            // why it has no place
+	body   [smallReply]byte // of the reply, if that is small
+}
+
+// smallReply is how many bytes an encoded reply may have to need no memory of its own.
+const smallReply = 64
+
+// Begin is [Node.Arrive]. Nothing of d is kept but its strings and maps.
+func (a *Arrival) Begin(ctx context.Context, n *Node, d *Departure) {
+	a.node = n
+	t := &a.turn
+	t.parent, t.flags = ctx, owned
 	if d.OneWay {
 		t.parent = traced(n.killed, ctx)
 	}
-	t.extra().encode, t.extra().brisk = true, true
-	t.setKey(d.Key)
-	t.setMetadata(d.Metadata)
-	w, err := n.accept(t, d)
-	return func() (object.Reply, error) {
-		if err == errOccupied { //nolint:errorlint // internal, never wrapped
-			t.extra().brisk = false
-			w, err = n.seat(t, n.target(t, d.ID, t.act.typ), t.act.typ)
-		}
-		if err != nil {
-			return object.Reply{}, err
-		}
-		if err := n.see(t, w); err != nil {
-			return object.Reply{}, err
-		}
-		return object.Reply{Message: t.method().ReplyName(), Body: t.extra().body}, nil
+	r := &a.rare
+	r.encode, r.brisk, r.key, r.meta = true, true, d.Key, d.Metadata
+	if r.key == "" { // else the reply is kept for longer than its turn
+		r.body = a.body[:0]
 	}
+	t.rare.Store(r)
+	a.waiter, a.err = n.accept(t, d)
 }
 
-func (n *Node) accept(t *turn, d Departure) (*waiter, error) {
-	a, m, err := n.resolve(t, d.ID, &wanted{name: d.Method})
+// Run brings the call to its end.
+func (a *Arrival) Run() (object.Reply, error) {
+	n, t := a.node, &a.turn
+	if a.err == errOccupied { //nolint:errorlint // internal, never wrapped
+		a.rare.brisk = false
+		a.waiter, a.err = n.seat(t, n.target(t, t.id(), t.act.typ), t.act.typ)
+	}
+	if a.err != nil {
+		return object.Reply{}, a.err
+	}
+	if err := n.see(t, a.waiter); err != nil {
+		return object.Reply{}, err
+	}
+	return object.Reply{Message: t.method().ReplyName(), Body: a.rare.body}, nil
+}
+
+func (n *Node) accept(t *turn, d *Departure) (*waiter, error) {
+	a, m, err := n.resolve(t, nil, d.ID, &wanted{name: d.Method})
 	if err != nil {
 		return nil, err
 	}
-	if t.msg, err = decode(m, d.Request); err != nil {
+	if t.msg, err = decode(m, &d.Request); err != nil {
 		return nil, object.Refuse(object.CodeInvalidArgument, "", "call", d.ID, d.Method, err.Error())
 	}
 	t.runs(m)
@@ -66,7 +95,7 @@ func (n *Node) accept(t *turn, d Departure) (*waiter, error) {
 	return n.settleIn(t, a, m)
 }
 
-func decode(m *object.MethodInfo, req object.Request) (proto.Message, error) {
+func decode(m *object.MethodInfo, req *object.Request) (proto.Message, error) {
 	if req.Message != m.RequestName() && (req.Message != "" || len(req.Body) > 0) {
 		return nil, fmt.Errorf("the request is a %q, the method takes %s", req.Message, m.RequestName())
 	}

@@ -57,7 +57,7 @@ type rare struct {
 	brisk   bool          // who brings it from another node does not wait for its place, see errOccupied
 	body    []byte        // the encoded reply
 	within  *turn         // re-entrant: the turn of the same chain that this one runs inside of
-	inside  chan struct{} // capacity 1: taken by the turn that runs inside this one
+	inside  atomic.Pointer[inside] // made when the first turn wants to run inside this one
 	claimed atomic.Bool   // detached: it runs, or its caller has left
 	left    atomic.Bool   // detached: it runs, and its caller has left
 	timer   *timer        // bound: the timer whose call it is
@@ -81,7 +81,7 @@ func (t *turn) extra() *rare {
 	if r := t.rare.Load(); r != nil {
 		return r
 	}
-	t.rare.CompareAndSwap(nil, &rare{inside: make(chan struct{}, 1)})
+	t.rare.CompareAndSwap(nil, new(rare))
 	return t.rare.Load()
 }
 

@@ -20,11 +20,11 @@ import (
 func forge(w *world, holder, target string) (d node.Departure, end func()) {
 	got := make(chan node.Departure)
 	w.on("depart", func(ctx context.Context, _ *actor, _ string) (string, error) {
-		d, _, release, err := w.Depart(ctx, target, "Write", word("nothing"), nil)
-		if err != nil {
+		var d node.Departure
+		if err := w.Depart(ctx, &d, target, "Write", word("nothing"), nil); err != nil {
 			return "", err
 		}
-		defer release()
+		defer d.Release()
 		got <- d
 		<-w.gate("held")
 		return "", nil
@@ -147,13 +147,13 @@ func TestWhatCrossesNodes(t *testing.T) {
 				t.Errorf("%v, %v", out, err)
 			}
 		}
-		_, decode, release, err := a.Depart(a.t.Context(), there, "Write", nil, nil)
-		if err != nil {
+		var d node.Departure
+		if err := a.Depart(a.t.Context(), &d, there, "Write", nil, nil); err != nil {
 			t.Fatal(err)
 		}
-		release()
+		d.Release()
 		for _, r := range []object.Reply{{Message: "no.such.Message"}, {Message: strName, Body: []byte{0xff}}} {
-			_, err := decode(r)
+			_, err := d.Decode(r)
 			wantErr(t, err, object.ErrInternal, object.ExecutedYes, "decode", there)
 		}
 	})

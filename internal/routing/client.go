@@ -53,16 +53,11 @@ func (r *Router) Push(ctx context.Context, clientID string, msg proto.Message) e
 	}
 	ctx, cancel := context.WithTimeout(ctx, pushPatience)
 	defer cancel()
-	t := r.newTrip(transport.OpPush, clientID, "", nil)
-	t.once = true
-	t.pack = func(context.Context) error {
-		request, err := encode(clientID, msg)
-		if err != nil {
-			return object.Refuse(object.CodeInvalidArgument, "", "push", clientID, "", "encode message: "+err.Error())
-		}
-		t.call = &transport.Call{Request: request, CallID: newCallID(), Op: transport.OpPush, AtMostOnce: true}
-		return nil
-	}
+	var t trip
+	t.begin(r, &lifeErrand{
+		encode: func() (object.Request, error) { return encode("push", clientID, msg) },
+	}, transport.OpPush, clientID, "", nil)
+	t.once, t.call.AtMostOnce = true, true
 	_, err := t.travel(ctx)
 	return err
 }
@@ -109,13 +104,13 @@ func (r *Router) deleteClient(ctx context.Context, id string) error {
 }
 
 // encode makes the request of an operation that takes a message, or none.
-func encode(id string, msg proto.Message) (object.Request, error) {
+func encode(op, id string, msg proto.Message) (object.Request, error) {
 	if msg == nil {
 		return object.Request{ID: id}, nil
 	}
 	body, err := proto.Marshal(msg)
 	if err != nil {
-		return object.Request{}, err
+		return object.Request{}, object.Refuse(object.CodeInvalidArgument, "", op, id, "", "encode message: "+err.Error())
 	}
 	return object.Request{ID: id, Message: string(msg.ProtoReflect().Descriptor().FullName()), Body: body}, nil
 }

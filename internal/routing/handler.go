@@ -49,6 +49,9 @@ type arrival struct {
 
 	refusals int // how often the node refused although the gate was open
 	tries    int // how often the call was not passed on
+
+	first node.Arrival    // the first beginning, if that was at once
+	out   transport.Reply // the last reply
 }
 
 // sharded finds the place of a call to an object that belongs to a shard.
@@ -61,19 +64,35 @@ func (a *arrival) sharded() (run func() *transport.Reply) {
 	open := p.kind == here && (!a.call.OneWay || a.view.table.Valid())
 	switch {
 	case open && a.call.Epoch <= p.epoch && !lot.occupied(shard), a.mayPass(p):
-		begun := a.begin(p.epoch)
-		return func() *transport.Reply {
-			if reply := a.run(begun); reply != nil {
-				return reply
-			}
-			return a.wait(lot.enter(shard, a.call.From, false))
-		}
+		return a.atOnce(p.epoch)
 	case open && a.call.Epoch > p.epoch: // whoever says so must not hold up others
 		spot := lot.enter(shard, a.call.From, false)
 		return func() *transport.Reply { return a.wait(spot) }
 	}
 	spot := lot.enter(shard, a.call.From, true)
 	return func() *transport.Reply { return a.wait(spot) }
+}
+
+// atOnce begins the call. If the node refuses, it waits.
+func (a *arrival) atOnce(epoch uint64) (run func() *transport.Reply) {
+	if a.call.Op == transport.OpCall {
+		a.epoch = epoch
+		d := departure(a.call)
+		a.first.Begin(a.ctx, a.router.cfg.Node, &d)
+		return a.runFirst
+	}
+	begun := a.begin(epoch)
+	return func() *transport.Reply { return a.runOrWait(begun()) }
+}
+
+func (a *arrival) runFirst() *transport.Reply { return a.runOrWait(a.first.Run()) }
+
+// runOrWait is the reply to a call that has run, unless the node refused.
+func (a *arrival) runOrWait(reply object.Reply, err error) *transport.Reply {
+	if !refused(err) {
+		return a.leaves(reply, err)
+	}
+	return a.wait(a.router.parked.enter(a.call.Shard, a.call.From, false))
 }
 
 // mayPass says whether a closed gate may let the call pass: it belongs to a chain that the drain may be waiting for. The
@@ -147,7 +166,8 @@ func (a *arrival) reply(reply object.Reply, err error) *transport.Reply {
 		a.router.cfg.Logger.WarnContext(a.ctx, "one-way call failed", "from", a.call.From, "object", a.call.ID,
 			"method", a.call.Method, "error", err.Error())
 	}
-	out := &transport.Reply{Reply: reply, Epoch: a.epoch}
+	out := &a.out
+	*out = transport.Reply{Reply: reply, Epoch: a.epoch}
 	if err != nil {
 		out.Reply, out.Err = object.Reply{}, told(err)
 	}

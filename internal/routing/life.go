@@ -36,18 +36,12 @@ func (r *Router) Create(ctx context.Context, typ, id string, init proto.Message)
 	}
 	ctx, cancel := r.limit(ctx, id, "")
 	defer cancel()
-	t := r.newTrip(transport.OpCreate, id, "", err)
-	t.local = func(ctx context.Context) (proto.Message, error) {
-		_, err := r.cfg.Node.Create(ctx, typ, id, init)
-		return nil, err
-	}
-	t.pack = func(ctx context.Context) error {
-		request, err := encode(id, init)
-		if err != nil {
-			return object.Refuse(object.CodeInvalidArgument, "", "create", id, "", "encode message: "+err.Error())
-		}
-		return t.depart(ctx, request)
-	}
+	var t trip
+	t.begin(r, &lifeErrand{
+		run:    func(ctx context.Context) error { _, err := r.cfg.Node.Create(ctx, typ, id, init); return err },
+		encode: func() (object.Request, error) { return encode("create", id, init) },
+		chain:  func(ctx context.Context) ([]node.Step, func(), error) { return r.cfg.Node.Chain(ctx, "create", id, "") },
+	}, transport.OpCreate, id, "", err)
 	if _, err := t.travel(ctx); err != nil {
 		return "", err
 	}
@@ -79,22 +73,14 @@ func (r *Router) Delete(ctx context.Context, id string) error {
 func (r *Router) deleteThere(ctx context.Context, id string, why error) error {
 	ctx, cancel := r.limit(ctx, id, "")
 	defer cancel()
-	t := r.newTrip(transport.OpDelete, id, "", why)
-	t.local = func(ctx context.Context) (proto.Message, error) { return nil, r.cfg.Node.Delete(ctx, id) }
-	t.pack = func(ctx context.Context) error { return t.depart(ctx, object.Request{ID: id}) }
+	var t trip
+	t.begin(r, &lifeErrand{
+		run:    func(ctx context.Context) error { return r.cfg.Node.Delete(ctx, id) },
+		encode: func() (object.Request, error) { return object.Request{ID: id}, nil },
+		chain:  func(ctx context.Context) ([]node.Step, func(), error) { return r.cfg.Node.Chain(ctx, "delete", id, "") },
+	}, transport.OpDelete, id, "", why)
 	_, err := t.travel(ctx)
 	return err
-}
-
-// depart packs what is no call of a method, with the chain that waits for it: hooks may call back.
-func (t *trip) depart(ctx context.Context, request object.Request) error {
-	waiting, release, err := t.router.cfg.Node.Chain(ctx, t.op.String(), t.id, "")
-	if err != nil {
-		return err
-	}
-	t.call = &transport.Call{Request: request, CallID: newCallID(), Op: t.op, Chain: steps(waiting)}
-	t.release = release
-	return nil
 }
 
 // create carries out a creation that has arrived, for which the chain waits.

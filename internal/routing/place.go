@@ -30,6 +30,9 @@ type place struct {
 // with a later epoch. A node that owns a shard whose gate is closed will open it or let go of it: then it is the gate
 // alone that is waited for, as the table changes with every shard of the cluster.
 func (v *view) find(n *node.Node, shard uint32) place {
+	if p := v.glance(n, shard); p.kind != soon {
+		return p
+	}
 	var p place
 	if v.table != nil {
 		p.changed = v.table.Changed() // before the route is looked at
@@ -50,6 +53,24 @@ func (v *view) find(n *node.Node, shard uint32) place {
 		p.kind = here
 	case p.epoch != 0:
 		p.kind, p.changed = soon, nil
+	}
+	return p
+}
+
+// glance is find for what needs no waiting; it says soon where there is more to look at.
+func (v *view) glance(n *node.Node, shard uint32) place {
+	p := place{kind: soon}
+	var open, known bool
+	p.epoch, open = n.Serves(shard)
+	if v.table != nil {
+		p.route, known = v.table.Route(shard)
+	}
+	later := known && p.route.Epoch > p.epoch
+	switch {
+	case later && p.route.Incarnation != v.self:
+		p.kind = there
+	case !later && open:
+		p.kind = here
 	}
 	return p
 }

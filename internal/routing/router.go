@@ -5,13 +5,13 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/xiaonanln/goverse/internal/transport"
-	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -21,6 +21,8 @@ type Router struct {
 	view   atomic.Pointer[view] // never nil
 	parked lot
 	host   *Host
+
+	callings sync.Pool
 }
 
 var _ object.Runtime = (*Router)(nil)
@@ -189,47 +191,25 @@ func (r *Router) valid(v *view) bool {
 	return r.cfg.Valid == nil || r.cfg.Valid()
 }
 
-// call is what a program or an object asks for.
-type call struct {
-	id, method string
-	expr       object.Expr // instead of the method, if it has an owner
-	req        proto.Message
-	opts       []object.CallOption
-}
-
-// on runs the call on a node.
-func (c *call) on(ctx context.Context, n *node.Node) (proto.Message, error) {
-	if c.expr.Owner() != nil {
-		return n.Invoke(ctx, c.id, c.expr, c.req, c.opts...)
-	}
-	return n.Call(ctx, c.id, c.method, c.req, c.opts...)
-}
-
 // call has a call run that the node refused.
-func (r *Router) call(ctx context.Context, c call, opts []object.CallOption, why error) (proto.Message, error) {
-	c.opts = slices.Clone(opts) // the caller's stay on its stack
-	settings := object.Resolve(c.opts)
-	ctx, cancel := r.limit(ctx, c.id, c.method)
-	defer cancel()
-	t := r.newTrip(transport.OpCall, c.id, c.method, why)
+func (r *Router) call(ctx context.Context, what call, opts []object.CallOption, why error) (proto.Message, error) {
+	what.opts = slices.Clone(opts) // the caller's stay on its stack
+	settings := object.Resolve(what.opts)
+	c := r.calling()
+	c.what = what
+	t := &c.trip
+	t.begin(r, c, transport.OpCall, what.id, what.method, why)
 	t.once, t.oneWay, t.mayRun = settings.AtMostOnce, settings.OneWay, lost(why)
-	t.local = func(ctx context.Context) (proto.Message, error) { return c.on(ctx, r.cfg.Node) }
-	t.pack = func(ctx context.Context) error {
-		d, decode, release, err := r.cfg.Node.Depart(ctx, c.id, c.method, c.req, c.opts)
-		if err != nil {
-			return err
-		}
-		t.call = &transport.Call{
-			Request: d.Request, CallID: newCallID(), Op: transport.OpCall,
-			OneWay: d.OneWay, AtMostOnce: d.AtMostOnce, Chain: steps(d.Chain),
-		}
-		if d.OneWay {
-			t.call.Timeout = max(r.timeout(c.id, c.method), 0)
-		}
-		t.decode, t.release = decode, release
-		return nil
+	limit := max(r.timeout(what.id, what.method), 0)
+	if t.oneWay {
+		t.call.Timeout = limit
 	}
-	return t.travel(ctx)
+	if _, has := ctx.Deadline(); !has {
+		t.timeout = limit
+	}
+	reply, err := t.travel(ctx)
+	r.recycle(c)
+	return reply, err
 }
 
 // limit gives a call its time, where its caller has not.

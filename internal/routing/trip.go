@@ -41,29 +41,31 @@ type trip struct {
 	pinned     bool   // a client object: it is where home is, whoever owns a shard
 	home       string // the incarnation of that node; empty: nobody's
 
-	local  func(ctx context.Context) (proto.Message, error) // runs the call on this node
-	pack   func(ctx context.Context) error                  // makes call, decode and release, before the first sending
-	once   bool
-	oneWay bool
+	errand  errand
+	once    bool
+	oneWay  bool
+	timeout time.Duration // where the context has no deadline; 0: none
 
-	call    *transport.Call
-	decode  func(object.Reply) (proto.Message, error)
-	release func()
+	call   transport.Call
+	packed bool // call is what is sent
 
-	why    *object.Error // the last failure
+	why    *object.Error // the last failure; nil: none
 	mayRun bool          // an attempt may have run
 	wrong  uint8         // wrong guesses since the store was asked
 	tries  int           // attempts that failed
 }
 
-func (r *Router) newTrip(op transport.Op, id, method string, why error) *trip {
-	t := &trip{router: r, op: op, id: id, method: method, why: object.FromError(why)}
+// begin makes t a trip. why is what this node has said; nil: it was not asked.
+func (t *trip) begin(r *Router, e errand, op transport.Op, id, method string, why error) {
+	t.router, t.errand, t.op, t.id, t.method = r, e, op, id, method
+	if why != nil {
+		t.why = object.FromError(why)
+	}
 	if r.isClient(id) {
 		t.pinned, t.home, t.shard = true, homeOf(id), noShard
 	} else {
 		t.shard = r.cfg.Node.ShardOf(id)
 	}
-	return t
 }
 
 func newCallID() (id transport.CallID) {
@@ -92,36 +94,57 @@ type outcome struct {
 
 // travel brings the call to its end.
 func (t *trip) travel(ctx context.Context) (proto.Message, error) {
-	defer func() {
-		if t.release != nil {
-			t.release()
-		}
-	}()
-	for {
-		var o outcome
-		v := t.router.view.Load()
-		if v.last {
-			if t.why == nil {
-				t.why = object.Refuse(object.CodeUnavailable, "", t.op.String(), t.id, t.method, "the server has stopped")
-			}
-			return nil, t.ends(t.why)
-		}
-		switch p := t.find(v); p.kind {
-		case here:
-			o = t.stay(ctx, v)
-		case there:
-			o = t.send(ctx, v, p.route)
-		case nowhere, soon:
-			if t.pinned && p.kind == nowhere {
-				return nil, t.ends(clientGone(t.op.String(), t.id, t.method))
-			}
-			if !v.await(ctx, p) {
-				return nil, t.expired(ctx)
-			}
-		}
-		if o.final {
+	defer t.errand.release()
+	var o outcome
+	v, begun := t.router.view.Load(), t.router.cfg.Clock.Monotonic()
+	p := t.find(v)
+	direct := p.kind == there && !v.last && !t.oneWay
+	var a attempt
+	if direct { // most calls end here, and need no timer
+		if o, a = t.send(ctx, v, p.route, t.timeout); o.final {
 			return o.reply, o.err
 		}
+	}
+	if t.timeout > 0 {
+		limited, cancel := context.WithTimeout(ctx, t.timeout-(t.router.cfg.Clock.Monotonic()-begun))
+		defer cancel()
+		ctx = limited
+	}
+	if direct {
+		o = t.judge(ctx, v, p.route, a)
+	}
+	for !o.final {
+		o = t.step(ctx)
+	}
+	return o.reply, o.err
+}
+
+// step makes one attempt, or waits until there is one to be made.
+func (t *trip) step(ctx context.Context) outcome {
+	v := t.router.view.Load()
+	if v.last {
+		if t.why == nil {
+			t.why = object.Refuse(object.CodeUnavailable, "", t.op.String(), t.id, t.method, "the server has stopped")
+		}
+		return outcome{final: true, err: t.ends(t.why)}
+	}
+	switch p := t.find(v); p.kind {
+	case here:
+		return t.stay(ctx, v)
+	case there:
+		o, a := t.send(ctx, v, p.route, 0)
+		if !o.final {
+			o = t.judge(ctx, v, p.route, a)
+		}
+		return o
+	default:
+		if t.pinned && p.kind == nowhere {
+			return outcome{final: true, err: t.ends(clientGone(t.op.String(), t.id, t.method))}
+		}
+		if !v.await(ctx, p) {
+			return outcome{final: true, err: t.expired(ctx)}
+		}
+		return outcome{}
 	}
 }
 
@@ -152,7 +175,7 @@ func (t *trip) stay(ctx context.Context, v *view) outcome {
 		return t.holdOut(ctx, v)
 	}
 	_, open, before := t.router.cfg.Node.Gate(t.shard)
-	reply, err := t.local(ctx)
+	reply, err := t.errand.local(ctx)
 	if !refused(err) {
 		if t.oneWay || t.router.mayLeave(ctx, err) && !lost(err) {
 			return outcome{true, reply, t.ends(err)}
@@ -180,45 +203,65 @@ func (t *trip) holdOut(ctx context.Context, v *view) outcome {
 	return outcome{}
 }
 
-// send lets another member run the call.
-func (t *trip) send(ctx context.Context, v *view, to cluster.Route) outcome {
-	if t.call == nil {
-		if err := t.pack(ctx); err != nil {
-			return outcome{final: true, err: t.ends(err)}
-		}
-		t.call.TraceParent, t.call.TraceState = w3c.Of(ctx)
+// attempt is one that was not the call's end yet: it got no reply because of err, or a reply that is an error.
+type attempt struct {
+	err   error
+	reply *transport.Reply
+}
+
+// send lets another member run the call, within the timeout if ctx has none; 0: ctx has.
+func (t *trip) send(ctx context.Context, v *view, to cluster.Route, timeout time.Duration) (outcome, attempt) {
+	if err := t.pack(ctx); err != nil {
+		return outcome{final: true, err: t.ends(err)}, attempt{}
 	}
 	if t.oneWay && !v.table.Valid() || !t.router.mayAct(ctx, v) { // what a turn does must not leave
-		return outcome{final: true, err: t.ends(fenced(t.op.String(), t.id, t.method))}
+		return outcome{final: true, err: t.ends(fenced(t.op.String(), t.id, t.method))}, attempt{}
 	}
-	t.call.Shard, t.call.Epoch, t.call.Revision, t.call.Hops = t.shard, to.Epoch, to.Revision, t.wrong
+	c := &t.call
+	c.Shard, c.Epoch, c.Revision, c.Hops = t.shard, to.Epoch, to.Revision, t.wrong
 	link := v.links.to(to)
 	if t.oneWay {
-		err := link.Send(ctx, t.call)
-		if err == nil {
-			return outcome{final: true}
+		if err := link.Send(ctx, c); err != nil {
+			return outcome{}, attempt{err: err}
 		}
-		return t.failed(ctx, v, to, object.FromError(err))
+		return outcome{final: true}, attempt{}
 	}
-	reply, err := link.Call(ctx, t.call)
-	if err != nil {
-		return t.failed(ctx, v, to, object.FromError(err))
-	}
-	if reply.Err != nil {
-		return t.answered(ctx, v, to, reply)
+	c.Timeout = timeout
+	reply, err := link.Call(ctx, c)
+	if err != nil || reply.Err != nil {
+		return outcome{}, attempt{err, reply}
 	}
 	if reply.Epoch > to.Epoch && reply.Revision > to.Revision && !t.pinned {
 		to.Epoch, to.Revision = reply.Epoch, reply.Revision
 		v.table.Learn(t.shard, to)
 	}
-	if t.decode == nil {
-		return outcome{final: true}
-	}
-	msg, err := t.decode(reply.Reply)
+	msg, err := t.errand.unpack(reply.Reply)
 	if err != nil {
 		err = object.FromError(err).At(t.op.String(), t.id, t.method).WithExecuted(object.ExecutedYes)
 	}
-	return outcome{true, msg, err}
+	return outcome{true, msg, err}, attempt{}
+}
+
+// pack makes the call that is sent, once.
+func (t *trip) pack(ctx context.Context) error {
+	if t.packed {
+		return nil
+	}
+	t.call.CallID, t.call.Op = newCallID(), t.op
+	if err := t.errand.pack(ctx, &t.call); err != nil {
+		return err
+	}
+	t.call.TraceParent, t.call.TraceState = w3c.Of(ctx)
+	t.packed = true
+	return nil
+}
+
+// judge says what becomes of a call after an attempt.
+func (t *trip) judge(ctx context.Context, v *view, to cluster.Route, a attempt) outcome {
+	if a.err != nil {
+		return t.failed(ctx, v, to, object.FromError(a.err))
+	}
+	return t.answered(ctx, v, to, a.reply)
 }
 
 // failed judges an attempt that got no reply.

@@ -1,0 +1,111 @@
+package routing
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/node"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// errand is what a trip is for.
+type errand interface {
+	// local runs it on this node.
+	local(ctx context.Context) (proto.Message, error)
+	// pack makes it a call to another node, before it is sent first.
+	pack(ctx context.Context, to *transport.Call) error
+	// unpack makes the reply of the other node a message.
+	unpack(r object.Reply) (proto.Message, error)
+	// release is called when it is over.
+	release()
+}
+
+// call is what a program or an object asks for.
+type call struct {
+	id, method string
+	expr       object.Expr // instead of the method, if it has an owner
+	req        proto.Message
+	opts       []object.CallOption
+}
+
+// calling is the errand of a call of a method, and its trip: all that a call to another node needs. It is used again
+// for other calls.
+type calling struct {
+	trip
+
+	what call
+	away node.Departure
+}
+
+// keptBody is the largest memory of a request's body that is kept for the next.
+const keptBody = 16 << 10
+
+// calling returns one to begin with.
+func (r *Router) calling() *calling {
+	if c, ok := r.callings.Get().(*calling); ok {
+		return c
+	}
+	return new(calling)
+}
+
+// recycle keeps one that is over for the next call. Nobody else knows it any more.
+func (r *Router) recycle(c *calling) {
+	body := c.away.Body
+	*c = calling{}
+	if cap(body) <= keptBody {
+		c.away.Body = body[:0]
+	}
+	r.callings.Put(c)
+}
+
+func (c *calling) local(ctx context.Context) (proto.Message, error) {
+	n, w := c.router.cfg.Node, &c.what
+	if w.expr.Owner() != nil {
+		return n.Invoke(ctx, w.id, w.expr, w.req, w.opts...)
+	}
+	return n.Call(ctx, w.id, w.method, w.req, w.opts...)
+}
+
+func (c *calling) pack(ctx context.Context, to *transport.Call) error {
+	d, w := &c.away, &c.what
+	if err := c.router.cfg.Node.Depart(ctx, d, w.id, w.method, w.req, w.opts); err != nil {
+		return err
+	}
+	to.Request, to.Chain = d.Request, steps(d.Chain)
+	to.OneWay, to.AtMostOnce = d.OneWay, d.AtMostOnce
+	return nil
+}
+
+func (c *calling) unpack(r object.Reply) (proto.Message, error) { return c.away.Decode(r) }
+
+func (c *calling) release() { c.away.Release() }
+
+// lifeErrand is one that has no reply: the creation or deletion of an object, or a push.
+type lifeErrand struct {
+	run    func(ctx context.Context) error // on this node; nil: it cannot be here
+	encode func() (object.Request, error)
+	chain  func(ctx context.Context) ([]node.Step, func(), error) // who waits for it; nil: nobody
+
+	leave func()
+}
+
+func (e *lifeErrand) local(ctx context.Context) (proto.Message, error) { return nil, e.run(ctx) }
+
+func (e *lifeErrand) pack(ctx context.Context, to *transport.Call) (err error) {
+	if to.Request, err = e.encode(); err != nil || e.chain == nil {
+		return err
+	}
+	waiting, leave, err := e.chain(ctx)
+	to.Chain, e.leave = steps(waiting), leave
+	return err
+}
+
+func (*lifeErrand) unpack(object.Reply) (proto.Message, error) { return nil, nil }
+
+func (e *lifeErrand) release() {
+	if e.leave != nil {
+		e.leave()
+	}
+}
