@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Error is the one error type of GoVerse. It crosses nodes and client
@@ -20,6 +21,12 @@ type Error struct {
 	Op      string // what was attempted: "call", "create", "delete", "push", "register", …
 	ID      string // the object concerned, where there is one
 	Method  string // the method concerned, where there is one
+
+	// RetryAfter is advice from whoever refused the work, with [ErrOverloaded] above all:
+	// how long to wait from now before it makes sense to try again; not positive: none. It
+	// crosses nodes, and reaches clients as google.rpc.RetryInfo. Nobody acts on it but
+	// callers: the runtime never repeats a call that was refused.
+	RetryAfter time.Duration
 
 	executed Execution
 	ofHook   bool // see OfHook

@@ -3,7 +3,8 @@
 // On the wire an error is a gRPC status with the error's code and message and a
 // google.rpc.ErrorInfo detail: domain "goverse", the error's reason, which is empty
 // for most application errors, and in its metadata "executed" = "no", "yes" or
-// "unknown". The package promises that code, reason, message and execution survive
+// "unknown". An error with advice when to try again has it in a google.rpc.RetryInfo
+// detail as well. The package promises that code, reason, message, execution and advice survive
 // [ToStatus] followed by [FromStatus], within the limits below, and that a status
 // made here can always be sent: it is valid UTF-8 and small enough for the trailers
 // that every gRPC implementation accepts by default (8 KiB).
@@ -22,6 +23,8 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/xiaonanln/goverse/object"
 )
@@ -54,18 +57,24 @@ func ToStatus(err error) *status.Status {
 	}
 	st := status.New(codes.Code(e.Code), clip(e.Message))
 	reason := strings.ToValidUTF8(string(e.Reason), "\uFFFD")
-	detailed, derr := st.WithDetails(&errdetails.ErrorInfo{
+	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{
 		Reason:   cut(reason, MaxReasonBytes),
 		Domain:   Domain,
 		Metadata: map[string]string{ExecutedKey: object.Executed(e).String()},
-	})
+	}}
+	if e.RetryAfter > 0 {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)})
+	}
+	detailed, derr := st.WithDetails(details...)
 	if derr != nil {
-		return st // not reached: the code is not OK and the detail is valid UTF-8
+		return st // not reached: the code is not OK and the details are valid UTF-8
 	}
 	return detailed
 }
 
-// FromStatus returns the error that st tells; nil for OK and for a nil status. A
+// FromStatus returns the error that st tells; nil for OK and for a nil status. Advice
+// when to try again counts whoever gives it, as far as it is a duration and none of less
+// than nothing. A
 // status without GoVerse's ErrorInfo was made by gRPC itself, a proxy or another
 // kind of server; see [FromError] for what it proves.
 func FromStatus(st *status.Status) *object.Error {
@@ -73,15 +82,21 @@ func FromStatus(st *status.Status) *object.Error {
 		return nil
 	}
 	e := object.NewError(knownCode(object.Code(st.Code())), st.Message())
+	executed, ours := provable(e.Code), false
 	for _, d := range st.Details() {
-		info, ok := d.(*errdetails.ErrorInfo)
-		if !ok || info.GetDomain() != Domain {
-			continue
+		switch d := d.(type) {
+		case *errdetails.ErrorInfo:
+			if !ours && d.GetDomain() == Domain {
+				ours = true
+				e.Reason, executed = object.Reason(d.GetReason()), execution(d.GetMetadata()[ExecutedKey])
+			}
+		case *errdetails.RetryInfo: // whoever gives it
+			if delay := d.GetRetryDelay(); delay.CheckValid() == nil {
+				e.RetryAfter = max(delay.AsDuration(), 0)
+			}
 		}
-		e.Reason = object.Reason(info.GetReason())
-		return e.WithExecuted(execution(info.GetMetadata()[ExecutedKey]))
 	}
-	return e.WithExecuted(provable(e.Code))
+	return e.WithExecuted(executed)
 }
 
 // FromError returns err, as a gRPC client or a part of the runtime received it, as an

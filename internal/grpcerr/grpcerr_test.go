@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"pgregory.net/rapid"
 
 	"github.com/xiaonanln/goverse/internal/grpcerr"
@@ -25,9 +28,12 @@ type told struct {
 	reason   object.Reason
 	message  string
 	executed object.Execution
+	retry    time.Duration
 }
 
-func tell(e *object.Error) told { return told{e.Code, e.Reason, e.Message, object.Executed(e)} }
+func tell(e *object.Error) told {
+	return told{e.Code, e.Reason, e.Message, object.Executed(e), e.RetryAfter}
+}
 
 // wire carries a status as a receiver would see it: decoded from its bytes.
 func wire(t interface{ Fatalf(string, ...any) }, st *status.Status) *status.Status {
@@ -51,6 +57,7 @@ func TestRoundTrip(t *testing.T) {
 			rapid.StringN(0, 200, 1200).Draw(t, "message"),
 		).WithExecuted(object.Execution(rapid.Uint8Range(0, 2).Draw(t, "executed")))
 		e.Reason = object.Reason(rapid.StringN(0, 32, grpcerr.MaxReasonBytes).Draw(t, "reason"))
+		e.RetryAfter = time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "retry"))
 		wrapped := error(e)
 		if rapid.Bool().Draw(t, "through a gRPC error") {
 			wrapped = grpcerr.ToStatus(e).Err()
@@ -132,7 +139,7 @@ func TestFromApp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			want := told{test.code, test.reason, test.message, object.ExecutedYes}
+			want := told{test.code, test.reason, test.message, object.ExecutedYes, 0}
 			if got := tell(grpcerr.FromApp(test.err)); got != want {
 				t.Errorf("got  %+v\nwant %+v", got, want)
 			}
@@ -167,6 +174,46 @@ func TestForeignStatusProvesLittle(t *testing.T) {
 	}
 	if got := object.Executed(grpcerr.FromError(context.DeadlineExceeded)); got != object.ExecutedUnknown {
 		t.Errorf("a passed deadline: executed %v", got)
+	}
+}
+
+// Advice when to try again is read whoever gives it, and only as far as it makes sense.
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		given *durationpb.Duration
+		want  time.Duration
+	}{
+		"some":       {durationpb.New(1500 * time.Millisecond), 1500 * time.Millisecond},
+		"nothing":    {nil, 0},
+		"zero":       {durationpb.New(0), 0},
+		"negative":   {durationpb.New(-time.Second), 0},
+		"for ever":   {&durationpb.Duration{Seconds: 315_576_000_000}, math.MaxInt64},
+		"too much":   {&durationpb.Duration{Seconds: math.MaxInt64}, 0},
+		"nonsense":   {&durationpb.Duration{Seconds: 1, Nanos: -1}, 0},
+		"far before": {&durationpb.Duration{Seconds: math.MinInt64, Nanos: math.MinInt32}, 0},
+	} {
+		for _, before := range []*status.Status{
+			status.New(codes.ResourceExhausted, "text"), withInfo(t, codes.ResourceExhausted, "goverse", "Overloaded", "no"),
+		} {
+			st, err := before.WithDetails(&errdetails.RetryInfo{RetryDelay: c.given})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e := grpcerr.FromStatus(wire(t, st)); e.RetryAfter != c.want || e.Code != object.CodeResourceExhausted {
+				t.Errorf("%s: %v", name, e.RetryAfter)
+			}
+			if e := grpcerr.FromApp(st.Err()); e.RetryAfter != c.want {
+				t.Errorf("%s, of a method: %v", name, e.RetryAfter)
+			}
+		}
+	}
+	for _, none := range []time.Duration{0, -1, math.MinInt64} {
+		e := object.NewError(object.CodeAborted, "text")
+		e.RetryAfter = none
+		if d := grpcerr.ToStatus(e).Details(); len(d) != 1 {
+			t.Errorf("RetryAfter %d is sent as %v", none, d)
+		}
 	}
 }
 
@@ -206,7 +253,7 @@ func TestLongAndBrokenTextCanBeSent(t *testing.T) {
 		strings.Repeat("語", 1<<18), strings.Repeat("\xff", 1<<20), strings.Repeat("x😀", 1<<16),
 	} {
 		e := object.NewError(object.CodeInternal, text)
-		e.Reason = object.Reason(text)
+		e.Reason, e.RetryAfter = object.Reason(text), math.MaxInt64
 		checkSendable(t, e)
 	}
 	if got := grpcerr.ToStatus(object.NewError(object.CodeInternal, strings.Repeat("x", 2600))); len(got.Message()) != 2600 {

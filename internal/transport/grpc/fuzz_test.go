@@ -43,6 +43,7 @@ func seedReplies() []*transport.Reply {
 			Err:   object.Refuse(object.CodeNotFound, "R", "op", "I-1", "M", "why \xff"),
 			Owner: &transport.Peer{Cluster: "c", Address: "a:1", Incarnation: "i"},
 		},
+		{Err: &object.Error{Code: object.CodeResourceExhausted, Reason: object.Overloaded, RetryAfter: math.MaxInt64}},
 	}
 }
 

@@ -117,16 +117,21 @@ func remains(deadline, sentAt uint64) time.Duration {
 const (
 	replyFailed = 1 << iota // an error follows
 	replyOwner              // the owner follows
+	replyRetry              // with replyFailed: the error's RetryAfter follows it
 )
 
 // appendReply appends the reply to the call of a number: number, flags, epoch (uvarints), revision (varint), message
-// and body, the error's code (uvarint), execution (byte) and strings, the owner's strings.
+// and body, the error's code (uvarint), execution (byte) and strings, its RetryAfter (uvarint, nanoseconds), the owner's
+// strings.
 func appendReply(b []byte, number uint64, r *transport.Reply) []byte {
 	start := len(b)
 	b = binary.AppendUvarint(beginFrame(b, kindReply), number)
 	var flags uint64
 	if r.Err != nil {
 		flags |= replyFailed
+		if r.Err.RetryAfter > 0 {
+			flags |= replyRetry
+		}
 	}
 	if r.Owner != nil {
 		flags |= replyOwner
@@ -144,6 +149,9 @@ func appendReply(b []byte, number uint64, r *transport.Reply) []byte {
 		b = appendString(b, e.Op)
 		b = appendString(b, e.ID)
 		b = appendString(b, e.Method)
+		if flags&replyRetry != 0 {
+			b = binary.AppendUvarint(b, uint64(e.RetryAfter)) //nolint:gosec // G115: positive
+		}
 	}
 	if o := r.Owner; o != nil {
 		b = appendString(b, o.Cluster)
@@ -166,6 +174,9 @@ func readReply(payload []byte, known names) (number uint64, reply *transport.Rep
 			Code: code, Reason: object.Reason(known.of(c.bytes())), Message: c.string(),
 			Op: c.string(), ID: c.string(), Method: c.string(),
 		}
+		if flags&replyRetry != 0 {
+			e.RetryAfter = time.Duration(min(c.uvarint(), math.MaxInt64))
+		}
 		if executed > object.ExecutedYes {
 			c.fail()
 		}
@@ -174,7 +185,7 @@ func readReply(payload []byte, known names) (number uint64, reply *transport.Rep
 	if flags&replyOwner != 0 {
 		r.Owner = &transport.Peer{Cluster: c.string(), Address: c.string(), Incarnation: c.string()}
 	}
-	if flags > replyFailed|replyOwner {
+	if flags > replyFailed|replyOwner|replyRetry {
 		c.fail()
 	}
 	return number, r, c.end("a reply")

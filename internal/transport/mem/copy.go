@@ -23,6 +23,7 @@ func copyReply(r *transport.Reply) *transport.Reply {
 	d.Body = bytes.Clone(r.Body)
 	if r.Err != nil {
 		e := *r.Err
+		e.RetryAfter = max(e.RetryAfter, 0)
 		d.Err = &e
 	}
 	if r.Owner != nil {

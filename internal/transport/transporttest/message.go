@@ -180,6 +180,13 @@ func testErrorsCross(k *kit) {
 		}
 	}
 	check(&object.Error{Code: object.CodeUnknown}) // nothing but the code
+	check(&object.Error{Code: object.CodeResourceExhausted, Reason: object.Overloaded, RetryAfter: 1234567 * time.Microsecond})
+	sent <- &transport.Reply{Err: &object.Error{Code: object.CodeAborted, RetryAfter: -time.Second}} // no advice
+	got, err := link.Call(k.ctx, call("Room-1", "Fail"))
+	k.must(err)
+	if got.Err == nil || got.Err.RetryAfter != 0 {
+		k.t.Errorf("the error is %+v, want no advice", got.Err)
+	}
 	check(object.NewError(object.CodeAborted, strings.Repeat("a long story ", 1<<17)).WithExecuted(object.ExecutedYes))
 	for _, sentinel := range []*object.Error{object.ErrDeadlock, object.ErrFenced, object.ErrNotRegistered} {
 		sent <- &transport.Reply{Err: object.Refuse(sentinel.Code, sentinel.Reason, "call", "Room-1", "Fail", "text")}
