@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -200,6 +201,10 @@ func (s *Service) giveUp(sessions []*session, cause error) error {
 	return fmt.Errorf("stop client service, %d clients left: %w", s.Clients(), cause)
 }
 
+// crowdedRetry is after what time a client should try again that finds the server full;
+// another server may have room at once.
+const crowdedRetry = time.Second
+
 // admit makes the session of a new client, known by its object's ID.
 func (s *Service) admit() (*session, error) {
 	sess := newSession(s.typ+"-"+rand.Text(), s.limits)
@@ -211,8 +216,10 @@ func (s *Service) admit() (*session, error) {
 	case s.typ == "":
 		return nil, object.Refuse(object.CodeFailedPrecondition, "", "register", "", "", "the server has no client type")
 	case len(s.byID) >= s.limits.Clients:
-		return nil, object.Refuse(object.CodeResourceExhausted, "", "register", "", "",
+		err := object.Refuse(object.CodeResourceExhausted, object.Overloaded, "register", "", "",
 			fmt.Sprintf("the server has %d clients, as many as it takes", len(s.byID)))
+		err.RetryAfter = crowdedRetry
+		return nil, err
 	}
 	if s.place != nil { // under the lock: whoever loses all clients afterwards finds those of the place before
 		sess.id += "@" + s.place()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/xiaonanln/goverse/client"
 	client_pb "github.com/xiaonanln/goverse/client/proto"
+	"github.com/xiaonanln/goverse/internal/grpcerr"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -186,7 +187,10 @@ func TestClientLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = refused.Recv()
-	expect(t, err, object.ErrResourceExhausted, object.ExecutedNo)
+	expect(t, err, object.ErrOverloaded, object.ExecutedNo)
+	if after := grpcerr.FromError(err).RetryAfter; after != time.Second {
+		t.Errorf("try again after %v", after)
+	}
 	first.hangUp()
 	f.node.awaitLeft(first.object)
 	until(t, "there is room again", func() bool { return f.svc.Clients() == 1 })

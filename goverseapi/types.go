@@ -56,7 +56,11 @@ type (
 	// DisconnectReason says why a client's object ends.
 	DisconnectReason = object.DisconnectReason
 
-	// Error is the one error type.
+	// Error is the one error type. One that is [ErrOverloaded] was refused because too
+	// many wait already, as an object's mailbox limit says: the call did not run, and the
+	// runtime does not try it again, as that would only make more wait. When the caller may
+	// is its RetryAfter: of an object's mailbox how long the first in it has waited by now,
+	// 10 ms at least and 10 s at most.
 	Error = object.Error
 	// Code classifies an error; the numbers equal gRPC's.
 	Code = object.Code

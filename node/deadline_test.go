@@ -47,6 +47,55 @@ func (w *world) send(id, method, req string) error {
 	return err
 }
 
+// The advice when to try again is how long the first in the mailbox has waited, wherever in
+// the queue it is, within its bounds.
+func TestMailboxAdvice(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		advice := func(id string) time.Duration {
+			w.t.Helper()
+			_, err := w.do(id, "Write", "nothing")
+			wantErr(w.t, err, object.ErrOverloaded, object.ExecutedNo)
+			return object.FromError(err).RetryAfter
+		}
+		check := func(id string, want time.Duration) {
+			w.t.Helper()
+			if got := advice(id); got != want {
+				w.t.Errorf("try again after %v, want %v", got, want)
+			}
+		}
+		limited, cancel := context.WithTimeout(w.t.Context(), time.Hour) // it has a deadline of its own
+		defer cancel()
+		for i, ctx := range []context.Context{w.t.Context(), limited} {
+			id, word := fmt.Sprint("Tight-", i), fmt.Sprint("head", i)
+			head := w.start(ctx, id, "Write", "hold "+word)
+			sleep(3 * time.Second)
+			waiting := []*pending{w.start(ctx, id, "Write", "hold one"+word), w.start(ctx, id, "Write", "hold two"+word), w.start(ctx, id, "Write", "nothing")}
+			check(id, 10*time.Millisecond)
+			sleep(2 * time.Second)
+			check(id, 2*time.Second)
+			w.open(word)
+			sleep(time.Second) // the first runs, and a runner has claimed the others
+			waiting = append(waiting, w.start(ctx, id, "Write", "nothing"))
+			check(id, 3*time.Second)
+			w.open("one" + word)
+			synctest.Wait()
+			waiting = append(waiting, w.start(ctx, id, "Write", "nothing"))
+			check(id, 3*time.Second)
+			sleep(8 * time.Second)
+			check(id, 10*time.Second)
+			w.open("two" + word)
+			head.ok(word)
+			for _, p := range waiting {
+				if _, err := p.wait(); err != nil {
+					w.t.Error(err)
+				}
+			}
+		}
+		w.notes()
+	})
+}
+
 // A place in the mailbox is free again when its caller has given up.
 func TestMailboxPlaceIsReturned(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/xiaonanln/goverse/object"
 )
@@ -145,8 +146,7 @@ func (n *Node) queue(t *turn, a *activation, privileged bool) (*waiter, error) {
 		return nil, t.refuse(object.CodeUnavailable, "", endingMessage)
 	}
 	if limit := a.typ.MailboxLimit; limit > 0 && t.mode != alone && a.queue.isFull(limit) {
-		return nil, t.refuse(object.CodeResourceExhausted, object.Overloaded,
-			fmt.Sprintf("%d calls wait for the object already, its mailbox limit", limit))
+		return nil, n.overloaded(t, a, limit)
 	}
 	if n.killed.Err() != nil && !t.clears() {
 		return nil, t.refuse(object.CodeUnavailable, "", stopMessage)
@@ -155,6 +155,22 @@ func (n *Node) queue(t *turn, a *activation, privileged bool) (*waiter, error) {
 	n.enqueue(a, w, privileged)
 	w.watch = a.watchFor(t)
 	return w, nil
+}
+
+// The bounds of the advice when to try a call again that found too many others.
+const (
+	leastRetry = 10 * time.Millisecond
+	mostRetry  = 10 * time.Second
+)
+
+// overloaded is the error of a call that finds as many waiting as may. When to try again
+// is how long the first of them has waited: so long takes the whole queue, at the pace
+// that the object has. The activation's lock is held.
+func (n *Node) overloaded(t *turn, a *activation, limit int) error {
+	err := t.refuse(object.CodeResourceExhausted, object.Overloaded,
+		fmt.Sprintf("%d calls wait for the object already, its mailbox limit", limit))
+	err.RetryAfter = min(max(n.elapsed()-a.queue.since(), leastRetry), mostRetry)
+	return err
 }
 
 // refusePrivileged refuses the waiters whose own chain holds up the end that the

@@ -26,6 +26,7 @@ type waiter struct {
 	turn       *turn         // one that a runner may run; nil: only its own goroutine
 	watch      *watch        // looks out for the end of its context; nil: it does itself
 	due        time.Duration // when it expires, since the node was made; 0: never by itself
+	since      time.Duration // when it began to wait, on the same scale
 	granted    bool
 	activator  bool  // granted: run the activation first
 	delegated  bool  // a runner has run the turn
@@ -81,6 +82,14 @@ func (q *queue) isFull(limit int) bool {
 		n++
 	}
 	return n >= limit
+}
+
+// since is when the call that has waited longest began to; somebody waits.
+func (q *queue) since() time.Duration {
+	for c := range q.batch.waiting {
+		return c.since
+	}
+	return q.head.since
 }
 
 // barrierIsNext reports whether the first waiter ends the activation.

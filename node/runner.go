@@ -41,6 +41,7 @@ type claim struct {
 	w     *waiter
 	word  uint64        // the waiter's, as long as it is this turn's and has not begun
 	due   time.Duration // the waiter's
+	since time.Duration // the waiter's
 	watch *watch        // the waiter's
 }
 
@@ -120,7 +121,7 @@ func (a *activation) nextForRunner(isRunner bool) *waiter {
 	b.size, b.begun = 0, 0
 	for ; w.runnable() && b.size < batchSize; w = a.queue.first() {
 		a.queue.unlink(w)
-		b.claims[b.size] = claim{w: w, word: w.claim(), due: w.due, watch: w.watch}
+		b.claims[b.size] = claim{w: w, word: w.claim(), due: w.due, since: w.since, watch: w.watch}
 		b.size++
 	}
 	return b.next(a)

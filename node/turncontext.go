@@ -52,6 +52,15 @@ func (t *turn) due() time.Duration {
 	return time.Duration(atomic.LoadInt64(&t.deadline))
 }
 
+// clockIn is due, and what the time is.
+func (t *turn) clockIn() (due, now time.Duration) {
+	if timeout := -atomic.LoadInt64(&t.deadline); timeout > 0 { // one look at the clock is enough
+		due = t.due()
+		return due, due - time.Duration(timeout)
+	}
+	return t.due(), t.node().elapsed()
+}
+
 // Deadline implements [context.Context].
 func (t *turn) Deadline() (time.Time, bool) {
 	if d := t.due(); d > 0 {

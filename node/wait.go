@@ -20,7 +20,7 @@ func (n *Node) newWaiter(t *turn, a *activation) *waiter {
 	w.up = t.up()
 	w.mode, w.bound, w.persists = t.mode, t.flags.has(bound), t.isHook()
 	w.chained = w.up != nil && t.chained() || t.flags.has(inner)
-	w.due = t.due()
+	w.due, w.since = t.clockIn()
 	if !t.isHook() && !t.flags.has(detached) {
 		w.turn = t
 	}

@@ -316,10 +316,12 @@ func TestRefusalsAreFinal(t *testing.T) {
 		s.give(p[1], "fussy-x", p[0])
 		ctx, cancel := context.WithCancel(s.Context())
 		calls := []<-chan result{p[0].start(ctx, "fussy-x", "sleep 1m"), p[0].start(ctx, "fussy-x", "add")}
+		pass(3 * time.Second)
+		begun := time.Now()
 		_, err := p[0].do(s.Context(), "fussy-x", "add")
 		s.want(err, object.CodeResourceExhausted, object.ExecutedNo, "")
-		if !errors.Is(err, object.ErrOverloaded) {
-			s.Errorf("%v is not ErrOverloaded", err)
+		if !errors.Is(err, object.ErrOverloaded) || object.FromError(err).RetryAfter != 3*time.Second || time.Since(begun) != 0 {
+			s.Errorf("%v is not ErrOverloaded, after %v, to be tried again after %v", err, time.Since(begun), object.FromError(err).RetryAfter)
 		}
 		cancel()
 		for _, c := range calls {

@@ -377,7 +377,7 @@ func TestCallerOfTooMuch(t *testing.T) {
 		comes(w, "a call within the bound", w.ran.began)
 	}
 	reply, err := w.link.Call(w.ctx, call("Echo"))
-	if err != nil || !errors.Is(reply.Err, object.ErrOverloaded) || object.Executed(reply.Err) != object.ExecutedNo {
+	if err != nil || !errors.Is(reply.Err, object.ErrOverloaded) || object.Executed(reply.Err) != object.ExecutedNo || reply.Err.RetryAfter <= 0 {
 		t.Errorf("a call too many = %+v, %v, want overloaded and not executed", reply, err)
 	}
 }

@@ -7,6 +7,9 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
+// overloadedRetry is after what time a caller should try again that has as many calls under way as a link may.
+const overloadedRetry = 100 * time.Millisecond
+
 // served is a call that has arrived, and its context.
 type served struct {
 	callContext
@@ -104,8 +107,10 @@ func (c *callee) refuse(number uint64, call *transport.Call) {
 
 // overloaded answers a call that is one too many.
 func (c *callee) overloaded(s *served) {
-	c.answer(s.number, &transport.Reply{Err: object.Refuse(object.CodeResourceExhausted, object.Overloaded,
-		s.call.Op.String(), s.call.ID, s.call.Method, "the link has too many calls under way")})
+	err := object.Refuse(object.CodeResourceExhausted, object.Overloaded,
+		s.call.Op.String(), s.call.ID, s.call.Method, "the link has too many calls under way")
+	err.RetryAfter = overloadedRetry
+	c.answer(s.number, &transport.Reply{Err: err})
 }
 
 // note keeps a call, so that it can be cancelled. If there are too many it is refused, and one that nobody waits for
