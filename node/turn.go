@@ -48,19 +48,19 @@ func (f flags) has(which flags) bool { return f&which != 0 }
 type rare struct {
 	life    atomic.Pointer[lifetime]
 	meta    map[string]string
-	key     string        // idempotency key
-	up      *turn         // the turn that makes this call, where that is not its context
-	path    []Step        // from another node: the chain that waits for the turn
-	via     *departure    // from another node: what its chain passed here before, in the step beyond
-	beyond  int           // of path
-	encode  bool          // the reply is wanted encoded, in body
-	brisk   bool          // who brings it from another node does not wait for its place, see errOccupied
-	body    []byte        // the encoded reply
-	within  *turn         // re-entrant: the turn of the same chain that this one runs inside of
+	key     string                 // idempotency key
+	up      *turn                  // the turn that makes this call, where that is not its context
+	path    []Step                 // from another node: the chain that waits for the turn
+	via     *departure             // from another node: what its chain passed here before, in the step beyond
+	beyond  int                    // of path
+	encode  bool                   // the reply is wanted encoded, in body
+	brisk   bool                   // who brings it from another node does not wait for its place, see errOccupied
+	body    []byte                 // the encoded reply
+	within  *turn                  // re-entrant: the turn of the same chain that this one runs inside of
 	inside  atomic.Pointer[inside] // made when the first turn wants to run inside this one
-	claimed atomic.Bool   // detached: it runs, or its caller has left
-	left    atomic.Bool   // detached: it runs, and its caller has left
-	timer   *timer        // bound: the timer whose call it is
+	claimed atomic.Bool            // detached: it runs, or its caller has left
+	left    atomic.Bool            // detached: it runs, and its caller has left
+	timer   *timer                 // bound: the timer whose call it is
 
 	mu      sync.Mutex
 	effects []effect // guarded by mu: leave when the turn has ended well

@@ -3,6 +3,7 @@ package routing
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/internal/w3c"
@@ -16,27 +17,16 @@ type handler struct{ router *Router }
 // AcceptCall implements [transport.Handler]. It gives a call its place at its object where the gate is open, and else in
 // the line of those who wait for it.
 func (h *handler) AcceptCall(ctx context.Context, c *transport.Call) (run func() *transport.Reply) {
-	r, v := h.router, h.router.view.Load()
-	a := &arrival{router: r, view: v, ctx: w3c.With(ctx, c.TraceParent, c.TraceState), call: c}
-	switch {
-	case v.table == nil:
+	a := &arrival{router: h.router, view: h.router.view.Load(), ctx: w3c.With(ctx, c.TraceParent, c.TraceState), call: c}
+	if a.view.table == nil {
 		return a.refuse(object.CodeUnavailable, misrouted, "the node is no member of the cluster")
-	case c.Op == opHandover:
-		return func() *transport.Reply { return a.reply(object.Reply{}, r.host.receive(c)) }
-	case c.Op > transport.OpPush:
-		return a.refuse(object.CodeUnimplemented, "", "the node does not know the operation")
-	case c.Hops > maxHops:
-		return a.refuse(object.CodeUnavailable, misrouted, fmt.Sprintf("the call has been passed on %d times", c.Hops))
-	case c.Shard == noShard:
-		return a.pinned()
-	case c.Op == transport.OpPush:
-		return a.refuse(object.CodeInvalidArgument, "", "it is not addressed to a client")
-	case c.Shard != r.cfg.Node.ShardOf(c.ID):
-		return a.refuse(object.CodeInvalidArgument, "", fmt.Sprintf("the object is not in shard %d", c.Shard))
-	case !v.table.Valid() && !c.OneWay: // nobody would try that again
-		return a.fenced
 	}
-	return a.sharded()
+	if remembered(c) {
+		if run = a.enroll(); run != nil {
+			return run
+		}
+	}
+	return a.accept()
 }
 
 // arrival is a call that has arrived.
@@ -52,6 +42,36 @@ type arrival struct {
 
 	first node.Arrival    // the first beginning, if that was at once
 	out   transport.Reply // the last reply
+
+	withheld *transport.Reply // what it has come to, if that must not leave
+
+	column     *column       // where it is noted; nil: nowhere
+	prev, next *arrival      // guarded by column.mu: others that run
+	left       time.Duration // guarded by column.mu: when its context was found ended; 0: it was not
+	over       chan struct{} // guarded by column.mu: closed when it is over; nil: nobody waits
+	outcome    *entry        // what it has come to, if that counts; written before over is closed
+}
+
+// accept finds the call's place at its object.
+func (a *arrival) accept() (run func() *transport.Reply) {
+	r, c := a.router, a.call
+	switch {
+	case c.Op == opHandover:
+		return func() *transport.Reply { return a.reply(object.Reply{}, r.host.receive(c)) }
+	case c.Op > transport.OpPush:
+		return a.refuse(object.CodeUnimplemented, "", "the node does not know the operation")
+	case c.Hops > maxHops:
+		return a.refuse(object.CodeUnavailable, misrouted, fmt.Sprintf("the call has been passed on %d times", c.Hops))
+	case c.Shard == noShard:
+		return a.pinned()
+	case c.Op == transport.OpPush:
+		return a.refuse(object.CodeInvalidArgument, "", "it is not addressed to a client")
+	case c.Shard != r.cfg.Node.ShardOf(c.ID):
+		return a.refuse(object.CodeInvalidArgument, "", fmt.Sprintf("the object is not in shard %d", c.Shard))
+	case !a.view.table.Valid() && !c.OneWay: // nobody would try that again
+		return a.fenced
+	}
+	return a.sharded()
 }
 
 // sharded finds the place of a call to an object that belongs to a shard.
@@ -150,6 +170,7 @@ func (a *arrival) leaves(reply object.Reply, err error) *transport.Reply {
 		e := fenced(a.call.Op.String(), a.call.ID, a.call.Method)
 		if err == nil || object.Executed(err) != object.ExecutedNo {
 			e = e.WithExecuted(object.ExecutedUnknown)
+			a.withheld = &transport.Reply{Reply: reply, Err: told(err), Epoch: a.epoch}
 		}
 		return a.reply(object.Reply{}, e)
 	}
@@ -175,6 +196,9 @@ func (a *arrival) reply(reply object.Reply, err error) *transport.Reply {
 		if rt, ok := a.view.table.Route(a.call.Shard); ok && rt.Incarnation == a.view.self && rt.Epoch == a.epoch {
 			out.Revision = rt.Revision
 		}
+	}
+	if a.column != nil {
+		a.column.finish(a, out)
 	}
 	return out
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
-// Create implements [object.Runtime]. It is not idempotent, and is tried again all the same when a node was lost on the
-// way: then an error [object.ErrAlreadyExists] whose answer is "unknown" may mean the object that this very call has
-// created.
+// Create implements [object.Runtime]. It is tried again when a link or a node was lost on the way. A node that does not
+// know any more that it has carried it out already says [object.ErrAlreadyExists]: if the answer to whether the call ran
+// is "unknown", that may mean the object that this very call has created.
 func (r *Router) Create(ctx context.Context, typ, id string, init proto.Message) (string, error) {
 	if id == "" { // not the node's to choose: it would choose itself as often as not
 		id = typ + "-" + rand.Text()

@@ -20,6 +20,7 @@ type Router struct {
 	cfg    Config
 	view   atomic.Pointer[view] // never nil
 	parked lot
+	ledger ledger
 	host   *Host
 
 	callings sync.Pool
@@ -72,6 +73,7 @@ func (r *Router) Serve(ctx context.Context, table Table, network Dialer) error {
 		changed := table.Changed()
 		v.links.sweep(table)
 		r.host.limbo.expire()
+		r.ledger.sweep(r.cfg.Clock.Monotonic(), func(node string) bool { _, lives := table.Node(node); return lives })
 		select {
 		case <-changed:
 			timer.Stop()

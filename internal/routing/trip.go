@@ -219,6 +219,7 @@ func (t *trip) send(ctx context.Context, v *view, to cluster.Route, timeout time
 	}
 	c := &t.call
 	c.Shard, c.Epoch, c.Revision, c.Hops = t.shard, to.Epoch, to.Revision, t.wrong
+	c.Resent = t.mayRun
 	link := v.links.to(to)
 	if t.oneWay {
 		if err := link.Send(ctx, c); err != nil {

@@ -57,6 +57,9 @@ type Call struct {
 	From string
 	// OneWay: nobody waits for the reply. The receiving transport sets it: true if the call came by [Link.Send].
 	OneWay bool
+	// Resent: the call was sent before, under the same CallID, and may have run. A callee that knows its outcome answers
+	// with that.
+	Resent bool
 	// AtMostOnce: never resend this call where it may have run, nor run it if it may have been run before.
 	AtMostOnce bool
 

@@ -28,7 +28,7 @@ func seedCalls() []*transport.Call {
 			Request: object.Request{
 				ID: "R-\xff", Method: "M", Message: "N", Body: []byte{0}, Key: "k", Metadata: map[string]string{"a": "b", "": ""},
 			},
-			Op: 200, AtMostOnce: true, Timeout: time.Hour, Shard: math.MaxUint32, Epoch: math.MaxUint64, Revision: math.MinInt64,
+			Op: 200, AtMostOnce: true, Resent: true, Timeout: time.Hour, Shard: math.MaxUint32, Epoch: math.MaxUint64, Revision: math.MinInt64,
 			Hops: 255, Chain: []transport.Step{{ID: "A-1", Method: "X", Turn: transport.CallID{2}}, {}},
 			TraceParent: "00-ab-cd-01", TraceState: "v=1",
 		},

@@ -14,6 +14,7 @@ const (
 	callOneWay     = 1 << iota // nobody waits
 	callAtMostOnce             // AtMostOnce
 	callLimited                // a deadline follows
+	callResent                 // Resent
 )
 
 // callHeader is what a frame of a call says beside the call.
@@ -36,6 +37,9 @@ func appendCall(b []byte, h callHeader, c *transport.Call) []byte {
 	}
 	if c.AtMostOnce {
 		flags |= callAtMostOnce
+	}
+	if c.Resent {
+		flags |= callResent
 	}
 	if h.limited {
 		flags |= callLimited
@@ -77,6 +81,7 @@ func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (nu
 	copy(c.CallID[:], r.take(uint64(len(c.CallID))))
 	c.OneWay = flags&callOneWay != 0
 	c.AtMostOnce = flags&callAtMostOnce != 0
+	c.Resent = flags&callResent != 0
 	if flags&callLimited != 0 {
 		c.Timeout = remains(r.uvarint(), sentAt)
 	}
@@ -99,7 +104,7 @@ func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (nu
 			copy(s.Turn[:], r.take(uint64(len(s.Turn))))
 		}
 	}
-	if flags > callOneWay|callAtMostOnce|callLimited || c.OneWay != (number == 0) {
+	if flags > callOneWay|callAtMostOnce|callLimited|callResent || c.OneWay != (number == 0) {
 		r.fail()
 	}
 	return number, r.end("a call")

@@ -32,7 +32,7 @@ func fullCall() *transport.Call {
 			ID: "Room-" + odd(), Method: "M" + odd(), Message: "test.M" + odd(), Body: []byte(odd()), Key: "key" + odd(),
 			Metadata: map[string]string{"a": "b", "empty": "", "odd" + odd(): odd()},
 		},
-		CallID: number(1), Op: 200, From: "somebody else", OneWay: true, AtMostOnce: true, Timeout: time.Hour,
+		CallID: number(1), Op: 200, From: "somebody else", OneWay: true, AtMostOnce: true, Resent: true, Timeout: time.Hour,
 		Shard: math.MaxUint32, Epoch: math.MaxUint64, Revision: math.MinInt64, Hops: math.MaxUint8,
 		Chain: []transport.Step{
 			{ID: "A-1", Method: "X", Turn: number(2)},

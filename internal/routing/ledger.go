@@ -1,0 +1,330 @@
+package routing
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// What is remembered of the calls of other nodes.
+const (
+	// keepEntries is how long: a caller hears of a link that has died within seconds, and sends again soon after.
+	keepEntries = 30 * time.Second
+	// sweepEntries is how often what is older is dropped.
+	sweepEntries = time.Second
+	// columns share the work of a node that calls a lot.
+	columns = 8
+	// mostEntries is how many of one node's calls, and allEntries of all nodes': where these are many, each has less, but
+	// leastEntries.
+	mostEntries  = 4096
+	leastEntries = 256
+	allEntries   = 32 * mostEntries
+	// entryBytes is what an entry may take on average: replies that are larger push out more than one.
+	entryBytes = 256
+)
+
+// ledger remembers the calls that other nodes may send again: those that run, and for a while what they came to. A
+// caller whose link breaks does not know whether its call has run; if it sends it again to the same node, that answers
+// with the outcome of the first sending and does not run it a second time. What has to be remembered for that is
+// bounded, so it is no promise: for that there are idempotency keys.
+//
+// What a sending costs that is the first, as nearly all are, is that it is noted while it runs, and its outcome after.
+type ledger struct {
+	now   atomic.Int64 // the time of the last sweep
+	swept time.Duration
+	nodes atomic.Int64 // how many accounts there are
+	last  atomic.Pointer[account]
+	all   sync.Map // of *account by incarnation
+}
+
+// account is one other node's calls.
+type account struct {
+	ledger  *ledger
+	node    string
+	columns [columns]column
+}
+
+// column is some of them.
+type column struct {
+	account *account
+
+	mu      sync.Mutex // guards the fields below, and of arrivals what says so
+	running *arrival   // the first of a list
+	kept    []entry    // a ring of outcomes
+	oldest  int        // … where it begins
+	count   int        // … how many there are
+	bytes   int        // … what they take
+	// again is the calls that ran as sent again although no first sending was known: it may still come, over the link that
+	// has broken.
+	again map[transport.CallID]time.Duration
+}
+
+// entry is the outcome of a call.
+type entry struct {
+	id    transport.CallID
+	at    time.Duration
+	reply transport.Reply
+	epoch uint64 // not 0: it was withheld, and is to be told only while the node owns the shard under that
+	large bool   // the reply was too large to keep
+}
+
+func (e *entry) size() int { return entryBytes/2 + e.reply.Size() }
+
+// remembered says whether a call may be sent again after it may have run.
+func remembered(c *transport.Call) bool {
+	return c.CallID != (transport.CallID{}) && c.Op <= transport.OpDelete && !c.OneWay && !c.AtMostOnce
+}
+
+// column is where a call is noted.
+func (l *ledger) column(c *transport.Call) *column {
+	a := l.last.Load()
+	if a == nil || a.node != c.From {
+		found, ok := l.all.Load(c.From)
+		if !ok {
+			made := &account{ledger: l, node: c.From}
+			for i := range made.columns {
+				made.columns[i].account = made
+			}
+			if found, ok = l.all.LoadOrStore(c.From, made); !ok {
+				l.nodes.Add(1)
+			}
+		}
+		a, _ = found.(*account)
+		l.last.Store(a)
+	}
+	return &a.columns[c.CallID[0]%columns]
+}
+
+// most is how many outcomes a column keeps.
+func (l *ledger) most() int {
+	return max(min(mostEntries, allEntries/int(max(l.nodes.Load(), 1))), leastEntries) / columns
+}
+
+func (l *ledger) time() time.Duration { return time.Duration(l.now.Load()) }
+
+// sweep drops what is old, and all of nodes that are gone.
+func (l *ledger) sweep(now time.Duration, lives func(node string) bool) {
+	if l.swept != 0 && now-l.swept < sweepEntries {
+		return
+	}
+	l.swept = now
+	l.now.Store(int64(now))
+	l.all.Range(func(node, found any) bool {
+		a, _ := found.(*account)
+		used := false
+		for i := range a.columns {
+			used = a.columns[i].sweep(now) || used
+		}
+		if !used && !lives(a.node) {
+			l.all.Delete(node)
+			l.nodes.Add(-1)
+			l.last.CompareAndSwap(a, nil)
+		}
+		return true
+	})
+}
+
+// sweep drops what is old; false: nothing is left. A call that does not come to its end, as its goroutine was ended, is
+// forgotten with its caller.
+func (c *column) sweep(now time.Duration) (used bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.count > 0 && now-c.kept[c.oldest].at > keepEntries {
+		c.dropLocked()
+	}
+	if c.count == 0 {
+		c.kept, c.oldest = nil, 0
+	}
+	for id, at := range c.again {
+		if now-at > keepEntries {
+			delete(c.again, id)
+		}
+	}
+	for a := c.running; a != nil; {
+		following := a.next
+		switch {
+		case a.ctx.Err() == nil:
+		case a.left == 0:
+			a.left = now
+		case now-a.left > keepEntries:
+			c.unlinkLocked(a)
+		}
+		a = following
+	}
+	return c.running != nil || c.count > 0 || len(c.again) > 0
+}
+
+// enroll notes a call. What it returns, if it does, answers one that is not to be run: it has run, or runs, or has been
+// sent again before it came.
+func (a *arrival) enroll() (run func() *transport.Reply) {
+	c := a.router.ledger.column(a.call)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := a.call.CallID
+	_, late := c.again[id]
+	switch {
+	case a.call.Resent:
+		if first := c.runsLocked(id); first != nil {
+			if first.over == nil {
+				first.over = make(chan struct{})
+			}
+			return func() *transport.Reply { return a.follow(first) }
+		}
+		if e := c.findLocked(id); e != nil && a.mayTell(e) {
+			told := *e
+			return func() *transport.Reply { return a.retell(&told) }
+		}
+		c.noteAgainLocked(id)
+	case late:
+		return a.refuse(object.CodeAborted, "", "the call has been sent again meanwhile")
+	}
+	a.column = c
+	if a.next = c.running; a.next != nil {
+		a.next.prev = a
+	}
+	c.running = a
+	return nil
+}
+
+// follow answers a call whose first sending runs.
+func (a *arrival) follow(first *arrival) *transport.Reply {
+	select {
+	case <-first.over:
+	case <-a.ctx.Done():
+		return a.reply(object.Reply{}, object.Refuse(endOf(a.ctx), "", a.call.Op.String(), a.call.ID, a.call.Method,
+			"it ended while the call, which was sent before, ran").WithExecuted(object.ExecutedUnknown))
+	}
+	if e := first.outcome; e != nil && a.mayTell(e) {
+		return a.retell(e)
+	}
+	if run := a.enroll(); run != nil {
+		return run()
+	}
+	return a.accept()()
+}
+
+// mayTell says whether an outcome that was withheld is one: the object's memory is still that of the turn.
+func (a *arrival) mayTell(e *entry) bool {
+	if e.epoch == 0 {
+		return true
+	}
+	epoch, open, _ := a.router.cfg.Node.Gate(a.call.Shard)
+	return open && epoch == e.epoch
+}
+
+// retell answers a call with the outcome of its first sending.
+func (a *arrival) retell(e *entry) *transport.Reply {
+	switch {
+	case !a.view.table.Valid():
+		err := fenced(a.call.Op.String(), a.call.ID, a.call.Method)
+		return a.reply(object.Reply{}, err.WithExecuted(object.ExecutedUnknown))
+	case e.large:
+		return a.reply(object.Reply{}, object.Refuse(object.CodeUnavailable, "", a.call.Op.String(), a.call.ID, a.call.Method,
+			"the call ran, and its reply, which is too large to be kept, was lost with the link").WithExecuted(object.ExecutedYes))
+	}
+	reply := e.reply
+	return &reply
+}
+
+// finish notes the outcome of a call that was noted, if it is one: what has not run, or not to its end, may run again.
+func (c *column) finish(a *arrival, reply *transport.Reply) {
+	e := entry{id: a.call.CallID, at: c.account.ledger.time(), reply: *reply}
+	if a.withheld != nil && a.call.Shard != noShard {
+		e.reply, e.epoch = *a.withheld, a.epoch
+	}
+	ran := e.reply.Err == nil || object.Executed(e.reply.Err) == object.ExecutedYes
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unlinkLocked(a)
+	if ran {
+		e = c.keepLocked(e)
+	}
+	if a.over == nil {
+		return
+	}
+	if ran {
+		a.outcome = &e
+	}
+	close(a.over)
+}
+
+// keepLocked keeps an outcome instead of the oldest ones, and returns what is kept of it.
+func (c *column) keepLocked(e entry) entry {
+	most := c.account.ledger.most()
+	if e.size() > most*entryBytes/4 {
+		e.large, e.reply = true, transport.Reply{}
+	}
+	for c.count > 0 && (c.count >= most || c.bytes+e.size() > most*entryBytes) {
+		c.dropLocked()
+	}
+	if c.count == len(c.kept) {
+		grown := make([]entry, max(8, 2*c.count))
+		n := copy(grown, c.kept[c.oldest:])
+		copy(grown[n:], c.kept[:c.oldest])
+		c.kept, c.oldest = grown, 0
+	}
+	c.kept[(c.oldest+c.count)%len(c.kept)] = e
+	c.count++
+	c.bytes += e.size()
+	return e
+}
+
+// dropLocked forgets the oldest outcome.
+func (c *column) dropLocked() {
+	c.bytes -= c.kept[c.oldest].size()
+	c.kept[c.oldest] = entry{}
+	c.oldest = (c.oldest + 1) % len(c.kept)
+	c.count--
+}
+
+// findLocked looks for an outcome, the newest first.
+func (c *column) findLocked(id transport.CallID) *entry {
+	for i := c.count - 1; i >= 0; i-- {
+		if e := &c.kept[(c.oldest+i)%len(c.kept)]; e.id == id {
+			return e
+		}
+	}
+	return nil
+}
+
+func (c *column) runsLocked(id transport.CallID) *arrival {
+	for a := c.running; a != nil; a = a.next {
+		if a.call.CallID == id {
+			return a
+		}
+	}
+	return nil
+}
+
+// noteAgainLocked notes a call that runs although it may have run; as many as outcomes at most.
+func (c *column) noteAgainLocked(id transport.CallID) {
+	if c.again == nil {
+		c.again = make(map[transport.CallID]time.Duration)
+	}
+	for other := range c.again {
+		if len(c.again) < c.account.ledger.most() {
+			break
+		}
+		delete(c.again, other)
+	}
+	c.again[id] = c.account.ledger.time()
+}
+
+// unlinkLocked takes a call out of those that run, if it is there.
+func (c *column) unlinkLocked(a *arrival) {
+	switch {
+	case a.prev != nil:
+		a.prev.next = a.next
+	case c.running == a:
+		c.running = a.next
+	default:
+		return
+	}
+	if a.next != nil {
+		a.next.prev = a.prev
+	}
+	a.prev, a.next = nil, nil
+}
