@@ -14,6 +14,8 @@
 //     over; what may have run is retried with the same ID and key, but not if the caller said at most once; what ran,
 //     and what was refused for another reason than that the node cannot answer for the object, is final. An error
 //     tells the worst that was met: if any attempt may have run, the answer is "unknown".
+//   - What is sent again to the node that has run it, or runs it, is not run a second time but answered with the outcome
+//     of the first sending, as far as the node remembers: see ledger.
 //   - Nothing is answered twice, and nothing by a node without a valid lease: neither does a call begin there, nor does
 //     its reply leave.
 //   - A wrong guess heals the table. Calls say what epoch they expect; who is behind reads the store before it decides.

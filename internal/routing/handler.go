@@ -49,7 +49,6 @@ type arrival struct {
 	prev, next *arrival      // guarded by column.mu: others that run
 	left       time.Duration // guarded by column.mu: when its context was found ended; 0: it was not
 	over       chan struct{} // guarded by column.mu: closed when it is over; nil: nobody waits
-	outcome    *entry        // what it has come to, if that counts; written before over is closed
 }
 
 // accept finds the call's place at its object.

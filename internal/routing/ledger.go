@@ -197,9 +197,6 @@ func (a *arrival) follow(first *arrival) *transport.Reply {
 		return a.reply(object.Reply{}, object.Refuse(endOf(a.ctx), "", a.call.Op.String(), a.call.ID, a.call.Method,
 			"it ended while the call, which was sent before, ran").WithExecuted(object.ExecutedUnknown))
 	}
-	if e := first.outcome; e != nil && a.mayTell(e) {
-		return a.retell(e)
-	}
 	if run := a.enroll(); run != nil {
 		return run()
 	}
@@ -240,19 +237,15 @@ func (c *column) finish(a *arrival, reply *transport.Reply) {
 	defer c.mu.Unlock()
 	c.unlinkLocked(a)
 	if ran {
-		e = c.keepLocked(e)
+		c.keepLocked(e)
 	}
-	if a.over == nil {
-		return
+	if a.over != nil {
+		close(a.over)
 	}
-	if ran {
-		a.outcome = &e
-	}
-	close(a.over)
 }
 
-// keepLocked keeps an outcome instead of the oldest ones, and returns what is kept of it.
-func (c *column) keepLocked(e entry) entry {
+// keepLocked keeps an outcome instead of the oldest ones.
+func (c *column) keepLocked(e entry) {
 	most := c.account.ledger.most()
 	if e.size() > most*entryBytes/4 {
 		e.large, e.reply = true, transport.Reply{}
@@ -269,7 +262,6 @@ func (c *column) keepLocked(e entry) entry {
 	c.kept[(c.oldest+c.count)%len(c.kept)] = e
 	c.count++
 	c.bytes += e.size()
-	return e
 }
 
 // dropLocked forgets the oldest outcome.

@@ -1,0 +1,201 @@
+package routing
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// noted is a call that runs.
+func (l *ledger) noted(ctx context.Context, from string, id uint64, again bool) *arrival {
+	c := &transport.Call{From: from, Resent: again}
+	binary.BigEndian.PutUint64(c.CallID[:], id*0x9e3779b97f4a7c15+1) // in any column
+	a := &arrival{router: &Router{}, ctx: ctx, call: c}
+	a.router.ledger.last.Store(l.column(c).account)
+	a.enroll()
+	return a
+}
+
+// knows says whether the outcome of a call is remembered.
+func (l *ledger) knows(a *arrival) bool {
+	c := l.column(a.call)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.findLocked(a.call.CallID) != nil
+}
+
+// totals is how much is remembered.
+func (l *ledger) totals() (running, kept, size, again, slots int) {
+	l.all.Range(func(_, found any) bool {
+		for i := range found.(*account).columns {
+			c := &found.(*account).columns[i]
+			for a := c.running; a != nil; a = a.next {
+				running++
+			}
+			sum := 0
+			for k := range c.count {
+				sum += c.kept[(c.oldest+k)%len(c.kept)].size()
+			}
+			if sum != c.bytes {
+				panic(fmt.Sprintf("%d bytes are counted, there are %d", c.bytes, sum))
+			}
+			kept, size, again, slots = kept+c.count, size+c.bytes, again+len(c.again), slots+len(c.kept)
+		}
+		return true
+	})
+	return running, kept, size, again, slots
+}
+
+// Only calls are remembered that may be sent again.
+func TestRememberedCalls(t *testing.T) {
+	t.Parallel()
+	named := transport.Call{CallID: transport.CallID{15: 1}}
+	for _, tc := range []struct {
+		change func(c *transport.Call)
+		want   bool
+	}{
+		{func(*transport.Call) {}, true},
+		{func(c *transport.Call) { c.Op = transport.OpCreate }, true},
+		{func(c *transport.Call) { c.Op = transport.OpDelete }, true},
+		{func(c *transport.Call) { c.Op = transport.OpPush }, false},
+		{func(c *transport.Call) { c.Op = opHandover }, false},
+		{func(c *transport.Call) { c.OneWay = true }, false},
+		{func(c *transport.Call) { c.AtMostOnce = true }, false},
+		{func(c *transport.Call) { c.CallID = transport.CallID{} }, false},
+	} {
+		c := named
+		if tc.change(&c); remembered(&c) != tc.want {
+			t.Errorf("remembered(%+v) is not %v", c, tc.want)
+		}
+	}
+}
+
+func always(string) bool { return true }
+func never(string) bool  { return false }
+
+// What is remembered of a node is bounded, in number and bytes, and is what was last; of many nodes as well.
+func TestLedgerIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		nodes, calls, bytes int
+		least               int // how many are remembered of each node
+	}{
+		{1, 10_000, 10, 3500}, {1, 10_000, 1000, 800}, {1, 100, 20_000, 40}, {1, 100, 100_000, 100}, // the last: all are too large
+		{100, 3000, 10, 1000}, {1000, 600, 10, 200},
+	} {
+		var l ledger
+		l.sweep(time.Second, always)
+		for n := range tc.nodes {
+			l.column(&transport.Call{From: fmt.Sprint(n)})
+		}
+		for n := range tc.nodes {
+			var all []*arrival
+			for i := range tc.calls {
+				a := l.noted(t.Context(), fmt.Sprint(n), uint64(i), false)
+				a.column.finish(a, &transport.Reply{Reply: object.Reply{Body: bytes.Repeat([]byte{1}, tc.bytes)}})
+				all = append(all, a)
+			}
+			known := 0
+			for _, a := range all {
+				if l.knows(a) {
+					known++
+				}
+			}
+			if known < tc.least || !l.knows(all[len(all)-1]) {
+				t.Errorf("%+v: %d are known", tc, known)
+			}
+		}
+		running, kept, size, _, slots := l.totals()
+		most := max(min(mostEntries, allEntries/tc.nodes), leastEntries)
+		if running != 0 || kept > tc.nodes*most || size > tc.nodes*most*entryBytes || slots > 2*tc.nodes*most {
+			t.Errorf("%+v: %d run, %d outcomes in %d slots take %d bytes", tc, running, kept, slots, size)
+		}
+		l.sweep(time.Second+keepEntries+1, always)
+		if _, kept, size, _, slots := l.totals(); kept+size+slots != 0 || int(l.nodes.Load()) != tc.nodes {
+			t.Errorf("%+v: after a while %d outcomes in %d slots take %d bytes, of %d nodes", tc, kept, slots, size, l.nodes.Load())
+		}
+		l.sweep(3*keepEntries, never)
+		if l.nodes.Load() != 0 || l.last.Load() != nil {
+			t.Errorf("%+v: %d nodes are left", tc, l.nodes.Load())
+		}
+	}
+}
+
+// Calls that run stay known whatever comes after them, and those whose goroutines were ended are forgotten with their
+// callers.
+func TestLedgerOfCallsThatRun(t *testing.T) {
+	t.Parallel()
+	var l ledger
+	l.sweep(time.Second, always)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var run []*arrival
+	for i := range 100 {
+		run = append(run, l.noted(ctx, "a", uint64(i), false))
+	}
+	for i := range 10_000 {
+		a := l.noted(t.Context(), "a", uint64(1000+i), false)
+		a.column.finish(a, &transport.Reply{Err: object.NewError(object.CodeAborted, "").WithExecuted(object.ExecutedNo)}) // no outcome
+	}
+	if running, kept, _, _, _ := l.totals(); running != 100 || kept != 0 {
+		t.Fatalf("%d run, %d outcomes", running, kept)
+	}
+	for i := 0; i < 100; i += 2 {
+		run[i].column.finish(run[i], &transport.Reply{})
+	}
+	l.sweep(time.Hour, never)
+	if running, _, _, _, _ := l.totals(); running != 50 || l.nodes.Load() != 1 {
+		t.Errorf("%d run, of %d nodes", running, l.nodes.Load())
+	}
+	cancel()
+	l.sweep(2*time.Hour, never)
+	if running, _, _, _, _ := l.totals(); running != 50 {
+		t.Errorf("just after their links broke, %d are known", running)
+	}
+	l.sweep(2*time.Hour+keepEntries+1, never)
+	if running, _, _, _, _ := l.totals(); running != 0 {
+		t.Errorf("%d are known still", running)
+	}
+	run[1].column.finish(run[1], &transport.Reply{}) // it comes to its end after all
+}
+
+// The names of calls that ran as sent again are bounded.
+func TestLedgerOfCallsThatAreSentAgain(t *testing.T) {
+	t.Parallel()
+	var l ledger
+	l.sweep(time.Second, always)
+	for i := range 10 * mostEntries {
+		a := l.noted(t.Context(), "a", uint64(i), true)
+		a.column.finish(a, &transport.Reply{})
+	}
+	if _, _, _, again, _ := l.totals(); again == 0 || again > mostEntries {
+		t.Errorf("%d names", again)
+	}
+	l.sweep(time.Hour, always)
+	if _, _, _, again, _ := l.totals(); again != 0 {
+		t.Errorf("%d names are left", again)
+	}
+}
+
+func BenchmarkLedger(b *testing.B) {
+	var l ledger
+	l.sweep(time.Second, always)
+	r := &Router{}
+	r.ledger.last.Store(l.column(&transport.Call{From: "a"}).account)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		a := arrival{router: r, ctx: b.Context(), call: &transport.Call{From: "a"}}
+		var reply transport.Reply
+		for i := uint64(1); pb.Next(); i++ {
+			binary.BigEndian.PutUint64(a.call.CallID[:], i*0x9e3779b97f4a7c15)
+			a.enroll()
+			a.column.finish(&a, &reply)
+		}
+	})
+}
