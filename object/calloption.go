@@ -20,6 +20,13 @@ func (f callOptionFunc) apply(s *CallSettings) { f(s) }
 
 // Resolve returns the settings that opts add up to.
 func Resolve(opts []CallOption) CallSettings {
+	if len(opts) == 0 {
+		return CallSettings{} // not the one below, which lives on the heap
+	}
+	return resolve(opts)
+}
+
+func resolve(opts []CallOption) CallSettings {
 	var s CallSettings
 	for _, o := range opts {
 		if o != nil {

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/xiaonanln/goverse/cluster"
@@ -23,7 +24,9 @@ type links struct {
 	clock   clock.Clock
 	network Dialer
 
-	mu     sync.RWMutex // guards the fields below
+	known atomic.Pointer[map[string]*link] // by incarnation, of those in byPeer; never nil, and never changed
+
+	mu     sync.Mutex // guards the fields below
 	closed bool
 	byPeer map[transport.Peer]*link
 }
@@ -32,35 +35,46 @@ type links struct {
 type link struct {
 	transport.Link
 
-	made  time.Duration // when
-	known bool          // it has led to a member
-	gone  time.Duration // since when it does not; 0: it does
+	address string
+	made    time.Duration // when
+	member  bool          // it has led to a member
+	gone    time.Duration // since when it does not; 0: it does
 }
 
 func newLinks(cfg Config, network Dialer) *links {
-	return &links{cluster: cfg.Cluster, clock: cfg.Clock, network: network, byPeer: make(map[transport.Peer]*link)}
+	l := &links{cluster: cfg.Cluster, clock: cfg.Clock, network: network, byPeer: make(map[transport.Peer]*link)}
+	l.publishLocked()
+	return l
+}
+
+// publishLocked lets others find what is in byPeer without the lock. Of one incarnation at several addresses, of which
+// all but one are hearsay, it is any.
+func (l *links) publishLocked() {
+	known := make(map[string]*link, len(l.byPeer))
+	for peer, x := range l.byPeer {
+		known[peer.Incarnation] = x
+	}
+	l.known.Store(&known)
 }
 
 // to is the link to a member.
 func (l *links) to(rt cluster.Route) transport.Link {
-	peer := transport.Peer{Cluster: l.cluster, Address: rt.Address, Incarnation: rt.Incarnation}
-	l.mu.RLock()
-	found := l.byPeer[peer]
-	l.mu.RUnlock()
-	if found != nil {
+	if found := (*l.known.Load())[rt.Incarnation]; found != nil && found.address == rt.Address {
 		return found
 	}
+	peer := transport.Peer{Cluster: l.cluster, Address: rt.Address, Incarnation: rt.Incarnation}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if found = l.byPeer[peer]; found != nil {
+	if found := l.byPeer[peer]; found != nil {
 		return found
 	}
-	made := &link{Link: l.network.Dial(peer), made: l.clock.Monotonic()}
+	made := &link{Link: l.network.Dial(peer), address: rt.Address, made: l.clock.Monotonic()}
 	if l.closed {
 		made.Close()
 		return made
 	}
 	l.byPeer[peer] = made
+	l.publishLocked()
 	return made
 }
 
@@ -78,16 +92,19 @@ func (l *links) pick(table Table) (dead []*link) {
 	defer l.mu.Unlock()
 	for peer, x := range l.byPeer {
 		if _, lives := table.Node(peer.Incarnation); lives {
-			x.known, x.gone = true, 0
+			x.member, x.gone = true, 0
 			continue
 		}
-		if x.gone == 0 && (x.known || now-x.made >= acquaintance) {
+		if x.gone == 0 && (x.member || now-x.made >= acquaintance) {
 			x.gone = max(now, 1)
 		}
 		if x.gone != 0 && now-x.gone >= linger {
 			delete(l.byPeer, peer)
 			dead = append(dead, x)
 		}
+	}
+	if dead != nil {
+		l.publishLocked()
 	}
 	return dead
 }
@@ -98,6 +115,7 @@ func (l *links) close() {
 	l.closed = true
 	all := l.byPeer
 	l.byPeer = make(map[transport.Peer]*link)
+	l.publishLocked()
 	l.mu.Unlock()
 	for _, x := range all {
 		x.Close()

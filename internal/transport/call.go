@@ -63,9 +63,10 @@ type Call struct {
 	// AtMostOnce: never resend this call where it may have run, nor run it if it may have been run before.
 	AtMostOnce bool
 
-	// Timeout is the time that remains, from arrival on the receiving side; 0: unlimited. [Link.Call] takes it from its
-	// context and ignores the field; [Link.Send] sends what is left of it when the call leaves. There the context of
-	// [Handler] ends when it is over. A negative one is over already.
+	// Timeout is the time that remains, from arrival on the receiving side; 0: unlimited. [Link.Call] is over when its
+	// context is or, if that is sooner, so long after its beginning, which costs less than a context of its own would;
+	// that is what it sends. [Link.Send] sends what is left of it when the call leaves. There the context of [Handler]
+	// ends when it is over. A negative one is over already.
 	Timeout time.Duration
 
 	// How the sender came to this node.

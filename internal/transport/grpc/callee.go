@@ -22,11 +22,14 @@ type service struct {
 // Link serves one link until it breaks.
 func (s service) Link(stream rpc.BidiStreamingServer[pb.LinkRequest, pb.LinkResponse]) error {
 	c := newCallee(s.endpoint, stream)
-	defer c.cancel(transport.ErrBroken)
 	if !s.endpoint.join(c) {
+		c.cancel(transport.ErrClosed)
 		return transport.ErrClosed
 	}
-	defer s.endpoint.leave(c)
+	defer func() {
+		s.endpoint.leave(c)
+		c.cancel(causeOf(c.why)) // which does not change any more
+	}()
 	select {
 	case <-c.broken:
 	case <-stream.Context().Done(): // the reader may be busy
@@ -138,13 +141,17 @@ func (c *callee) fail(why error) {
 	c.mu.Lock()
 	first := c.breakLocked(why)
 	c.mu.Unlock()
-	switch {
-	case !first:
-	case errors.Is(why, transport.ErrClosed):
-		c.cancel(transport.ErrClosed)
-	default:
-		c.cancel(transport.ErrBroken)
+	if first {
+		c.cancel(causeOf(why))
 	}
+}
+
+// causeOf is what the contexts of calls end with when their connection has broken.
+func causeOf(why error) error {
+	if errors.Is(why, transport.ErrClosed) {
+		return transport.ErrClosed
+	}
+	return transport.ErrBroken
 }
 
 // take takes in one frame.
@@ -153,6 +160,7 @@ func (c *callee) take(sentAt uint64, k kind, payload []byte) error {
 	switch k {
 	case kindCall:
 		s := &served{callee: c}
+		s.call.Body = s.body[:0]
 		var err error
 		if s.number, err = readCall(payload, sentAt, c.known, &s.call); err != nil {
 			return err

@@ -20,8 +20,9 @@ type outcome struct {
 type waiter struct {
 	done   chan outcome // capacity 1
 	number uint64
-	sent   *segment // holds the call's frame; valid until it is handed over
-	at     int      // where in there
+	due    time.Duration // when it is given up, on the scale of sent_at; 0: never
+	sent   *segment      // holds the call's frame; valid until it is handed over
+	at     int           // where in there
 }
 
 // slot is where a waiter stands: the lower half of its call's number. The upper half tells the calls apart that have
@@ -43,6 +44,7 @@ type caller struct {
 	arrived  []delivery // the reader's
 	draining bool       // guarded by mu: the peer takes no calls any more
 	slots    []slot     // guarded by mu
+	alarm    alarm      // guarded by mu
 	vacant   []uint32   // guarded by mu: slots without a waiter
 }
 
@@ -73,8 +75,8 @@ func (c *caller) holds() bool {
 }
 
 // begin sends a call and returns who waits for it; nil for one that nobody waits for. An error means that it was not
-// sent.
-func (c *caller) begin(ctx context.Context, call *transport.Call, oneWay bool, deadline time.Time) (*waiter, error) {
+// sent: errNotNow where ctx is nil and it would have to wait, for which the call must be small.
+func (c *caller) begin(ctx context.Context, call *transport.Call, oneWay bool, b bound) (*waiter, error) {
 	if err := c.admit(ctx, !oneWay); err != nil {
 		return nil, err
 	}
@@ -82,11 +84,14 @@ func (c *caller) begin(ctx context.Context, call *transport.Call, oneWay bool, d
 		c.mu.Unlock()
 		return nil, transport.ErrDraining
 	}
-	h := callHeader{limited: !deadline.IsZero(), deadline: deadline.Sub(c.begun)}
+	h := callHeader{limited: !b.deadline.IsZero(), deadline: b.deadline.Sub(c.begun)}
 	var w *waiter
 	if !oneWay {
 		w = c.standLocked()
 		h.number = w.number
+		if b.own {
+			c.armLocked(w, h.deadline)
+		}
 	}
 	if size := call.Size(); size >= alone {
 		c.mu.Unlock()
@@ -142,7 +147,7 @@ func (c *caller) retreat(w *waiter) {
 
 // release makes a waiter without an outcome ready for another call.
 func (c *caller) release(w *waiter) {
-	w.number, w.sent = 0, nil
+	w.number, w.sent, w.due = 0, nil, 0
 	c.waiters.Put(w)
 }
 
@@ -166,12 +171,17 @@ func (c *caller) abandon(ctx context.Context, w *waiter) outcome {
 		return <-w.done
 	}
 	defer c.mu.Unlock()
-	if w.sent.number > c.handed {
+	return outcome{why: transport.Ended(ctx), executed: c.giveUpLocked(w)}
+}
+
+// giveUpLocked takes a call back whose waiter has left, or has it cancelled.
+func (c *caller) giveUpLocked(w *waiter) object.Execution {
+	if w.sent != nil && w.sent.number > c.handed {
 		c.withdrawLocked(w.sent, w.at)
-		return outcome{why: transport.Ended(ctx), executed: object.ExecutedNo}
+		return object.ExecutedNo
 	}
 	c.frameLocked(func(b []byte) []byte { return appendNumbered(b, kindCancel, w.number) })
-	return outcome{why: transport.Ended(ctx), executed: object.ExecutedUnknown}
+	return object.ExecutedUnknown
 }
 
 // standLocked gives a new waiter a slot.
@@ -277,6 +287,7 @@ func (c *caller) fail(why error) {
 	for _, d := range left {
 		c.leaveLocked(d.number)
 	}
+	c.alarm.stop()
 	c.mu.Unlock()
 	c.cut()
 	for _, d := range left {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/object"
@@ -21,7 +20,7 @@ func TestOneOutcomePerCall(t *testing.T) {
 		c := &caller{waiters: &tr.waiters, known: names{}, cut: func() {}, free: func() {}}
 		c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
 		ctx, cancel := context.WithCancel(t.Context())
-		w, err := c.begin(ctx, &transport.Call{}, false, time.Time{})
+		w, err := c.begin(ctx, &transport.Call{}, false, bound{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -151,11 +151,14 @@ func (c *cursor) bytes() []byte { return c.take(c.uvarint()) }
 
 func (c *cursor) string() string { return string(c.bytes()) }
 
-// body reads a string as bytes of its own; nil if it is empty.
-func (c *cursor) body() []byte {
+// body reads a string as bytes of its own, in the given memory if they fit; nil if it is empty.
+func (c *cursor) body(memory []byte) []byte {
 	b := c.bytes()
-	if len(b) == 0 {
+	switch {
+	case len(b) == 0:
 		return nil
+	case len(b) <= cap(memory):
+		return append(memory[:0], b...)
 	}
 	return slices.Clone(b)
 }

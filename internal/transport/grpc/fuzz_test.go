@@ -149,7 +149,7 @@ func FuzzMessage(f *testing.F) {
 		from := &played{message: message}
 		calling := &caller{stream: from, waiters: &e.transport.waiters, known: names{}, cut: func() {}, free: func() {}}
 		calling.init(e.clock(), &e.transport.buffers, e.transport.bounds())
-		w, err := calling.begin(context.Background(), &transport.Call{}, false, time.Time{})
+		w, err := calling.begin(context.Background(), &transport.Call{}, false, bound{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -44,8 +44,14 @@ type attempt struct {
 
 // Call implements transport.Link.
 func (l *link) Call(ctx context.Context, c *transport.Call) (*transport.Reply, error) {
-	deadline, _ := ctx.Deadline()
-	conn, w, err := l.begin(ctx, c, false, deadline)
+	var b bound
+	b.deadline, _ = ctx.Deadline()
+	if c.Timeout != 0 {
+		if d := l.from.clock().Now().Add(c.Timeout); b.deadline.IsZero() || d.Before(b.deadline) {
+			b = bound{d, true}
+		}
+	}
+	conn, w, err := l.begin(ctx, c, false, b)
 	if err != nil {
 		return nil, transport.Fail(err, object.ExecutedNo, l.to, c)
 	}
@@ -58,30 +64,52 @@ func (l *link) Call(ctx context.Context, c *transport.Call) (*transport.Reply, e
 
 // Send implements transport.Link.
 func (l *link) Send(ctx context.Context, c *transport.Call) error {
-	var deadline time.Time
+	var b bound
 	if c.Timeout != 0 {
-		deadline = l.from.clock().Now().Add(c.Timeout)
+		b.deadline = l.from.clock().Now().Add(c.Timeout)
 	}
-	if _, _, err := l.begin(ctx, c, true, deadline); err != nil {
+	if _, _, err := l.begin(ctx, c, true, b); err != nil {
 		return transport.Fail(err, object.ExecutedNo, l.to, c)
 	}
 	return nil
 }
 
+// bound is when a call is over.
+type bound struct {
+	deadline time.Time // zero: never
+	own      bool      // its context does not say so
+}
+
 // begin sends a call over a connection that holds. An error means that it was not sent.
-func (l *link) begin(ctx context.Context, c *transport.Call, oneWay bool, deadline time.Time) (*caller, *waiter, error) {
+func (l *link) begin(ctx context.Context, c *transport.Call, oneWay bool, b bound) (*caller, *waiter, error) {
 	if err := fits(c); err != nil {
 		return nil, nil, err
 	}
+	if conn := l.conn.Load(); conn != nil && conn.holds() && ctx.Err() == nil && c.Timeout >= 0 && c.Size() < alone {
+		w, err := conn.begin(nil, c, oneWay, b) //nolint:staticcheck // SA1012: it says that it does not wait
+		if err == nil || !errors.Is(err, errNotNow) && !errors.Is(err, transport.ErrBroken) {
+			return conn, w, err
+		}
+	}
+	if b.own { // it may have to wait
+		limited, cancel := context.WithDeadline(ctx, b.deadline)
+		defer cancel()
+		ctx = limited
+	}
+	return l.beginWhenReady(ctx, c, oneWay, b)
+}
+
+// beginWhenReady is begin that waits for a connection, and for room on it.
+func (l *link) beginWhenReady(ctx context.Context, c *transport.Call, oneWay bool, b bound) (*caller, *waiter, error) {
 	for again := false; ; again = true {
 		conn, err := l.connected(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
-		if !deadline.IsZero() && !l.from.clock().Now().Before(deadline) {
+		if !b.deadline.IsZero() && !l.from.clock().Now().Before(b.deadline) {
 			return nil, nil, fmt.Errorf("the call's time is over: %w", context.DeadlineExceeded)
 		}
-		w, err := conn.begin(ctx, c, oneWay, deadline)
+		w, err := conn.begin(ctx, c, oneWay, b)
 		if err == nil || again || !errors.Is(err, transport.ErrBroken) {
 			return conn, w, err
 		}

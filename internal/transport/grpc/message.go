@@ -71,8 +71,8 @@ func appendCall(b []byte, h callHeader, c *transport.Call) []byte {
 	return endFrame(b, start)
 }
 
-// readCall reads the payload of a call that left at sentAt on the sender's scale into an empty c, which shares nothing
-// with it.
+// readCall reads the payload of a call that left at sentAt on the sender's scale into c, which is empty but for the
+// memory that its body may have, and shares nothing with it.
 func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (number uint64, err error) {
 	r := cursor{rest: payload}
 	number = r.uvarint()
@@ -87,7 +87,7 @@ func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (nu
 	}
 	c.Shard, c.Epoch, c.Revision = r.uint32(), r.uvarint(), r.varint()
 	c.ID, c.Method, c.Message = r.string(), known.of(r.bytes()), known.of(r.bytes())
-	c.Body, c.Key = r.body(), r.string()
+	c.Body, c.Key = r.body(c.Body), r.string()
 	c.TraceParent, c.TraceState = r.string(), r.string()
 	if pairs := r.count(maxPairs, 2); pairs > 0 {
 		c.Metadata = make(map[string]string, pairs)
@@ -166,13 +166,25 @@ func appendReply(b []byte, number uint64, r *transport.Reply) []byte {
 	return endFrame(b, start)
 }
 
+// smallBody is how many bytes a body may have to be in the memory of what it belongs to.
+const smallBody = 64
+
+// smallReply is a reply with that memory.
+type smallReply struct {
+	transport.Reply
+
+	body [smallBody]byte
+}
+
 // readReply reads the payload of a reply, which shares nothing with it.
 func readReply(payload []byte, known names) (number uint64, reply *transport.Reply, err error) {
 	c := cursor{rest: payload}
 	number = c.uvarint()
 	flags := c.uvarint()
-	r := &transport.Reply{Epoch: c.uvarint(), Revision: c.varint()}
-	r.Message, r.Body = known.of(c.bytes()), c.body()
+	memory := new(smallReply)
+	r := &memory.Reply
+	r.Epoch, r.Revision = c.uvarint(), c.varint()
+	r.Message, r.Body = known.of(c.bytes()), c.body(memory.body[:0])
 	if flags&replyFailed != 0 {
 		code, executed := object.Code(c.uint32()), object.Execution(c.byte())
 		e := &object.Error{

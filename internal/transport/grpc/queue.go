@@ -2,6 +2,7 @@ package grpc
 
 import (
 	"context"
+	"errors"
 	"runtime"
 
 	"github.com/xiaonanln/goverse/internal/transport"
@@ -22,8 +23,11 @@ type segment struct {
 	full   bool    // it does not grow
 }
 
+// errNotNow says that something has to be waited for.
+var errNotNow = errors.New("not without waiting")
+
 // admit waits for room for a frame, and for one more call if that is one, and returns with d.mu held unless there is an
-// error: why the connection broke, or what ended ctx.
+// error: why the connection broke, what ended ctx, or errNotNow where ctx is nil.
 func (d *duplex) admit(ctx context.Context, call bool) error {
 	for {
 		d.mu.Lock()
@@ -33,6 +37,10 @@ func (d *duplex) admit(ctx context.Context, call bool) error {
 		}
 		if d.queued < d.bounds.queue && (!call || d.flights < d.bounds.calls) {
 			return nil
+		}
+		if ctx == nil {
+			d.mu.Unlock()
+			return errNotNow
 		}
 		if d.room == nil {
 			d.room = make(chan struct{})

@@ -18,6 +18,7 @@ type served struct {
 	number uint64 // 0: nobody waits for the reply
 	call   transport.Call
 	guard  transport.Guard
+	body   [smallBody]byte // of the call, if that is small
 }
 
 // accept takes in a call. It runs when [callee.runAccepted] says so. An error breaks the link.

@@ -25,6 +25,11 @@ type link struct {
 
 // Call implements transport.Link.
 func (l *link) Call(ctx context.Context, c *transport.Call) (*transport.Reply, error) {
+	if c.Timeout != 0 {
+		limited, cancel := context.WithTimeout(ctx, c.Timeout)
+		defer cancel()
+		ctx = limited
+	}
 	f, err := l.start(ctx, c, false)
 	if err != nil {
 		return nil, transport.Fail(err, object.ExecutedNo, l.to, c)

@@ -98,8 +98,14 @@ func testRoundTrip(k *kit) {
 
 	_, err = link.Call(context.WithoutCancel(k.ctx), sent)
 	k.must(err)
+	if left := comes(k, "the call", got).Timeout; left <= patience || left > time.Hour {
+		k.t.Errorf("Timeout = %v of a context without a deadline, want the call's own hour", left)
+	}
+	sent.Timeout = 0
+	_, err = link.Call(context.WithoutCancel(k.ctx), sent)
+	k.must(err)
 	if left := comes(k, "the call", got).Timeout; left != 0 {
-		k.t.Errorf("Timeout = %v of a context without a deadline, want 0", left)
+		k.t.Errorf("Timeout = %v of a call without one, want 0", left)
 	}
 }
 

@@ -46,6 +46,7 @@ func Cases() []Case {
 		{"Cancellation", on(testCancellation)},
 		{"CallReturnsBeforeItsHandler", on(testCallReturns)},
 		{"DeadlineCrosses", on(testDeadline)},
+		{"TimeoutOfACall", on(testCallTimeout)},
 		{"DeadlineOfASend", on(testSendDeadline)},
 		{"SendOutlivesItsContext", on(testSendOutlives)},
 		{"EndedContextSendsNothing", on(testEndedContext)},

@@ -1,0 +1,48 @@
+package transporttest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// testCallTimeout: a call ends when its own time is over, on both sides, though its context goes on; and when its
+// context ends, if that is sooner.
+func testCallTimeout(k *kit) {
+	b := newBlocker()
+	b.stubborn = true // else its reply may be sooner than the end
+	_, link, _ := k.pair(b)
+	k.works("before", link)
+	timed := func(ctx context.Context, timeout time.Duration) error {
+		c := call("Room-1", "Block")
+		c.Timeout = timeout
+		_, err := link.Call(ctx, c)
+		return err
+	}
+	var all sync.WaitGroup
+	for i := range 20 { // the later ones are over sooner
+		all.Go(func() {
+			err := timed(k.ctx, time.Duration(40-i)*time.Millisecond)
+			k.failed("a call of its own time", err, object.CodeDeadlineExceeded, object.ExecutedUnknown, context.DeadlineExceeded)
+		})
+	}
+	for range 20 {
+		ctx := comes(k, "a call to run", b.running)
+		if _, limited := ctx.Deadline(); !limited {
+			k.t.Error("the call runs without a deadline")
+		}
+		comes(k, "its context to end", ctx.Done())
+	}
+	all.Wait()
+
+	short, cancel := context.WithTimeout(k.ctx, 10*time.Millisecond)
+	defer cancel()
+	err := timed(short, time.Hour)
+	k.failed("a call whose context ends first", err, object.CodeDeadlineExceeded, object.ExecutedUnknown, context.DeadlineExceeded)
+	err = timed(k.ctx, -1)
+	k.failed("a call without time", err, object.CodeDeadlineExceeded, object.ExecutedNo, context.DeadlineExceeded)
+	close(b.let)
+	k.works("after", link)
+}
