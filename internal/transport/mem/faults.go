@@ -20,6 +20,13 @@ type Faults struct {
 	// network's Keepalive; connecting fails after the same time.
 	HalfOpen bool
 
+	// Hold makes everything wait, as where a network loses packets for a while. Connections between the two, either way,
+	// break when it has lasted for the network's Keepalive; connecting fails after the same time.
+	Hold bool
+
+	// Pace passes at least between the arrivals of two messages of a connection: a way that carries little.
+	Pace time.Duration
+
 	// Delay passes before a message arrives, and in addition a random part of Jitter. Messages keep their order.
 	Delay, Jitter time.Duration
 
@@ -98,7 +105,7 @@ func (n *Network) announceLocked() {
 func (n *Network) held(w way) (bool, <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.paused[w.from] || n.paused[w.to], n.changed
+	return n.paused[w.from] || n.paused[w.to] || n.faultsLocked(w).Hold, n.changed
 }
 
 // patience says whether the two sides of a connection do not hear of each other, for how long that may go on, and what
@@ -111,7 +118,8 @@ func (n *Network) patience(c *conn) (left time.Duration, silent bool, changed <-
 
 // silentLocked says whether the one end of a way hears nothing of the other.
 func (n *Network) silentLocked(w way) bool {
-	return n.paused[w.from] || n.paused[w.to] || n.faultsLocked(w).HalfOpen || n.faultsLocked(w.back()).HalfOpen
+	there, back := n.faultsLocked(w), n.faultsLocked(w.back())
+	return n.paused[w.from] || n.paused[w.to] || there.HalfOpen || back.HalfOpen || there.Hold || back.Hold
 }
 
 func (n *Network) faultsLocked(w way) Faults {
@@ -138,6 +146,7 @@ func (n *Network) conditionLocked(w way) *condition {
 type fate struct {
 	lost    bool
 	delay   time.Duration
+	pace    time.Duration // after the message before
 	free    bool          // others may overtake it
 	again   bool          // it arrives twice
 	further time.Duration // the second time, after the first
@@ -154,6 +163,7 @@ func (n *Network) fate(w way) fate {
 	f := c.faults
 	return fate{
 		lost:    chance(c.dice, f.Drop) || f.HalfOpen,
+		pace:    f.Pace,
 		delay:   f.Delay + upTo(c.dice, f.Jitter) + upTo(c.dice, f.Reorder),
 		free:    f.Reorder > 0,
 		again:   chance(c.dice, f.Duplicate),

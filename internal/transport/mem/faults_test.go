@@ -342,3 +342,28 @@ func TestFaultsAreTold(t *testing.T) {
 		}
 	})
 }
+
+func TestPaceIsKept(t *testing.T) {
+	t.Parallel()
+	inBubble(t, mem.Options{}, func(w *world) {
+		t := w.t
+		w.works("before", w.link)
+		w.SetFaults("a", "b", mem.Faults{Pace: time.Second, Reorder: time.Millisecond})
+		for i := range 10 {
+			if err := w.link.Send(t.Context(), by(byte(i), "X-1", "paced")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n := range 5 {
+			sleep(time.Second)
+			if got := w.arrived(); len(got) != 1 {
+				t.Errorf("%d messages arrived in second %d, want 1", len(got), n)
+			}
+		}
+		w.SetFaults("a", "b", mem.Faults{})
+		sleep(time.Minute)
+		if got := w.arrived(); len(got) != 5 {
+			t.Errorf("%d messages arrived in the end, want 5", len(got))
+		}
+	})
+}

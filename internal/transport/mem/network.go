@@ -31,7 +31,7 @@ type Options struct {
 	// Seed of everything that happens by chance.
 	Seed uint64
 
-	// Keepalive is how long a peer may be silent (half-open, paused) before its connections break, and how long
+	// Keepalive is how long a peer may be silent (half-open, held, paused) before its connections break, and how long
 	// connecting takes at most. Default 10 s.
 	Keepalive time.Duration
 

@@ -62,6 +62,9 @@ func (p *pipe) add(m message, f fate) bool {
 	if !f.free {
 		m.due = max(m.due, p.newest)
 	}
+	if f.pace > 0 {
+		m.due = max(m.due, p.newest+f.pace)
+	}
 	p.newest = max(p.newest, m.due)
 	p.last[m.from] = m.due
 	p.addLocked(m)

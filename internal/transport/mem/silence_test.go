@@ -118,3 +118,38 @@ func TestPauseHoldsMessages(t *testing.T) {
 		})
 	}
 }
+
+func TestHoldHoldsOneWay(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]struct {
+		from, to string
+		arrives  int
+	}{
+		"requests": {"a", "b", 0},
+		"replies":  {"b", "a", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, mem.Options{}, func(w *world) {
+				t := w.t
+				w.works("before", w.link)
+				w.SetFaults(f.from, f.to, mem.Faults{Hold: true})
+				done := w.begin("Echo")
+				sleep(5 * time.Second)
+				if n := len(w.arrived()); n != f.arrives {
+					t.Errorf("%d calls have arrived, want %d", n, f.arrives)
+				}
+				w.SetFaults(f.from, f.to, mem.Faults{})
+				w.want("a call that was held", <-done, nil, object.ExecutedYes, 5*time.Second)
+				w.arrived()
+
+				w.SetFaults(f.from, f.to, mem.Faults{Hold: true})
+				done = w.begin("Echo")
+				w.want("a call that is held for too long", <-done, transport.ErrBroken, object.ExecutedUnknown, keepalive)
+				w.want("connecting", w.call(t.Context(), w.link, "Echo"), transport.ErrUnreachable, object.ExecutedNo, keepalive)
+				w.SetFaults(f.from, f.to, mem.Faults{})
+				w.works("afterwards", w.link)
+			})
+		})
+	}
+}
