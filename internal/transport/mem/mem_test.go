@@ -66,6 +66,60 @@ func TestConformanceOnASlowNetwork(t *testing.T) {
 	}
 }
 
+// faults makes trouble on a network. A connection that has lost something does not survive that, as over TCP: what a
+// network in memory swallows for a short time is lost without a word.
+type faults struct{ *mem.Network }
+
+// Set implements transporttest.Faults.
+func (f faults) Set(from, to string, t transporttest.Trouble) {
+	set := mem.Faults{Cut: t.Cut, HalfOpen: t.Silent, Hold: t.Hold, Delay: t.Delay, Jitter: t.Jitter, Reorder: t.Scatter}
+	if t.Slow {
+		set.Pace = silence / 1000
+	}
+	if t.Replay {
+		set.Duplicate, set.Jitter = 0.3, silence/100
+	}
+	if f.Faults(from, to).HalfOpen {
+		f.SetFaults(from, to, mem.Faults{Cut: true})
+		f.SetFaults(to, from, mem.Faults{Cut: true})
+		f.SetFaults(to, from, mem.Faults{})
+	}
+	f.SetFaults(from, to, set)
+}
+
+// silence is the Keepalive of networks that make trouble.
+const silence = time.Second
+
+func troubled(seed uint64, c clock.Clock) transporttest.Net {
+	n := mem.New(c, mem.Options{Seed: seed, Keepalive: silence})
+	net := open(n)
+	net.Faults, net.Silence, net.Seed = faults{n}, silence, seed
+	return net
+}
+
+// On virtual time there is enough of it for many seeds.
+func TestConformanceInTrouble(t *testing.T) {
+	t.Parallel()
+	for _, c := range transporttest.FaultCases() {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(4) {
+				synctest.Test(t, func(t *testing.T) { c.Run(t, troubled(seed, clock.Virtual())) })
+			}
+		})
+	}
+}
+
+func TestConformanceInTroubleOnRealTime(t *testing.T) {
+	t.Parallel()
+	for _, c := range transporttest.FaultCases() {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			c.Run(t, troubled(1, clock.System()))
+		})
+	}
+}
+
 func BenchmarkCall(b *testing.B) {
 	n := mem.New(clock.System(), mem.Options{})
 	listen := func(address string) transport.Endpoint {

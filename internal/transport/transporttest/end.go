@@ -34,7 +34,7 @@ func testCancellation(k *kit) {
 	causing, cancelCause := context.WithCancelCause(k.ctx)
 	why := errors.New("no more interest")
 	cancelCause(why)
-	_, err := link.Call(causing, call("Room-1", "Block"))
+	_, err := ask(causing, link, call("Room-1", "Block"))
 	k.failed("a call with a cause", err, object.CodeCanceled, object.ExecutedNo, why)
 }
 
@@ -73,7 +73,7 @@ func testDeadline(k *kit) {
 	}})
 	for limit := 20 * time.Millisecond; !ran.Load(); limit *= 2 { // until it leaves in time
 		ctx, cancel := context.WithTimeout(k.ctx, limit)
-		_, err := link.Call(ctx, call("Room-1", "Block"))
+		_, err := ask(ctx, link, call("Room-1", "Block"))
 		executed := object.Executed(err)
 		if executed == object.ExecutedNo && ran.Load() {
 			k.t.Errorf("a call that ran: %v, executed=%v", err, executed)
@@ -147,7 +147,7 @@ func testEndedContext(k *kit) {
 	defer cancel()
 	for range 2 { // not connected, and connected
 		for ctx, code := range map[context.Context]object.Code{cancelled: object.CodeCanceled, expired: object.CodeDeadlineExceeded} {
-			_, err := link.Call(ctx, call("Room-1", "Late"))
+			_, err := ask(ctx, link, call("Room-1", "Late"))
 			k.failed("Call", err, code, object.ExecutedNo, ctx.Err())
 			k.failed("Send", link.Send(ctx, call("Room-1", "Late")), code, object.ExecutedNo, ctx.Err())
 		}
@@ -183,7 +183,7 @@ func testHandlerContext(k *kit) {
 	caller := k.listen(k.peer(), nobody{k.t})
 	link := caller.Dial(callee.Peer())
 	for range 2 {
-		_, err = link.Call(context.WithValue(k.ctx, key("caller"), 1), call("Room-1", "Look"))
+		_, err = ask(context.WithValue(k.ctx, key("caller"), 1), link, call("Room-1", "Look"))
 		k.must(err)
 		comes(k, "the context to end after the call", comes(k, "the context", contexts).Done())
 	}
@@ -204,7 +204,7 @@ func testHandlerFailures(k *kit) {
 	_, link, _ := k.pair(failing{run})
 	b := begin(k.ctx, link, call("Room-1", "Echo"))
 	for _, method := range []string{"Panic", "Exit", "NoReply", "AcceptPanic", "AcceptNothing"} {
-		reply, err := link.Call(k.ctx, call("Room-1", method))
+		reply, err := ask(k.ctx, link, call("Room-1", method))
 		k.must(err)
 		k.failed(method, reply.Err, object.CodeInternal, object.ExecutedUnknown, nil)
 		k.must(link.Send(k.ctx, call("Room-1", method)))

@@ -30,7 +30,7 @@ func testLargeMessages(k *kit) {
 	})
 	for _, size := range sizes {
 		body := noise(dice, size)
-		reply, err := link.Call(k.ctx, call("Room-1", "Echo", body...))
+		reply, err := ask(k.ctx, link, call("Room-1", "Echo", body...))
 		switch {
 		case err != nil:
 			k.t.Errorf("%d bytes: %v", size, err)
@@ -63,13 +63,13 @@ func testTooLarge(k *kit) {
 		"metadata": {Request: object.Request{Metadata: map[string]string{"a": string(large)}}},
 		"chain":    {Chain: slices.Repeat([]transport.Step{{ID: string(large[:1<<20]), Method: "M"}}, 16)},
 	} {
-		_, err := link.Call(k.ctx, c)
+		_, err := ask(k.ctx, link, c)
 		k.failed("Call with a large "+what, err, object.CodeResourceExhausted, object.ExecutedNo, transport.ErrTooLarge)
 		err = link.Send(k.ctx, c)
 		k.failed("Send with a large "+what, err, object.CodeResourceExhausted, object.ExecutedNo, transport.ErrTooLarge)
 	}
 	for method, executed := range map[string]object.Execution{"Large": object.ExecutedYes, "LargeError": object.ExecutedNo} {
-		reply, err := link.Call(k.ctx, call("Room-1", method))
+		reply, err := ask(k.ctx, link, call("Room-1", method))
 		k.must(err)
 		k.failed(method, reply.Err, object.CodeResourceExhausted, executed, nil)
 		if method == "Large" && (reply.Epoch != 7 || reply.Revision != 8) {

@@ -13,7 +13,7 @@ import (
 // unreachable checks that neither Call nor Send gets through, and both know.
 func (k *kit) unreachable(what string, link transport.Link, why error) {
 	k.t.Helper()
-	_, err := link.Call(k.ctx, call("Room-1", "Refused"))
+	_, err := ask(k.ctx, link, call("Room-1", "Refused"))
 	k.refused(what+": Call", err, why)
 	k.refused(what+": Send", link.Send(k.ctx, call("Room-1", "Refused")), why)
 }
@@ -74,7 +74,7 @@ func testReplacedPeer(k *kit) {
 		}
 	}, run: echo})
 	k.soon("the link to know", func() bool {
-		_, err := link.Call(k.ctx, call("Room-1", "Stale"))
+		_, err := ask(k.ctx, link, call("Room-1", "Stale"))
 		if !errors.Is(err, object.ErrUnavailable) {
 			k.t.Fatalf("a call to an incarnation that is gone: %v", err)
 		}
@@ -111,7 +111,7 @@ func testPeerGoneBefore(k *kit) {
 	k.close(callee)
 	k.unreachable("a new link", caller.Dial(callee.Peer()), transport.ErrUnreachable)
 	k.soon("the old link to know", func() bool {
-		_, err := link.Call(k.ctx, call("Room-1", "Refused"))
+		_, err := ask(k.ctx, link, call("Room-1", "Refused"))
 		if !errors.Is(err, object.ErrUnavailable) {
 			k.t.Fatalf("a call to a peer that is gone: %v", err)
 		}
@@ -148,7 +148,7 @@ func testPeerBack(k *kit) {
 		k.close(callee)
 		callee = k.again(callee.Peer(), handler{run: echo})
 		k.soon("the link to connect again", func() bool {
-			_, err := link.Call(k.ctx, call("Room-1", "Echo"))
+			_, err := ask(k.ctx, link, call("Room-1", "Echo"))
 			return err == nil
 		})
 	}
@@ -233,7 +233,7 @@ func testEndpointCloseWaits(k *kit) {
 func (k *kit) eventually(link transport.Link) (err error) {
 	k.t.Helper()
 	k.soon("calls to be refused", func() bool {
-		_, err = link.Call(k.ctx, call("Room-1", "Echo"))
+		_, err = ask(k.ctx, link, call("Room-1", "Echo"))
 		return err != nil && object.Executed(err) == object.ExecutedNo
 	})
 	return err
@@ -253,7 +253,7 @@ func testDrain(k *kit) {
 	go func() { drained <- callee.Drain(k.ctx) }()
 	k.refused("a call to one that drains", k.eventually(link), transport.ErrDraining)
 	k.refused("a send, when the link knows", link.Send(k.ctx, call("Room-1", "Echo")), transport.ErrDraining)
-	_, err := caller.Dial(callee.Peer()).Call(k.ctx, call("Room-1", "Echo"))
+	_, err := ask(k.ctx, caller.Dial(callee.Peer()), call("Room-1", "Echo"))
 	k.failed("a new link to one that drains", err, object.CodeUnavailable, object.ExecutedNo, nil)
 	k.works("a link from one that drains", out)
 	select {

@@ -82,7 +82,7 @@ func testRoundTrip(k *kit) {
 	sent := fullCall()
 	k.filled(*sent)
 	k.filled(*answer, "Err")
-	reply, err := link.Call(k.ctx, sent)
+	reply, err := ask(k.ctx, link, sent)
 	k.must(err)
 	k.same("the caller's call, afterwards", sent, fullCall())
 	k.same("the reply", reply, answer)
@@ -96,7 +96,7 @@ func testRoundTrip(k *kit) {
 	want.Timeout = arrived.Timeout
 	k.same("the call", arrived, want)
 
-	_, err = link.Call(context.WithoutCancel(k.ctx), sent)
+	_, err = ask(context.WithoutCancel(k.ctx), link, sent)
 	k.must(err)
 	if left := comes(k, "the call", got).Timeout; left <= patience || left > time.Hour {
 		k.t.Errorf("Timeout = %v of a context without a deadline, want the call's own hour", left)
@@ -116,7 +116,7 @@ func testRoundTripOfNothing(k *kit) {
 		{},
 		{Request: object.Request{Body: []byte{}, Metadata: map[string]string{}}, Chain: []transport.Step{}},
 	} {
-		reply, err := link.Call(context.WithoutCancel(k.ctx), sent)
+		reply, err := ask(context.WithoutCancel(k.ctx), link, sent)
 		k.must(err)
 		if len(reply.Body) > 0 {
 			k.t.Errorf("the reply's body is %q", reply.Body)
@@ -166,7 +166,7 @@ func testErrorsCross(k *kit) {
 		k.t.Helper()
 		want := &transport.Reply{Err: e, Epoch: 7, Revision: 8, Owner: &transport.Peer{Address: "o"}}
 		sent <- want
-		got, err := link.Call(k.ctx, call("Room-1", "Fail"))
+		got, err := ask(k.ctx, link, call("Room-1", "Fail"))
 		k.must(err) // there is a reply
 		if got.Err == nil {
 			k.t.Fatalf("%v: no error has arrived", e)
@@ -196,7 +196,7 @@ func testErrorsCross(k *kit) {
 	check(object.NewError(object.CodeAborted, strings.Repeat("a long story ", 1<<17)).WithExecuted(object.ExecutedYes))
 	for _, sentinel := range []*object.Error{object.ErrDeadlock, object.ErrFenced, object.ErrNotRegistered} {
 		sent <- &transport.Reply{Err: object.Refuse(sentinel.Code, sentinel.Reason, "call", "Room-1", "Fail", "text")}
-		got, err := link.Call(k.ctx, call("Room-1", "Fail"))
+		got, err := ask(k.ctx, link, call("Room-1", "Fail"))
 		k.must(err)
 		k.failed("a sentinel", got.Err, sentinel.Code, object.ExecutedNo, sentinel)
 	}
@@ -210,7 +210,7 @@ func testConcurrentCalls(k *kit) {
 			dice := mathrand.New(mathrand.NewPCG(uint64(i), 1))
 			for range 50 {
 				body := noise(dice, dice.IntN(2000))
-				reply, err := link.Call(k.ctx, call("Room-1", "Echo", body...))
+				reply, err := ask(k.ctx, link, call("Room-1", "Echo", body...))
 				if err != nil || !bytes.Equal(reply.Body, body) {
 					k.t.Errorf("caller %d got another reply, or %v", i, err)
 					return
@@ -246,7 +246,7 @@ func testIsolation(k *kit) {
 		sent := call("Room-1", "Keep", []byte("request")...)
 		sent.Metadata = map[string]string{"a": "b"}
 		sent.Chain = []transport.Step{{ID: "A-1"}}
-		reply, err := link.Call(k.ctx, sent)
+		reply, err := ask(k.ctx, link, sent)
 		k.must(err)
 		if string(sent.Body) != "request" || sent.Metadata["a"] != "b" || len(sent.Metadata) != 1 || sent.Chain[0].ID != "A-1" {
 			k.t.Errorf("the callee has changed the caller's call: %+v", sent)
@@ -258,7 +258,7 @@ func testIsolation(k *kit) {
 		reply.Owner.Address = "X"
 
 		sent.Method = "Fail"
-		reply, err = link.Call(k.ctx, sent)
+		reply, err = ask(k.ctx, link, sent)
 		k.must(err)
 		if reply.Err.Message != "why" {
 			k.t.Errorf("a caller has changed the callee's error: %v", reply.Err)
@@ -287,7 +287,7 @@ func testAbandonedBytes(k *kit) {
 		if i%2 == 0 {
 			var cancelled sync.WaitGroup
 			cancelled.Go(cancel)
-			_, _ = link.Call(ctx, c) // in time or not
+			_, _ = ask(ctx, link, c) // in time or not
 			cancelled.Wait()
 		} else {
 			k.must(link.Send(ctx, c))
@@ -299,6 +299,6 @@ func testAbandonedBytes(k *kit) {
 		c.Metadata["a"] = "X"
 		c.Chain[0].ID = "X"
 	}
-	_, err := link.Call(k.ctx, &transport.Call{Request: object.Request{ID: "Room-1", Metadata: map[string]string{"a": "1"}}, Chain: []transport.Step{{ID: "1"}}})
+	_, err := ask(k.ctx, link, &transport.Call{Request: object.Request{ID: "Room-1", Metadata: map[string]string{"a": "1"}}, Chain: []transport.Step{{ID: "1"}}})
 	k.must(err)
 }

@@ -19,7 +19,7 @@ func testNestedCalls(k *kit) {
 			if len(c.Body) == depth {
 				return echo(ctx, c)
 			}
-			reply, err := links[there].Call(ctx, call("Room-1", "Hop", append(c.Body, byte(len(c.Body)))...))
+			reply, err := ask(ctx, links[there], call("Room-1", "Hop", append(c.Body, byte(len(c.Body)))...))
 			if err != nil {
 				k.t.Errorf("nested call: %v", err)
 				return echo(ctx, c)
@@ -29,7 +29,7 @@ func testNestedCalls(k *kit) {
 	}
 	a, b := k.listen(k.peer(), hop(1)), k.listen(k.peer(), hop(0))
 	links = [2]transport.Link{b.Dial(a.Peer()), a.Dial(b.Peer())}
-	reply, err := links[0].Call(k.ctx, call("Room-1", "Hop"))
+	reply, err := ask(k.ctx, links[0], call("Room-1", "Hop"))
 	k.must(err)
 	if len(reply.Body) != depth {
 		k.t.Errorf("the innermost reply has %d bytes, want %d", len(reply.Body), depth)
@@ -145,14 +145,14 @@ func testOrder(k *kit) {
 func step(k *kit, l *ledger, link transport.Link, c *transport.Call, i int) error {
 	switch i % 10 {
 	case 3:
-		_, err := link.Call(k.ctx, c)
+		_, err := ask(k.ctx, link, c)
 		return err
 	case 7:
 		ctx, cancel := context.WithCancel(k.ctx)
 		defer cancel()
 		l.onAccept(c.CallID, cancel)
 		c.Method = "Block"
-		if _, err := link.Call(ctx, c); ctx.Err() == nil {
+		if _, err := ask(ctx, link, c); ctx.Err() == nil {
 			return err
 		}
 		return nil

@@ -1,5 +1,5 @@
 // Package transporttest is the suite that every implementation of transport.Transport has to pass: it says in tests
-// what package transport says in words.
+// what package transport says in words. [Cases] need a network in order, [FaultCases] one that makes trouble.
 //
 // The suite waits for conditions, never for a moment, so it runs on real time and inside a testing/synctest bubble
 // alike; a condition that does not come about within 30 s fails. It closes what it opens. That this leaves no goroutine
@@ -8,6 +8,7 @@ package transporttest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
 )
@@ -19,6 +20,12 @@ type Net struct {
 
 	// Address is where one more node can listen, such as "127.0.0.1:0".
 	Address func() string
+
+	// Faults makes trouble between the endpoints of this network, Silence is after how long their links find out that
+	// they hear nothing, and Seed is of the chances. Only FaultCases need them.
+	Faults  Faults
+	Silence time.Duration
+	Seed    uint64
 }
 
 // Case is one test of the suite.
@@ -27,7 +34,7 @@ type Case struct {
 	Run  func(t *testing.T, net Net)
 }
 
-// Cases are all tests, for a caller who has to run each in surroundings of its own, such as a bubble.
+// Cases are all tests without trouble, for a caller who has to run each in surroundings of its own, such as a bubble.
 func Cases() []Case {
 	return []Case{
 		{"RoundTrip", on(testRoundTrip)},
@@ -77,7 +84,7 @@ func on(test func(*kit)) func(*testing.T, Net) {
 	}
 }
 
-// Exercise runs the suite. It calls open for every test.
+// Exercise runs Cases. It calls open for every test.
 func Exercise(t *testing.T, open func(t *testing.T) Net) {
 	t.Helper()
 	for _, c := range Cases() {

@@ -1,0 +1,91 @@
+package transporttest
+
+import (
+	"sync"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// Drain waits for replies that are held up, and for those that cannot arrive any more it does not wait for ever.
+func testDrainInTrouble(k *kit) {
+	var testing sync.WaitGroup
+	for _, t := range silences() {
+		for _, passes := range []bool{true, false} {
+			if passes && (t.there.Silent || t.back.Silent) {
+				continue
+			}
+			testing.Go(func() { k.drain(t, passes) })
+		}
+	}
+	testing.Wait()
+}
+
+// drain has a callee drain while the reply of a call is under way in trouble, which passes or does not.
+func (k *kit) drain(t kind, passes bool) {
+	b := newBlocker()
+	caller, link, callee := k.pair(b)
+	blocked := begin(k.ctx, link, call("Room-1", "Block", 1, 2, 3))
+	comes(k, "the call", b.running)
+	k.begin(t, caller, callee)
+	drained := make(chan error, 1)
+	go func() { drained <- callee.Drain(k.ctx) }()
+	late := call("Room-1", "Echo")
+	after := begin(k.ctx, link, late) // it meets the goodbye or not
+	close(b.let)
+	comes(k, "the call's end", b.ended)
+	if passes {
+		k.pass(k.net.Silence / 20)
+		if back := t.back.Hold || t.pause; back && len(drained) > 0 {
+			k.t.Errorf("%s: Drain returned before the reply has arrived", t.name)
+		}
+		k.end(caller, callee)
+	}
+	k.must(comes(k, t.name+": the end of Drain", drained))
+	k.close(callee) // loses no reply
+	r := comes(k, "the call's return", blocked)
+	switch back := t.back != (Trouble{}) || t.pause; {
+	case !back || passes:
+		if r.err != nil || r.reply.Err != nil || len(r.reply.Body) != 3 {
+			k.t.Errorf("%s: a call accepted before Drain = %+v, %v", t.name, r.reply, r.err)
+		}
+	default:
+		k.failed(t.name+": a call accepted before Drain", r.err, object.CodeUnavailable, object.ExecutedUnknown, transport.ErrBroken)
+	}
+	if r := comes(k, "the late call's return", after); r.err != nil {
+		k.failed(t.name+": a call in Drain", r.err, object.CodeUnavailable, object.Executed(r.err), nil)
+	}
+	k.end(caller, callee)
+}
+
+// Close asks nobody: neither who is closed nor who was connected has to wait for a silence to be noticed.
+func testCloseInTrouble(k *kit) {
+	for _, t := range append(silences(), k.hindrances()...) {
+		for _, callerCloses := range []bool{false, true} {
+			b := newBlocker()
+			caller, link, callee := k.pair(b)
+			blocked := begin(k.ctx, link, call("Room-1", "Block"))
+			comes(k, "the call", b.running)
+			k.begin(t, caller, callee)
+			late := begin(k.ctx, link, call("Room-1", "Echo"))
+			if callerCloses {
+				k.close(caller)
+				k.failed(t.name+": a call whose caller closes", comes(k, "its return", blocked).err,
+					object.CodeUnavailable, object.ExecutedUnknown, transport.ErrClosed)
+				k.unreachable(t.name, link, transport.ErrClosed)
+			} else {
+				k.close(callee)
+				if live := b.live.Load(); live != 0 {
+					k.t.Errorf("%s: %d calls run after Close", t.name, live)
+				}
+				k.failed(t.name+": a call whose callee closes", comes(k, "its return", blocked).err,
+					object.CodeUnavailable, object.ExecutedUnknown, transport.ErrBroken)
+			}
+			if r := comes(k, "a call of the last minute", late); r.err != nil {
+				k.failed(t.name+": a call of the last minute", r.err, object.CodeUnavailable, object.Executed(r.err), nil)
+			}
+			k.end(caller, callee)
+			k.soon(t.name+": all calls to end", func() bool { return b.live.Load() == 0 })
+		}
+	}
+}
