@@ -1,36 +1,46 @@
 package grpc_test
 
 import (
+	"io"
 	"net"
 	"sync"
 	"testing"
+
+	"github.com/xiaonanln/goverse/internal/transport/transporttest"
 )
 
 // proxy passes TCP connections on to an address, and makes trouble.
 type proxy struct {
-	to       string
-	listener net.Listener
-	working  sync.WaitGroup
+	to          string
+	listener    net.Listener
+	there, back *lane
+	working     sync.WaitGroup
+	over        chan struct{} // closed by close
 
-	mu      sync.Mutex // guards the fields below
-	changed sync.Cond
-	stalled map[bool]bool // the ways that swallow nothing and pass nothing; true: towards the target
-	open    map[net.Conn]struct{}
-	closed  bool
-	passed  map[bool]int // bytes
+	mu     sync.Mutex // guards the fields below
+	open   map[net.Conn]struct{}
+	closed bool
 }
 
 func newProxy(t *testing.T, to string) *proxy {
 	t.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := openProxy(to, newLane(), newLane())
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{to: to, listener: lis, stalled: map[bool]bool{}, open: map[net.Conn]struct{}{}, passed: map[bool]int{}}
-	p.changed.L = &p.mu
-	p.working.Go(p.serve)
 	t.Cleanup(p.close)
 	return p
+}
+
+// openProxy is a proxy whose directions are these lanes.
+func openProxy(to string, there, back *lane) (*proxy, error) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &proxy{to: to, listener: lis, there: there, back: back, over: make(chan struct{}), open: map[net.Conn]struct{}{}}
+	p.working.Go(p.serve)
+	return p, nil
 }
 
 func (p *proxy) address() string { return p.listener.Addr().String() }
@@ -41,16 +51,36 @@ func (p *proxy) serve() {
 		if err != nil {
 			return
 		}
-		to, err := net.Dial("tcp", p.to)
-		if err != nil || !p.keep(from, to) {
+		if t, _, _ := p.there.state(); t.Cut {
 			from.Close()
 			continue
 		}
-		p.working.Go(func() { p.pass(from, to, true) })
-		p.working.Go(func() { p.pass(to, from, false) })
+		p.join(from)
 	}
 }
 
+// join passes on one connection.
+func (p *proxy) join(from net.Conn) {
+	to, err := net.Dial("tcp", p.to)
+	if err != nil || !p.keep(from, to) {
+		from.Close()
+		return
+	}
+	there := &stretch{lane: p.there, from: from, to: to, way: make(chan chunk, laneChunks), over: p.over}
+	if t, _, _ := p.there.state(); t.Replay {
+		if twin, err := net.Dial("tcp", p.to); err == nil && p.keep(twin) {
+			there.twin = twin
+			p.working.Go(func() { _, _ = io.Copy(io.Discard, twin) })
+		}
+	}
+	back := &stretch{lane: p.back, from: to, to: from, way: make(chan chunk, laneChunks), over: p.over}
+	for _, s := range []*stretch{there, back} {
+		p.working.Go(s.read)
+		p.working.Go(s.write)
+	}
+}
+
+// keep remembers connections; false if it is too late.
 func (p *proxy) keep(conns ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -64,31 +94,10 @@ func (p *proxy) keep(conns ...net.Conn) bool {
 	return !p.closed
 }
 
-// pass copies one way until either end is closed.
-func (p *proxy) pass(from, to net.Conn, there bool) {
-	defer from.Close()
-	defer to.Close()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		p.mu.Lock()
-		for p.stalled[there] && !p.closed {
-			p.changed.Wait()
-		}
-		p.passed[there] += n
-		p.mu.Unlock()
-		if _, e := to.Write(buffer[:n]); e != nil || err != nil {
-			return
-		}
-	}
-}
-
 // stall holds up a way, or both, or none: what has been sent waits, as on a network that has lost packets for a while.
 func (p *proxy) stall(there, back bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stalled[true], p.stalled[false] = there, back
-	p.changed.Broadcast()
+	p.there.set(transporttest.Trouble{Hold: there}, 0)
+	p.back.set(transporttest.Trouble{Hold: back}, 0)
 }
 
 // cut breaks all connections; new ones are taken.
@@ -107,8 +116,10 @@ func (p *proxy) cut() {
 func (p *proxy) close() {
 	p.listener.Close()
 	p.mu.Lock()
-	p.closed = true
-	p.changed.Broadcast()
+	if !p.closed {
+		p.closed = true
+		close(p.over)
+	}
 	p.mu.Unlock()
 	p.cut()
 	p.working.Wait()

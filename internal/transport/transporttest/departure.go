@@ -52,40 +52,57 @@ func (k *kit) drain(t kind, passes bool) {
 	default:
 		k.failed(t.name+": a call accepted before Drain", r.err, object.CodeUnavailable, object.ExecutedUnknown, transport.ErrBroken)
 	}
-	if r := comes(k, "the late call's return", after); r.err != nil {
-		k.failed(t.name+": a call in Drain", r.err, object.CodeUnavailable, object.Executed(r.err), nil)
-	}
+	k.returns(t.name, after)
 	k.end(caller, callee)
 }
 
 // Close asks nobody: neither who is closed nor who was connected has to wait for a silence to be noticed.
 func testCloseInTrouble(k *kit) {
+	var testing sync.WaitGroup
 	for _, t := range append(silences(), k.hindrances()...) {
-		for _, callerCloses := range []bool{false, true} {
-			b := newBlocker()
-			caller, link, callee := k.pair(b)
-			blocked := begin(k.ctx, link, call("Room-1", "Block"))
-			comes(k, "the call", b.running)
-			k.begin(t, caller, callee)
-			late := begin(k.ctx, link, call("Room-1", "Echo"))
-			if callerCloses {
-				k.close(caller)
-				k.failed(t.name+": a call whose caller closes", comes(k, "its return", blocked).err,
-					object.CodeUnavailable, object.ExecutedUnknown, transport.ErrClosed)
-				k.unreachable(t.name, link, transport.ErrClosed)
-			} else {
-				k.close(callee)
-				if live := b.live.Load(); live != 0 {
-					k.t.Errorf("%s: %d calls run after Close", t.name, live)
-				}
-				k.failed(t.name+": a call whose callee closes", comes(k, "its return", blocked).err,
-					object.CodeUnavailable, object.ExecutedUnknown, transport.ErrBroken)
-			}
-			if r := comes(k, "a call of the last minute", late); r.err != nil {
-				k.failed(t.name+": a call of the last minute", r.err, object.CodeUnavailable, object.Executed(r.err), nil)
-			}
-			k.end(caller, callee)
-			k.soon(t.name+": all calls to end", func() bool { return b.live.Load() == 0 })
-		}
+		testing.Go(func() { k.closeCallee(t) })
+		testing.Go(func() { k.closeCaller(t) })
+	}
+	testing.Wait()
+}
+
+// inTrouble is a call that runs, and one that has begun in trouble.
+func (k *kit) inTrouble(t kind, b *blocker) (caller, callee transport.Endpoint, link transport.Link, blocked, late <-chan result) {
+	caller, link, callee = k.pair(b)
+	blocked = begin(k.ctx, link, call("Room-1", "Block"))
+	comes(k, "the call", b.running)
+	k.begin(t, caller, callee)
+	return caller, callee, link, blocked, begin(k.ctx, link, call("Room-1", "Echo"))
+}
+
+func (k *kit) closeCallee(t kind) {
+	b := newBlocker()
+	caller, callee, _, blocked, late := k.inTrouble(t, b)
+	k.close(callee)
+	if live := b.live.Load(); live != 0 {
+		k.t.Errorf("%s: %d calls run after Close", t.name, live)
+	}
+	k.failed(t.name+": a call whose callee closes", comes(k, "its return", blocked).err,
+		object.CodeUnavailable, object.ExecutedUnknown, transport.ErrBroken)
+	k.returns(t.name, late)
+	k.end(caller, callee)
+}
+
+func (k *kit) closeCaller(t kind) {
+	b := newBlocker()
+	caller, callee, link, blocked, late := k.inTrouble(t, b)
+	k.close(caller)
+	k.failed(t.name+": a call whose caller closes", comes(k, "its return", blocked).err,
+		object.CodeUnavailable, object.ExecutedUnknown, transport.ErrClosed)
+	k.unreachable(t.name, link, transport.ErrClosed)
+	k.returns(t.name, late)
+	k.soon(t.name+": all calls to end", func() bool { return b.live.Load() == 0 }) // by silence, where that is all there is
+	k.end(caller, callee)
+}
+
+// returns waits for a call that ends with its reply or without.
+func (k *kit) returns(what string, late <-chan result) {
+	if r := comes(k, what+": a call of the last minute", late); r.err != nil {
+		k.failed(what+": a call of the last minute", r.err, object.CodeUnavailable, object.Executed(r.err), nil)
 	}
 }

@@ -41,6 +41,7 @@ func testOrderInTrouble(k *kit) {
 					k.t.Errorf("caller %d: %v", i, err)
 					return
 				}
+				k.pass(k.net.Silence / 100)
 			}
 		})
 	}
@@ -130,7 +131,7 @@ func testSendsInTrouble(k *kit) {
 				if err != nil {
 					a.noteSend(k, c.CallID, err)
 				}
-				k.pass(k.net.Silence / 1000)
+				k.pass(k.net.Silence / 400)
 			}
 		})
 	}
