@@ -118,7 +118,7 @@ func (s *stretch) write() {
 			break
 		}
 	}
-	for range s.way { //nolint:revive // the reader must not wait for ever
+	for range s.way { // so that the reader does not wait for ever
 	}
 }
 

@@ -1,6 +1,7 @@
 package transporttest
 
 import (
+	"context"
 	"sync"
 
 	"github.com/xiaonanln/goverse/internal/transport"
@@ -24,13 +25,18 @@ func testDrainInTrouble(k *kit) {
 // drain has a callee drain while the reply of a call is under way in trouble, which passes or does not.
 func (k *kit) drain(t kind, passes bool) {
 	b := newBlocker()
-	caller, link, callee := k.pair(b)
+	a := &account{}
+	caller, link, callee := k.pair(handler{accept: func(ctx context.Context, c *transport.Call) {
+		if c.Method == "Late" {
+			a.AcceptCall(ctx, c)
+		}
+	}, run: func(ctx context.Context, c *transport.Call) *transport.Reply { return b.AcceptCall(ctx, c)() }})
 	blocked := begin(k.ctx, link, call("Room-1", "Block", 1, 2, 3))
 	comes(k, "the call", b.running)
 	k.begin(t, caller, callee)
 	drained := make(chan error, 1)
 	go func() { drained <- callee.Drain(k.ctx) }()
-	late := call("Room-1", "Echo")
+	late := call("Room-1", "Late", 0)
 	after := begin(k.ctx, link, late) // it meets the goodbye or not
 	close(b.let)
 	comes(k, "the call's end", b.ended)
@@ -52,7 +58,9 @@ func (k *kit) drain(t kind, passes bool) {
 	default:
 		k.failed(t.name+": a call accepted before Drain", r.err, object.CodeUnavailable, object.ExecutedUnknown, transport.ErrBroken)
 	}
-	k.returns(t.name, after)
+	if err := k.returns(t.name, after); err != nil && object.Executed(err) == object.ExecutedNo && a.count() > 0 {
+		k.t.Errorf("%s: a call in Drain has run: its caller was told that it had not", t.name)
+	}
 	k.end(caller, callee)
 }
 
@@ -84,7 +92,7 @@ func (k *kit) closeCallee(t kind) {
 	}
 	k.failed(t.name+": a call whose callee closes", comes(k, "its return", blocked).err,
 		object.CodeUnavailable, object.ExecutedUnknown, transport.ErrBroken)
-	k.returns(t.name, late)
+	_ = k.returns(t.name, late)
 	k.end(caller, callee)
 }
 
@@ -95,14 +103,17 @@ func (k *kit) closeCaller(t kind) {
 	k.failed(t.name+": a call whose caller closes", comes(k, "its return", blocked).err,
 		object.CodeUnavailable, object.ExecutedUnknown, transport.ErrClosed)
 	k.unreachable(t.name, link, transport.ErrClosed)
-	k.returns(t.name, late)
+	_ = k.returns(t.name, late)
 	k.soon(t.name+": all calls to end", func() bool { return b.live.Load() == 0 }) // by silence, where that is all there is
 	k.end(caller, callee)
 }
 
-// returns waits for a call that ends with its reply or without.
-func (k *kit) returns(what string, late <-chan result) {
-	if r := comes(k, what+": a call of the last minute", late); r.err != nil {
+// returns waits for a call that ends with its reply or without, which it returns.
+func (k *kit) returns(what string, late <-chan result) error {
+	k.t.Helper()
+	r := comes(k, what+": a call of the last minute", late)
+	if r.err != nil {
 		k.failed(what+": a call of the last minute", r.err, object.CodeUnavailable, object.Executed(r.err), nil)
 	}
+	return r.err
 }

@@ -13,7 +13,7 @@ func troubled() []kind {
 }
 
 // flood makes calls and sends of all sizes over a link until ctx ends, and returns when all have.
-func flood(ctx context.Context, link transport.Link) {
+func (k *kit) flood(ctx context.Context, link transport.Link) {
 	var working sync.WaitGroup
 	for i := range 12 {
 		working.Go(func() {
@@ -24,6 +24,7 @@ func flood(ctx context.Context, link transport.Link) {
 				} else {
 					_, _ = ask(ctx, link, c)
 				}
+				k.pass(k.net.Silence / 2000)
 			}
 		})
 	}
@@ -41,7 +42,7 @@ func testTroubledCallee(k *kit) {
 		k.begin(t, caller, callee)
 		ctx, finish := context.WithCancel(k.ctx)
 		var flooding sync.WaitGroup
-		flooding.Go(func() { flood(ctx, link) })
+		flooding.Go(func() { k.flood(ctx, link) })
 		for range 50 {
 			k.works("beside a peer of which "+t.name, other)
 		}
@@ -67,7 +68,7 @@ func testTroubledCaller(k *kit) {
 		}
 		ctx, finish := context.WithCancel(k.ctx)
 		var flooding sync.WaitGroup
-		flooding.Go(func() { flood(ctx, link) })
+		flooding.Go(func() { k.flood(ctx, link) })
 		for range 50 {
 			k.works("beside a caller of which "+t.name, other)
 		}
