@@ -30,7 +30,12 @@ func (k *kit) drain(t kind, passes bool) {
 		if c.Method == "Late" {
 			a.AcceptCall(ctx, c)
 		}
-	}, run: func(ctx context.Context, c *transport.Call) *transport.Reply { return b.AcceptCall(ctx, c)() }})
+	}, run: func(ctx context.Context, c *transport.Call) *transport.Reply {
+		if c.Method == "Late" {
+			return echo(ctx, c)
+		}
+		return b.AcceptCall(ctx, c)()
+	}})
 	blocked := begin(k.ctx, link, call("Room-1", "Block", 1, 2, 3))
 	comes(k, "the call", b.running)
 	k.begin(t, caller, callee)
