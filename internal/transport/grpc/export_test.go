@@ -133,3 +133,6 @@ func Callees(e transport.Endpoint) int { return len(e.(*endpoint).accepted()) }
 
 // rpcStream is the interface of a callee's stream.
 type rpcStream = rpc.BidiStreamingServer[pb.LinkRequest, pb.LinkResponse]
+
+// Holds says whether a link that has connected is connected.
+func Holds(l transport.Link) bool { return l.(*link).conn.Load().holds() }

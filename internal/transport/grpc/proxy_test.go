@@ -22,7 +22,7 @@ type proxy struct {
 	closed bool
 }
 
-func newProxy(t *testing.T, to string) *proxy {
+func newProxy(t testing.TB, to string) *proxy {
 	t.Helper()
 	p, err := openProxy(to, newLane(), newLane())
 	if err != nil {

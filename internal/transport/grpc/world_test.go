@@ -25,7 +25,7 @@ func peer(address string) transport.Peer {
 
 // world is a caller and a callee, whose methods are Echo and Block, which lasts until its context ends.
 type world struct {
-	t              *testing.T
+	t              testing.TB
 	ctx            context.Context
 	caller, callee transport.Endpoint
 	link           transport.Link // directly
@@ -41,7 +41,7 @@ type record struct {
 	began  chan struct{}
 }
 
-func newWorld(t *testing.T, caller, callee grpc.Config) *world {
+func newWorld(t testing.TB, caller, callee grpc.Config) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)

@@ -136,7 +136,7 @@ func testLeavingInTrouble(k *kit) {
 			k.works(t.name, link)
 			blocked, leave := context.WithCancel(k.ctx)
 			left := begin(blocked, link, call("Room-1", "Block"))
-			comes(k, "the call", b.running)
+			running := comes(k, "the call", b.running)
 			k.begin(t, caller, callee)
 			leave()
 			k.failed(t.name+": a call that is left", comes(k, "its return", left).err,
@@ -152,7 +152,7 @@ func testLeavingInTrouble(k *kit) {
 				k.failed(t.name+": a call with little time", err, object.CodeDeadlineExceeded, executed, context.DeadlineExceeded)
 			}
 			if t.back.Hold { // what went there has arrived, the news that its caller has left included
-				comes(k, t.name+": the call's end", b.ended)
+				comes(k, t.name+": the call's end", running.Done())
 			}
 			k.end(caller, callee)
 			k.recovers(t.name, link)
