@@ -136,3 +136,8 @@ type rpcStream = rpc.BidiStreamingServer[pb.LinkRequest, pb.LinkResponse]
 
 // Holds says whether a link that has connected is connected.
 func Holds(l transport.Link) bool { return l.(*link).conn.Load().holds() }
+
+// Full says whether a link has connected and queues at least so many bytes.
+func Full(l transport.Link, bytes int) bool {
+	return l.(*link).conn.Load() != nil && StateOf(l).Queued >= bytes
+}
