@@ -151,6 +151,11 @@ func testLeavingInTrouble(k *kit) {
 				}
 				k.failed(t.name+": a call with little time", err, object.CodeDeadlineExceeded, executed, context.DeadlineExceeded)
 			}
+			connecting := caller.Dial(callee.Peer())
+			short, cancel := context.WithTimeout(k.ctx, k.net.Silence/20)
+			_, err := ask(short, connecting, call("Room-1", "Echo"))
+			cancel()
+			k.failed(t.name+": a call with little time to connect", err, object.CodeDeadlineExceeded, object.ExecutedNo, context.DeadlineExceeded)
 			if t.back.Hold { // what went there has arrived, the news that its caller has left included
 				comes(k, t.name+": the call's end", running.Done())
 			}
