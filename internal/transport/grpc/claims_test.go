@@ -170,7 +170,7 @@ func TestDeepNesting(t *testing.T) {
 		} {
 			for _, message := range [][]byte{b, append(bytes.Clone(good), b...), append(bytes.Clone(b), good...)} {
 				s, err := cc.NewStream(w.ctx, &rpc.StreamDesc{ClientStreams: true, ServerStreams: true},
-					pb.NodeService_Link_FullMethodName, rpc.ForceCodec(bytesCodec{})) //nolint:staticcheck // the simpler interface will do
+					pb.NodeService_Link_FullMethodName, rpc.ForceCodec(bytesCodec{}))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -111,8 +111,12 @@ func streams(t *testing.T, n int) string {
 	for i := range n {
 		headers.Reset()
 		for _, f := range [][2]string{
-			{":method", "POST"}, {":scheme", "http"}, {":path", pb.NodeService_Link_FullMethodName}, {":authority", "x"},
-			{"content-type", "application/grpc"}, {"te", "trailers"},
+			{":method", "POST"},
+			{":scheme", "http"},
+			{":path", pb.NodeService_Link_FullMethodName},
+			{":authority", "x"},
+			{"content-type", "application/grpc"},
+			{"te", "trailers"},
 		} {
 			err = errors.Join(err, fields.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}))
 		}

@@ -22,13 +22,13 @@ type proxy struct {
 	closed bool
 }
 
-func newProxy(t testing.TB, to string) *proxy {
-	t.Helper()
+func newProxy(tb testing.TB, to string) *proxy {
+	tb.Helper()
 	p, err := openProxy(to, newLane(), newLane())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(p.close)
+	tb.Cleanup(p.close)
 	return p
 }
 

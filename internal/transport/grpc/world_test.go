@@ -41,11 +41,11 @@ type record struct {
 	began  chan struct{}
 }
 
-func newWorld(t testing.TB, caller, callee grpc.Config) *world {
-	t.Helper()
+func newWorld(tb testing.TB, caller, callee grpc.Config) *world {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	w := &world{t: t, ctx: ctx, ran: newRecord()}
+	tb.Cleanup(cancel)
+	w := &world{t: tb, ctx: ctx, ran: newRecord()}
 	w.callee = w.listen(callee, peer("127.0.0.1:0"), w.ran)
 	w.caller = w.listen(caller, peer("127.0.0.1:0"), newRecord())
 	w.link = w.caller.Dial(w.callee.Peer())

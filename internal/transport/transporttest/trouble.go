@@ -158,6 +158,9 @@ func testLeavingInTrouble(k *kit) {
 			k.failed(t.name+": a call with little time to connect", err, object.CodeDeadlineExceeded, object.ExecutedNo, context.DeadlineExceeded)
 			if t.back.Hold { // what went there has arrived, the news that its caller has left included
 				comes(k, t.name+": the call's end", running.Done())
+				if err := context.Cause(running); errors.Is(err, transport.ErrBroken) {
+					k.t.Errorf("%s: the call ended with its link, and not with its caller: %v", t.name, err)
+				}
 			}
 			k.end(caller, callee)
 			k.recovers(t.name, link)
