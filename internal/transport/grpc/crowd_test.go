@@ -109,17 +109,7 @@ func streams(t *testing.T, n int) string {
 	out.WriteString(http2.ClientPreface)
 	err := framer.WriteSettings()
 	for i := range n {
-		headers.Reset()
-		for _, f := range [][2]string{
-			{":method", "POST"},
-			{":scheme", "http"},
-			{":path", pb.NodeService_Link_FullMethodName},
-			{":authority", "x"},
-			{"content-type", "application/grpc"},
-			{"te", "trailers"},
-		} {
-			err = errors.Join(err, fields.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}))
-		}
+		writeHeaders(t, &headers, fields)
 		err = errors.Join(err, framer.WriteHeaders(http2.HeadersFrameParam{
 			StreamID: uint32(2*i + 1), BlockFragment: headers.Bytes(), EndHeaders: true,
 		}))

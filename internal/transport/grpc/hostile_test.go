@@ -263,7 +263,22 @@ func heap() int64 {
 func withStream(t *testing.T, message string) string {
 	t.Helper()
 	var headers, out bytes.Buffer
-	fields := hpack.NewEncoder(&headers)
+	writeHeaders(t, &headers, hpack.NewEncoder(&headers))
+	out.WriteString(http2.ClientPreface)
+	framer := http2.NewFramer(&out, nil)
+	err := errors.Join(framer.WriteSettings(),
+		framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: headers.Bytes(), EndHeaders: true}),
+		framer.WriteData(1, false, []byte(message)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// writeHeaders writes the headers of the rpc of a link.
+func writeHeaders(t *testing.T, to *bytes.Buffer, fields *hpack.Encoder) {
+	t.Helper()
+	to.Reset()
 	for _, f := range [][2]string{
 		{":method", "POST"},
 		{":scheme", "http"},
@@ -276,15 +291,6 @@ func withStream(t *testing.T, message string) string {
 			t.Fatal(err)
 		}
 	}
-	out.WriteString(http2.ClientPreface)
-	framer := http2.NewFramer(&out, nil)
-	err := errors.Join(framer.WriteSettings(),
-		framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: headers.Bytes(), EndHeaders: true}),
-		framer.WriteData(1, false, []byte(message)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out.String()
 }
 
 // A caller that asks and asks and never reads an answer costs what is bounded, and the others nothing.

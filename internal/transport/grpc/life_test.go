@@ -65,17 +65,17 @@ type slow struct{ *record }
 
 // AcceptCall implements transport.Handler.
 func (s slow) AcceptCall(ctx context.Context, c *transport.Call) func() *transport.Reply {
-	<-time.NewTimer(5 * time.Millisecond).C
+	<-time.NewTimer(10 * time.Millisecond).C
 	return s.record.AcceptCall(ctx, c)
 }
 
 // Whoever has much to say is listened to for longer than whoever says nothing.
 func TestDrainListensToTheEnd(t *testing.T) {
 	t.Parallel()
-	const sends = 200 // they take three times as long as Drain waits for silent ones
+	const sends = 250 // they take more than twice as long as Drain waits for silent ones
 	w := newWorld(t, grpc.Config{}, grpc.Config{})
 	tr := grpc.New(grpc.Config{})
-	tr.SetFarewell(300 * time.Millisecond)
+	tr.SetFarewell(time.Second)
 	seen := newRecord()
 	e, err := tr.Listen(w.ctx, peer("127.0.0.1:0"), slow{seen})
 	if err != nil {

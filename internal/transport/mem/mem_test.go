@@ -68,16 +68,20 @@ func TestConformanceOnASlowNetwork(t *testing.T) {
 
 // faults makes trouble on a network. A connection that has lost something does not survive that, as over TCP: what a
 // network in memory swallows for a short time is lost without a word.
-type faults struct{ *mem.Network }
+type faults struct {
+	*mem.Network
+
+	silence time.Duration
+}
 
 // Set implements transporttest.Faults.
 func (f faults) Set(from, to string, t transporttest.Trouble) {
 	set := mem.Faults{Cut: t.Cut, HalfOpen: t.Silent, Hold: t.Hold, Delay: t.Delay, Jitter: t.Jitter, Reorder: t.Scatter}
 	if t.Slow {
-		set.Pace = silence / 1000
+		set.Pace = f.silence / 1000
 	}
 	if t.Replay {
-		set.Duplicate, set.Jitter = 0.3, silence/100
+		set.Duplicate, set.Jitter = 0.3, f.silence/100
 	}
 	if f.Faults(from, to).HalfOpen {
 		f.SetFaults(from, to, mem.Faults{Cut: true})
@@ -87,13 +91,10 @@ func (f faults) Set(from, to string, t transporttest.Trouble) {
 	f.SetFaults(from, to, set)
 }
 
-// silence is the Keepalive of networks that make trouble.
-const silence = time.Second
-
-func troubled(seed uint64, c clock.Clock) transporttest.Net {
+func troubled(seed uint64, c clock.Clock, silence time.Duration) transporttest.Net {
 	n := mem.New(c, mem.Options{Seed: seed, Keepalive: silence})
 	net := open(n)
-	net.Faults, net.Silence, net.Seed = faults{n}, silence, seed
+	net.Faults, net.Silence, net.Seed = faults{n, silence}, silence, seed
 	return net
 }
 
@@ -104,7 +105,7 @@ func TestConformanceInTrouble(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range uint64(2) {
-				synctest.Test(t, func(t *testing.T) { c.Run(t, troubled(seed, clock.Virtual())) })
+				synctest.Test(t, func(t *testing.T) { c.Run(t, troubled(seed, clock.Virtual(), time.Second)) })
 			}
 		})
 	}
@@ -115,7 +116,7 @@ func TestConformanceInTroubleOnRealTime(t *testing.T) {
 	for _, c := range transporttest.FaultCases() {
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
-			c.Run(t, troubled(1, clock.System()))
+			c.Run(t, troubled(1, clock.System(), 400*time.Millisecond))
 		})
 	}
 }

@@ -26,7 +26,7 @@ type history struct {
 // the caller was told executed=no never run, none runs twice, those with a reply have run, and a third node that the
 // same caller calls all the time notices nothing.
 func testExecutionInTrouble(k *kit) {
-	const callers, senders, troubles = 8, 2, 24
+	const callers, senders, troubles = 8, 2, 18
 	h := &history{k: k, over: make(chan struct{})}
 	caller, link, callee := k.pair(h)
 	h.caller, h.callee, h.links = caller, callee, [2]transport.Link{link, caller.Dial(callee.Peer())}
