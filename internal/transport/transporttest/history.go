@@ -26,7 +26,7 @@ type history struct {
 // the caller was told executed=no never run, none runs twice, those with a reply have run, and a third node that the
 // same caller calls all the time notices nothing.
 func testExecutionInTrouble(k *kit) {
-	const callers, senders, troubles = 8, 2, 18
+	const callers, senders, troubles = 8, 2, 12
 	h := &history{k: k, over: make(chan struct{})}
 	caller, link, callee := k.pair(h)
 	h.caller, h.callee, h.links = caller, callee, [2]transport.Link{link, caller.Dial(callee.Peer())}
@@ -51,7 +51,7 @@ func testExecutionInTrouble(k *kit) {
 	h.check(k)
 	witness.check(k)
 	no, unknown, yes := h.told[object.ExecutedNo].Load(), h.told[object.ExecutedUnknown].Load(), h.told[object.ExecutedYes].Load()
-	if yes < 100 || no < 10 || unknown < 10 {
+	if yes < 50 || no < 5 || unknown < 5 {
 		k.t.Errorf("the test has proved nothing: %d replies, %d calls not executed, %d unknown", yes, no, unknown)
 	}
 	k.t.Logf("seed %d: %d calls and sends, %d arrived; %d replies, %d not executed, %d unknown, %d calls undisturbed",

@@ -14,30 +14,38 @@ func troubled() []kind {
 
 // A caller goes on calling one peer while it is choking on another.
 func testTroubledCallee(k *kit) {
+	var testing sync.WaitGroup
 	for _, t := range troubled() {
-		b := newBlocker()
-		caller, link, callee := k.pair(b)
-		other := caller.Dial(k.listen(k.peer(), handler{run: echo}).Peer())
-		k.undisturbed(t.name, other, link, b.running, func() { k.begin(t, caller, callee) }, func() { k.end(caller, callee) })
-		k.close(caller)
+		testing.Go(func() {
+			b := newBlocker()
+			caller, link, callee := k.pair(b)
+			other := caller.Dial(k.listen(k.peer(), handler{run: echo}).Peer())
+			k.undisturbed(t.name, other, link, b.running, func() { k.begin(t, caller, callee) }, func() { k.end(caller, callee) })
+			k.close(caller)
+		})
 	}
+	testing.Wait()
 }
 
 // A callee goes on answering one caller while another is choking.
 func testTroubledCaller(k *kit) {
+	var testing sync.WaitGroup
 	for _, t := range troubled() {
-		b := newBlocker()
-		caller, link, callee := k.pair(b)
-		other := k.listen(k.peer(), nobody{k.t}).Dial(callee.Peer())
-		k.undisturbed(t.name, other, link, b.running, func() {
-			if t.pause {
-				k.net.Faults.Pause(caller.Peer().Address)
-				return
-			}
-			k.begin(t, caller, callee)
-		}, func() { k.end(caller, callee) })
-		k.close(caller)
+		testing.Go(func() {
+			b := newBlocker()
+			caller, link, callee := k.pair(b)
+			other := k.listen(k.peer(), nobody{k.t}).Dial(callee.Peer())
+			k.undisturbed(t.name, other, link, b.running, func() {
+				if t.pause {
+					k.net.Faults.Pause(caller.Peer().Address)
+					return
+				}
+				k.begin(t, caller, callee)
+			}, func() { k.end(caller, callee) })
+			k.close(caller)
+		})
 	}
+	testing.Wait()
 }
 
 // undisturbed checks that calls over one link do not wait for the end of the trouble of another, which is full: they
