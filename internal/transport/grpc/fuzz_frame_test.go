@@ -118,7 +118,8 @@ func FuzzRoundTrip(f *testing.F) {
 		if m > 0 {
 			h.limited, h.deadline, c.Timeout = true, time.Duration(m), time.Duration(m)
 		}
-		got, d, err := readCall(payloadOf(appendCall(nil, h, c)), 0, names{})
+		d := new(transport.Call)
+		got, err := readCall(payloadOf(appendCall(nil, h, c)), 0, names{}, d)
 		if err != nil || got != number || !reflect.DeepEqual(c, d) {
 			t.Errorf("call %d %+v arrives as %d %+v, %v", number, c, got, d, err)
 		}
