@@ -11,6 +11,7 @@ import (
 
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/internal/transport/mem"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -117,4 +118,34 @@ func TestForgedHints(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Messages that arrive twice, and a reply that gets lost now and then: what has a key is applied once all the same.
+func TestReplayedCallsWithAKey(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		const calls = 40
+		s.give(p[1], "cell-x", p[0])
+		s.net.SetFaults(address("a"), address("b"), mem.Faults{Duplicate: 0.7, Jitter: 20 * time.Millisecond})
+		s.net.SetFaults(address("b"), address("a"), mem.Faults{Duplicate: 0.7, Jitter: 20 * time.Millisecond})
+		for i := range calls {
+			want := fmt.Sprint(i + 1 + i/8) // the slow ones count as well
+			got, err := p[0].do(s.Context(), "cell-x", "add", object.WithIdempotencyKey(fmt.Sprint(i)))
+			if err != nil || got != want {
+				s.Fatalf("call %d: %s, %v", i, got, err)
+			}
+			if i%8 == 7 { // its connection breaks while it is under way: the caller says it once more
+				call := p[0].start(s.Context(), "cell-x", "deaf 1s", object.WithIdempotencyKey(fmt.Sprint("slow", i)))
+				pass(100 * time.Millisecond)
+				s.net.SetFaults(address("a"), address("b"), mem.Faults{Cut: true})
+				s.net.SetFaults(address("a"), address("b"), mem.Faults{Duplicate: 0.7, Jitter: 20 * time.Millisecond})
+				if r := <-call; r.err != nil {
+					s.Errorf("call %d that was cut: %v", i, r.err)
+				}
+			}
+		}
+		if got := s.ran("cell-x"); got != calls+calls/8 {
+			s.Errorf("%d turns ran, want %d", got, calls+calls/8)
+		}
+	})
 }

@@ -214,6 +214,38 @@ func (w *world) flooding(frames []byte) *flooding {
 	return f
 }
 
+// A peer that says a call twice, as another call, has it run twice and is answered twice: the transport knows nothing of
+// what belongs together, but mixes nothing up either.
+func TestTheSameCallTwice(t *testing.T) {
+	t.Parallel()
+	const times = 5
+	w := newWorld(t, grpc.Config{}, grpc.Config{})
+	r, c := w.greeted(), call("Echo", 1)
+	var frames []byte
+	for n := range uint64(times) {
+		frames = append(frames, grpc.CallFrame(7+n, c)...)
+	}
+	r.send(&pb.LinkRequest{Frames: frames})
+	answered := map[uint64]int{}
+	for len(answered) < times {
+		got, err := grpc.Split(r.receive().GetFrames())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range got {
+			answered[grpc.CallNumber(f.Payload)]++
+		}
+	}
+	for n := range uint64(times) {
+		if answered[7+n] != 1 {
+			t.Errorf("the answers to calls by number: %v", answered)
+		}
+	}
+	if n := w.ran.count(c.CallID); n != times {
+		t.Errorf("the call ran %d times, want %d", n, times)
+	}
+}
+
 // The names that a peer uses are not kept for ever, on neither side.
 func TestManyNames(t *testing.T) { // alone: it measures memory
 	const calls, callers = 12_000, 32
