@@ -141,3 +141,13 @@ func Holds(l transport.Link) bool { return l.(*link).conn.Load().holds() }
 func Full(l transport.Link, bytes int) bool {
 	return l.(*link).conn.Load() != nil && StateOf(l).Queued >= bytes
 }
+
+// MostQueued is how many bytes wait at most for one of the callers of an endpoint.
+func MostQueued(e transport.Endpoint) (most int) {
+	for _, c := range e.(*endpoint).accepted() {
+		c.mu.Lock()
+		most = max(most, c.queued)
+		c.mu.Unlock()
+	}
+	return most
+}

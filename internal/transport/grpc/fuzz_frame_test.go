@@ -30,6 +30,10 @@ func FuzzFrames(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(appendNumbered(appendNumbered(nil, kindPing, 1), kindCancel, math.MaxUint64))
 	f.Add(endFrame(beginFrame(nil, kindGoodbye), 0))
+	for i := range headBytes + 2 {
+		whole := appendNumbered(nil, kindPing, 300)
+		f.Add(whole[:len(whole)-i])
+	}
 	f.Add([]byte{byte(kindCall), 0xff, 0xff, 0xff, 0xff, 1})
 	f.Add([]byte{byte(kindCall), 0xff, 0xff, 0xff, 0x7f, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
