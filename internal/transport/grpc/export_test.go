@@ -151,3 +151,11 @@ func MostQueued(e transport.Endpoint) (most int) {
 	}
 	return most
 }
+
+// MostTaken is how many frames one of the callers of an endpoint has sent at most.
+func MostTaken(e transport.Endpoint) (most uint64) {
+	for _, c := range e.(*endpoint).accepted() {
+		most = max(most, c.taken.Load())
+	}
+	return most
+}

@@ -46,6 +46,18 @@ func FuzzHello(f *testing.F) {
 	self := transport.Peer{Cluster: "c", Address: "a:1", Incarnation: "i"}
 	good := hello(transport.Peer{Cluster: "c", Address: "b:1", Incarnation: "j"}, self)
 	f.Add(marshal(f, good), "c", "j", "c", "i")
+	for _, change := range []func(h *pb.Hello){
+		func(h *pb.Hello) { h.Role = []byte("client") },
+		func(h *pb.Hello) { h.MinVersion = version + 1 },
+		func(h *pb.Hello) { h.MaxVersion = version - 1 },
+		func(h *pb.Hello) { h.From.Incarnation = nil },
+		func(h *pb.Hello) { h.From.Cluster = []byte("d") },
+		func(h *pb.Hello) { h.To.Incarnation = []byte("j") },
+	} {
+		bad := proto.CloneOf(good)
+		change(bad.GetHello())
+		f.Add(marshal(f, bad), "c", "j", "d", "i")
+	}
 	f.Add([]byte(nil), "", "", "", "")
 	f.Add(nested(1, 5), "c", "\xff", "c", "i\x00")
 	f.Add(append(marshal(f, good), grouped(20)...), "d", "j", "c", "k")
