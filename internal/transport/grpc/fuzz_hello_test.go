@@ -111,6 +111,9 @@ func FuzzWelcome(f *testing.F) {
 	}
 	f.Add(marshal(f, welcome(to)))
 	f.Add(marshal(f, welcome(from)))
+	for _, v := range []uint32{0, version + 1, 1 << 31} {
+		f.Add(marshal(f, &pb.LinkResponse{Welcome: &pb.Welcome{Version: v, Self: peerToWire(to)}}))
+	}
 	f.Add([]byte(nil))
 	f.Add(nested(4, 9))
 	f.Add(append(marshal(f, welcome(to)), grouped(20)...))
