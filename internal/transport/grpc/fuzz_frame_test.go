@@ -108,7 +108,7 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 		c := &transport.Call{
 			Request: object.Request{ID: a, Method: b, Message: b + a, Body: body, Key: a},
-			CallID:  transport.CallID{k, k}, Op: transport.Op(k), OneWay: number == 0, AtMostOnce: k%2 == 0,
+			CallID:  transport.CallID{k, k}, Op: transport.Op(k), OneWay: number == 0, AtMostOnce: k%2 == 0, Resent: k%3 == 0,
 			Shard: uint32(n), Epoch: n, Revision: m, Hops: k, TraceParent: a, TraceState: b,
 		}
 		for i := range int(k % 5) {
@@ -129,7 +129,7 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 		r := &transport.Reply{Reply: object.Reply{Message: b, Body: body}, Epoch: n, Revision: m}
 		if k%3 == 1 {
-			e := &object.Error{Code: object.Code(uint32(n)), Reason: object.Reason(a), Message: b, Op: a, ID: b, Method: a}
+			e := &object.Error{Code: object.Code(uint32(n)), Reason: object.Reason(a), Message: b, Op: a, ID: b, Method: a, RetryAfter: time.Duration(max(m, 0))}
 			r.Err = e.WithExecuted(object.Execution(k % 2))
 		}
 		if k%5 == 1 {
