@@ -73,7 +73,6 @@ type callee struct {
 	cancel   context.CancelCauseFunc
 	cut      func()
 	from     string        // the caller's incarnation
-	known    names         // the reader's
 	accepted []*served     // the reader's: calls that it has not let run yet
 	at       time.Time     // the reader's: when the message came; zero: nobody has asked
 	taken    atomic.Uint64 // how many frames have come in
@@ -85,7 +84,7 @@ type callee struct {
 }
 
 func newCallee(e *endpoint, s rpc.BidiStreamingServer[pb.LinkRequest, pb.LinkResponse]) *callee {
-	c := &callee{endpoint: e, stream: s, cut: cutter(s.Context()), known: names{}}
+	c := &callee{endpoint: e, stream: s, cut: cutter(s.Context())}
 	c.init(e.clock(), &e.transport.buffers, e.transport.bounds())
 	c.ctx, c.cancel = context.WithCancelCause(e.base)
 	return c

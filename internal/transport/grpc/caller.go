@@ -21,6 +21,7 @@ type waiter struct {
 	done   chan outcome // capacity 1
 	number uint64
 	due    time.Duration // when it is given up, on the scale of sent_at; 0: never
+	bulk   *bulk         // holds the call's frame in the lane; nil: it is not there
 	sent   *segment      // holds the call's frame; valid until it is handed over
 	at     int           // where in there
 }
@@ -40,7 +41,6 @@ type caller struct {
 	cut      func() // ends the stream at once; may be called again
 	free     func() // what is left to do when the stream has ended
 	waiters  *sync.Pool
-	known    names      // the reader's
 	arrived  []delivery // the reader's
 	draining bool       // guarded by mu: the peer takes no calls any more
 	slots    []slot     // guarded by mu
@@ -77,7 +77,8 @@ func (c *caller) holds() bool {
 // begin sends a call and returns who waits for it; nil for one that nobody waits for. An error means that it was not
 // sent: errNotNow where ctx is nil and it would have to wait, for which the call must be small.
 func (c *caller) begin(ctx context.Context, call *transport.Call, oneWay bool, b bound) (*waiter, error) {
-	if err := c.admit(ctx, !oneWay); err != nil {
+	size := call.Size()
+	if err := c.admit(ctx, ask{call: !oneWay, large: size >= large, object: call.ID}); err != nil {
 		return nil, err
 	}
 	if c.draining {
@@ -93,26 +94,40 @@ func (c *caller) begin(ctx context.Context, call *transport.Call, oneWay bool, b
 			c.armLocked(w, h.deadline)
 		}
 	}
-	if size := call.Size(); size >= alone {
+	switch {
+	case size >= alone:
 		c.mu.Unlock()
 		return w, c.beginAlone(ctx, w, h, call, size)
+	case c.byLaneLocked(ask{object: call.ID}):
+		c.queueBulkLocked(w, appendCall(nil, h, call, nil), call)
+	default:
+		s := c.growLocked()
+		c.sayLocked(s, call.Method, call.Message)
+		before := len(*s.buffer)
+		if w != nil {
+			w.sent, w.at = s, before
+		}
+		*s.buffer = appendCall(*s.buffer, h, call, c.said)
+		c.committedLocked(s, before)
 	}
-	s := c.growLocked()
-	before := len(*s.buffer)
-	if w != nil {
-		w.sent, w.at = s, before
-	}
-	*s.buffer = appendCall(*s.buffer, h, call)
-	c.committedLocked(s, before)
 	c.mu.Unlock()
 	return w, nil
+}
+
+// queueBulkLocked queues a call's frame in the lane.
+func (c *caller) queueBulkLocked(w *waiter, frame []byte, call *transport.Call) {
+	b := c.bulkLocked(frame, call.ID)
+	if w != nil {
+		w.bulk = b
+	}
 }
 
 // beginAlone sends a large call, which it encodes while others send theirs.
 func (c *caller) beginAlone(ctx context.Context, w *waiter, h callHeader, call *transport.Call, size int) error {
 	buffer := make([]byte, prefixBytes, prefixBytes+size+leastBuffer)
-	buffer = appendCall(buffer, h, call)
-	if err := c.admit(ctx, false); err != nil {
+	buffer = appendCall(buffer, h, call, nil)
+	a := ask{large: size >= large, object: call.ID}
+	if err := c.admit(ctx, a); err != nil {
 		c.retreat(w)
 		return err
 	}
@@ -122,6 +137,10 @@ func (c *caller) beginAlone(ctx context.Context, w *waiter, h callHeader, call *
 		return transport.ErrDraining
 	}
 	defer c.mu.Unlock()
+	if c.byLaneLocked(a) {
+		c.queueBulkLocked(w, buffer[prefixBytes:], call)
+		return nil
+	}
 	s := c.addLocked(&buffer)
 	s.full = true
 	if w != nil {
@@ -147,7 +166,7 @@ func (c *caller) retreat(w *waiter) {
 
 // release makes a waiter without an outcome ready for another call.
 func (c *caller) release(w *waiter) {
-	w.number, w.sent, w.due = 0, nil, 0
+	w.number, w.sent, w.bulk, w.due = 0, nil, nil, 0
 	c.waiters.Put(w)
 }
 
@@ -176,12 +195,27 @@ func (c *caller) abandon(ctx context.Context, w *waiter) outcome {
 
 // giveUpLocked takes a call back whose waiter has left, or has it cancelled.
 func (c *caller) giveUpLocked(w *waiter) object.Execution {
-	if w.sent != nil && w.sent.number > c.handed {
+	switch b := w.bulk; {
+	case b != nil && b.left == 0:
+		c.lane.withdraw(b)
+		return object.ExecutedNo
+	case b != nil && b.left < len(b.frame): // behind it, or the callee would not know what is cancelled
+		c.bulkLocked(appendNumbered(nil, kindCancel, w.number), "")
+	case w.sent != nil && w.sent.number > c.handed:
 		c.withdrawLocked(w.sent, w.at)
 		return object.ExecutedNo
+	default:
+		c.frameLocked(func(b []byte) []byte { return appendNumbered(b, kindCancel, w.number) })
 	}
-	c.frameLocked(func(b []byte) []byte { return appendNumbered(b, kindCancel, w.number) })
 	return object.ExecutedUnknown
+}
+
+// leftLocked says whether anything of a waiter's call was handed to gRPC.
+func (c *caller) leftLocked(w *waiter) bool {
+	if w.bulk != nil {
+		return w.bulk.left > 0
+	}
+	return w.sent != nil && w.sent.number <= c.handed
 }
 
 // standLocked gives a new waiter a slot.
@@ -278,7 +312,7 @@ func (c *caller) fail(why error) {
 	for _, s := range c.slots {
 		if w := s.waiter; w != nil {
 			o := outcome{why: why, executed: object.ExecutedUnknown}
-			if w.sent == nil || w.sent.number > c.handed {
+			if !c.leftLocked(w) {
 				o.executed = object.ExecutedNo
 			}
 			left = append(left, delivery{number: w.number, outcome: o, waiter: w})

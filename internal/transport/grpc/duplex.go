@@ -25,22 +25,28 @@ type duplex struct {
 	bounds  bounds
 	broken  chan struct{} // closed when the connection has broken
 	heard   atomic.Bool   // something has come in since the last beat
+	spoken  atomic.Bool   // something has gone out since then
 	busy    atomic.Bool   // the reader does not listen for reasons of its own
 	quiet   int           // beats without; the watch's own
+	known   names         // the reader's: what the peer has named
+	partial []byte        // the reader's: the parts of a large frame that have come
 
 	mu      sync.Mutex    // guards the fields below
 	work    sync.Cond     // the writer waits for frames
 	why     error         // it broke; nil while it holds
+	said    vocabulary    // what this side has named
 	queue   []*segment    // the last one may grow
 	queued  int           // bytes in queue
 	made    uint64        // the number of the last segment
 	handed  uint64        // the number of the last segment that was handed to gRPC
+	lane    lane          // of large frames
 	flights int           // calls that wait for a reply; 0 on the side that is called
 	room    chan struct{} // closed when there is room again; nil: nobody waits
 	pinged  uint64        // the number of the last ping
 	ping    bool          // a ping is to be sent
 	pong    uint64        // to be sent; 0: none
 	due     uint64        // the segment after whose frames ping and pong go, or a later one
+	dueLane uint64        // … and the large frame
 	acked   uint64        // the number of the last pong
 	answers chan struct{} // closed when a pong comes; nil: nobody waits
 }
@@ -50,7 +56,7 @@ type bounds struct{ queue, calls int }
 
 func (d *duplex) init(c clock.Clock, b *buffers, limits bounds) {
 	d.clock, d.begun, d.buffers, d.bounds = c, c.Now(), b, limits
-	d.broken = make(chan struct{})
+	d.broken, d.said = make(chan struct{}), vocabulary{}
 	d.work.L = &d.mu
 }
 
@@ -70,11 +76,9 @@ func (d *duplex) breakLocked(why error) bool {
 
 // beat is one of the watch's steps. It is false if the peer was silent for too many of them.
 func (d *duplex) beat() bool {
+	heard, spoken := d.heard.Swap(false), d.spoken.Swap(false)
 	switch {
-	case d.heard.Swap(false):
-		d.quiet = 0
-		return true
-	case d.busy.Load(): // and answers no pings
+	case heard, d.busy.Load(): // who is busy answers no pings
 		d.quiet = 0
 	default:
 		d.quiet++
@@ -82,7 +86,9 @@ func (d *duplex) beat() bool {
 	if d.quiet >= beats {
 		return false
 	}
-	d.sendPing()
+	if !heard || !spoken { // the peer's pings may be held up by what it sends: it must hear something all the same
+		d.sendPing()
+	}
 	return true
 }
 
@@ -91,7 +97,7 @@ func (d *duplex) sendPing() uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.pinged++
-	d.ping, d.due = true, d.made
+	d.ping, d.due, d.dueLane = true, d.made, d.lane.made
 	d.work.Signal()
 	return d.pinged
 }
@@ -108,6 +114,8 @@ func (d *duplex) control(k kind, payload []byte) error {
 	switch k {
 	case kindVoid:
 		return nil
+	case kindName:
+		return d.known.learn(payload)
 	case kindPing, kindPong:
 	default:
 		return garbage(fmt.Sprintf("a frame of kind %d", k))
@@ -119,7 +127,7 @@ func (d *duplex) control(k kind, payload []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if k == kindPing {
-		d.pong, d.due = number, d.made
+		d.pong, d.due, d.dueLane = number, d.made, d.lane.made
 		d.work.Signal()
 		return nil
 	}
@@ -167,7 +175,7 @@ func (d *duplex) receive(from stream, take func(sentAt uint64, k kind, payload [
 		d.heard.Store(true)
 		err := p.parse()
 		if err == nil {
-			err = each(&p, take)
+			err = d.each(&p, take)
 		}
 		p.free()
 		if err != nil {
@@ -178,16 +186,42 @@ func (d *duplex) receive(from stream, take func(sentAt uint64, k kind, payload [
 }
 
 // each hands over the frames of one message.
-func each(p *packet, take func(sentAt uint64, k kind, payload []byte) error) error {
+func (d *duplex) each(p *packet, take func(sentAt uint64, k kind, payload []byte) error) error {
 	for rest := p.frames; len(rest) > 0; {
 		k, payload, after, err := nextFrame(rest)
 		if err != nil {
 			return err
 		}
-		if err := take(p.sentAt, k, payload); err != nil {
+		if k == kindPart || k == kindLast {
+			err = d.assemble(p.sentAt, k, payload, take)
+		} else {
+			err = take(p.sentAt, k, payload)
+		}
+		if err != nil {
 			return err
 		}
 		rest = after
 	}
 	return nil
+}
+
+// assemble takes in a part of a large frame, and hands over the frame with the last one.
+func (d *duplex) assemble(sentAt uint64, k kind, part []byte, take func(sentAt uint64, k kind, payload []byte) error) error {
+	if len(d.partial)+len(part) > maxFrame+headBytes {
+		return garbage("a frame in parts that is too large")
+	}
+	d.partial = append(d.partial, part...)
+	if k == kindPart {
+		return nil
+	}
+	whole := d.partial
+	d.partial = nil
+	k, payload, rest, err := nextFrame(whole)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 || k != kindVoid && k != kindCall && k != kindReply && k != kindCancel {
+		return garbage("parts that are not one frame")
+	}
+	return take(sentAt, k, payload)
 }

@@ -26,11 +26,11 @@ const (
 
 // CallFrame is a call; number 0: a one-way one.
 func CallFrame(number uint64, c *transport.Call) []byte {
-	return appendCall(nil, callHeader{number: number}, c)
+	return appendCall(nil, callHeader{number: number}, c, nil)
 }
 
 // ReplyFrame is a reply.
-func ReplyFrame(number uint64, r *transport.Reply) []byte { return appendReply(nil, number, r) }
+func ReplyFrame(number uint64, r *transport.Reply) []byte { return appendReply(nil, number, r, nil) }
 
 // NumberFrame is a frame with a number.
 func NumberFrame(k kind, number uint64) []byte { return appendNumbered(nil, k, number) }

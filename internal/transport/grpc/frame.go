@@ -10,13 +10,13 @@ import (
 )
 
 // version is the version of the frames. It changes when a peer could misunderstand a frame.
-const version = 1
+const version = 2
 
 // kind is the first byte of a frame; the next four are the length of the payload, little endian. Payloads are made of
 // uvarints and varints (as in encoding/binary), single bytes, and strings: a uvarint length and the bytes.
 type kind byte
 
-// The frames of version 1.
+// The frames of version 2.
 const (
 	kindVoid    kind = iota // to be skipped: what stood here was withdrawn
 	kindCall                // a call; see appendCall
@@ -26,6 +26,9 @@ const (
 	kindPing                // asks for a pong. uvarint number
 	kindPong                // all before the ping of this number has arrived. uvarint number
 	kindGoodbye             // no more calls, please
+	kindName                // a name, which from now on is known by the next number, from 1 on. The name, without a length
+	kindPart                // a part of a large frame. Its bytes
+	kindLast                // the last part: with those before, since the last one of another, it is a frame. Its bytes
 )
 
 const (
@@ -171,24 +174,4 @@ func (c *cursor) count(limit, atLeast int) int {
 		return 0
 	}
 	return int(n) //nolint:gosec // G115: at most limit
-}
-
-// names keeps the names of methods and messages that a connection has read, so that each is one string. It belongs to
-// the connection's reader.
-type names map[string]string
-
-const (
-	maxNames     = 1024
-	maxNameBytes = 128
-)
-
-func (n names) of(b []byte) string {
-	if s, known := n[string(b)]; known {
-		return s
-	}
-	s := string(b)
-	if len(n) < maxNames && len(s) <= maxNameBytes {
-		n[s] = s
-	}
-	return s
 }

@@ -123,7 +123,7 @@ func FuzzRoundTrip(f *testing.F) {
 			h.limited, h.deadline, c.Timeout = true, time.Duration(m), time.Duration(m)
 		}
 		d := new(transport.Call)
-		got, err := readCall(payloadOf(appendCall(nil, h, c)), 0, names{}, d)
+		got, err := readCall(payloadOf(appendCall(nil, h, c, nil)), 0, names{}, d)
 		if err != nil || got != number || !reflect.DeepEqual(c, d) {
 			t.Errorf("call %d %+v arrives as %d %+v, %v", number, c, got, d, err)
 		}
@@ -135,7 +135,7 @@ func FuzzRoundTrip(f *testing.F) {
 		if k%5 == 1 {
 			r.Owner = &transport.Peer{Cluster: a, Address: b, Incarnation: a + b}
 		}
-		got, s, err := readReply(payloadOf(appendReply(nil, number, r)), names{})
+		got, s, err := readReply(payloadOf(appendReply(nil, number, r, nil)), names{})
 		if err != nil || got != number || !reflect.DeepEqual(r, s) {
 			t.Errorf("reply %d %+v arrives as %d %+v, %v", number, r, got, s, err)
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"math"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
@@ -55,7 +54,7 @@ func payloadOf(frame []byte) []byte { return frame[headBytes:] }
 func FuzzCall(f *testing.F) {
 	for i, c := range seedCalls() {
 		for _, h := range []callHeader{{}, {number: math.MaxUint64}, {number: uint64(i + 1), limited: true, deadline: time.Second}} {
-			f.Add(payloadOf(appendCall(nil, h, c)), uint64(i))
+			f.Add(payloadOf(appendCall(nil, h, c, nil)), uint64(i))
 		}
 	}
 	f.Fuzz(func(t *testing.T, payload []byte, sentAt uint64) {
@@ -71,7 +70,7 @@ func FuzzCall(f *testing.F) {
 			t.Errorf("%d bytes were read from %d", c.Size(), len(payload))
 		}
 		h := callHeader{number: number, limited: c.Timeout != 0, deadline: c.Timeout}
-		again, err := readCall(payloadOf(appendCall(nil, h, c)), 0, names{}, d)
+		again, err := readCall(payloadOf(appendCall(nil, h, c, nil)), 0, names{}, d)
 		if err != nil || again != number || !reflect.DeepEqual(c, d) {
 			t.Errorf("read again, %+v is %+v, %v", c, d, err)
 		}
@@ -81,7 +80,7 @@ func FuzzCall(f *testing.F) {
 // FuzzReply is FuzzCall for replies.
 func FuzzReply(f *testing.F) {
 	for i, r := range seedReplies() {
-		f.Add(payloadOf(appendReply(nil, uint64(i), r)))
+		f.Add(payloadOf(appendReply(nil, uint64(i), r, nil)))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		number, r, err := readReply(payload, names{})
@@ -94,7 +93,7 @@ func FuzzReply(f *testing.F) {
 		if r.Size() > len(payload) {
 			t.Errorf("%d bytes were read from %d", r.Size(), len(payload))
 		}
-		again, s, err := readReply(payloadOf(appendReply(nil, number, r)), names{})
+		again, s, err := readReply(payloadOf(appendReply(nil, number, r, nil)), names{})
 		if err != nil || again != number || !reflect.DeepEqual(r, s) {
 			t.Errorf("read again, %+v is %+v, %v", r, s, err)
 		}
@@ -122,16 +121,28 @@ var errPlayed = errors.New("that was all")
 // FuzzMessage: no message breaks more than its link, on either side.
 func FuzzMessage(f *testing.F) {
 	var calls, replies []byte
+	said, answered := vocabulary{}, vocabulary{}
 	for i, c := range seedCalls() {
-		calls = appendCall(calls, callHeader{number: uint64(i)}, c)
+		calls, _ = said.learn(calls, c.Method, c.Message)
+		calls = appendCall(calls, callHeader{number: uint64(i)}, c, said)
 		calls = appendNumbered(calls, kindCancel, uint64(i))
 	}
 	for i, r := range seedReplies() {
-		replies = appendReply(replies, 1<<32+uint64(i), r)
+		replies, _ = answered.learn(replies, r.Message)
+		replies = appendReply(replies, 1<<32+uint64(i), r, answered)
 		replies = appendNumbered(replies, kindRefusal, uint64(i))
 	}
 	replies = append(replies, endFrame(beginFrame(nil, kindGoodbye), 0)...)
-	for _, frames := range [][]byte{calls, replies, nil, appendNumbered(nil, kindPing, 1), appendNumbered(nil, kindPong, 0)} {
+	large := appendCall(nil, callHeader{number: 7}, &transport.Call{Request: object.Request{Body: make([]byte, 100)}}, nil)
+	var parts []byte
+	for _, part := range []struct {
+		k kind
+		b []byte
+	}{{kindPart, large[:10]}, {kindPart, nil}, {kindLast, large[10:]}, {kindLast, large[:4]}} {
+		start := len(parts)
+		parts = endFrame(append(beginFrame(parts, part.k), part.b...), start)
+	}
+	for _, frames := range [][]byte{calls, replies, parts, nil, appendNumbered(nil, kindPing, 1), appendNumbered(nil, kindPong, 0)} {
 		b := append(make([]byte, prefixBytes), frames...)
 		fillPrefix(b, 12345)
 		f.Add(b)
@@ -147,7 +158,7 @@ func FuzzMessage(f *testing.F) {
 	})
 	f.Fuzz(func(t *testing.T, message []byte) {
 		from := &played{message: message}
-		calling := &caller{stream: from, waiters: &e.transport.waiters, known: names{}, cut: func() {}, free: func() {}}
+		calling := &caller{stream: from, waiters: &e.transport.waiters, cut: func() {}, free: func() {}}
 		calling.init(e.clock(), &e.transport.buffers, e.transport.bounds())
 		w, err := calling.begin(context.Background(), &transport.Call{}, false, bound{})
 		if err != nil {
@@ -223,24 +234,5 @@ func TestTimeThatRemains(t *testing.T) {
 		if got := remains(c.deadline, c.sentAt); got != c.want {
 			t.Errorf("remains(%d, %d) = %d, want %d", c.deadline, c.sentAt, got, c.want)
 		}
-	}
-}
-
-// The names that are kept are bounded, whatever comes.
-func TestNamesAreBounded(t *testing.T) {
-	t.Parallel()
-	n := names{}
-	long := strings.Repeat("x", maxNameBytes+1)
-	if n.of([]byte(long)) != long || len(n) != 0 {
-		t.Error("a long name is kept")
-	}
-	for i := range 3 * maxNames {
-		s := strings.Repeat("n", i%50) + string(rune('0'+i))
-		if n.of([]byte(s)) != s {
-			t.Fatalf("%q is another name", s)
-		}
-	}
-	if len(n) != maxNames {
-		t.Errorf("%d names are kept, want %d", len(n), maxNames)
 	}
 }

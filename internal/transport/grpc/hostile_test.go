@@ -112,7 +112,7 @@ func TestRefusedHellos(t *testing.T) {
 		"stale incarnation":   {func(h *pb.Hello) { h.To.Incarnation = []byte("stale") }, pb.Refusal_WHY_WRONG_PEER},
 		"nobody":              {func(h *pb.Hello) { h.From = nil }, pb.Refusal_WHY_WRONG_PEER},
 		"to nobody":           {func(h *pb.Hello) { h.To = nil }, pb.Refusal_WHY_WRONG_PEER},
-		"names that are long": {func(h *pb.Hello) { h.From.Incarnation = make([]byte, 1<<20) }, pb.Refusal_WHY_WRONG_PEER},
+		"names that are long": {func(h *pb.Hello) { h.From.Incarnation = make([]byte, 100<<10) }, pb.Refusal_WHY_WRONG_PEER},
 		"no incarnation":      {func(h *pb.Hello) { h.From.Incarnation = nil }, pb.Refusal_WHY_WRONG_PEER},
 		"an older version":    {func(h *pb.Hello) { h.MinVersion, h.MaxVersion = 0, grpc.Version-1 }, pb.Refusal_WHY_VERSION},
 		"a newer version":     {func(h *pb.Hello) { h.MinVersion, h.MaxVersion = grpc.Version+1, 99 }, pb.Refusal_WHY_VERSION},

@@ -25,9 +25,9 @@ type callHeader struct {
 }
 
 // appendCall appends a call: number, flags (uvarints), op, hops (bytes), the call ID (16 bytes), the deadline (uvarint,
-// nanoseconds on the scale of sent_at) if it has one, shard, epoch (uvarints), revision (varint), the strings in the
-// order below, the metadata and the chain (a uvarint count each).
-func appendCall(b []byte, h callHeader, c *transport.Call) []byte {
+// nanoseconds on the scale of sent_at) if it has one, shard, epoch (uvarints), revision (varint), the strings and names
+// in the order below, the metadata and the chain (a uvarint count each).
+func appendCall(b []byte, h callHeader, c *transport.Call, v vocabulary) []byte {
 	start := len(b)
 	b = beginFrame(b, kindCall)
 	b = binary.AppendUvarint(b, h.number)
@@ -54,8 +54,8 @@ func appendCall(b []byte, h callHeader, c *transport.Call) []byte {
 	b = binary.AppendUvarint(b, c.Epoch)
 	b = binary.AppendVarint(b, c.Revision)
 	b = appendString(b, c.ID)
-	b = appendString(b, c.Method)
-	b = appendString(b, c.Message)
+	b = v.appendName(b, c.Method)
+	b = v.appendName(b, c.Message)
 	b = appendString(b, c.Body)
 	b = appendString(b, c.Key)
 	b = appendString(b, c.TraceParent)
@@ -86,7 +86,7 @@ func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (nu
 		c.Timeout = remains(r.uvarint(), sentAt)
 	}
 	c.Shard, c.Epoch, c.Revision = r.uint32(), r.uvarint(), r.varint()
-	c.ID, c.Method, c.Message = r.string(), known.of(r.bytes()), known.of(r.bytes())
+	c.ID, c.Method, c.Message = r.string(), r.name(known), r.name(known)
 	c.Body, c.Key = r.body(c.Body), r.string()
 	c.TraceParent, c.TraceState = r.string(), r.string()
 	if pairs := r.count(maxPairs, 2); pairs > 0 {
@@ -100,7 +100,7 @@ func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (nu
 		c.Chain = make([]transport.Step, steps)
 		for i := range c.Chain {
 			s := &c.Chain[i]
-			s.ID, s.Method = r.string(), known.of(r.bytes())
+			s.ID, s.Method = r.string(), r.string()
 			copy(s.Turn[:], r.take(uint64(len(s.Turn))))
 		}
 	}
@@ -128,7 +128,7 @@ const (
 // appendReply appends the reply to the call of a number: number, flags, epoch (uvarints), revision (varint), message
 // and body, the error's code (uvarint), execution (byte) and strings, its RetryAfter (uvarint, nanoseconds), the owner's
 // strings.
-func appendReply(b []byte, number uint64, r *transport.Reply) []byte {
+func appendReply(b []byte, number uint64, r *transport.Reply, v vocabulary) []byte {
 	start := len(b)
 	b = binary.AppendUvarint(beginFrame(b, kindReply), number)
 	var flags uint64
@@ -144,7 +144,7 @@ func appendReply(b []byte, number uint64, r *transport.Reply) []byte {
 	b = binary.AppendUvarint(b, flags)
 	b = binary.AppendUvarint(b, r.Epoch)
 	b = binary.AppendVarint(b, r.Revision)
-	b = appendString(b, r.Message)
+	b = v.appendName(b, r.Message)
 	b = appendString(b, r.Body)
 	if e := r.Err; e != nil {
 		b = binary.AppendUvarint(b, uint64(e.Code))
@@ -184,11 +184,11 @@ func readReply(payload []byte, known names) (number uint64, reply *transport.Rep
 	memory := new(smallReply)
 	r := &memory.Reply
 	r.Epoch, r.Revision = c.uvarint(), c.varint()
-	r.Message, r.Body = known.of(c.bytes()), c.body(memory.body[:0])
+	r.Message, r.Body = c.name(known), c.body(memory.body[:0])
 	if flags&replyFailed != 0 {
 		code, executed := object.Code(c.uint32()), object.Execution(c.byte())
 		e := &object.Error{
-			Code: code, Reason: object.Reason(known.of(c.bytes())), Message: c.string(),
+			Code: code, Reason: object.Reason(c.string()), Message: c.string(),
 			Op: c.string(), ID: c.string(), Method: c.string(),
 		}
 		if flags&replyRetry != 0 {

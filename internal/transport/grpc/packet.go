@@ -21,8 +21,9 @@ const (
 // length has four bytes whatever it is, so that the frames can be written first.
 const prefixBytes = 1 + 8 + 1 + 4
 
-// maxPacket bounds a message: one frame of the largest kind.
-const maxPacket = maxFrame + headBytes + prefixBytes
+// maxPacket bounds a message: as many frames as begin in a batch, none of which is large, with what is not counted in
+// the size of a call or reply.
+const maxPacket = batchBytes + 2*large + prefixBytes
 
 // packet is a message of frames. Going out, it is a buffer of a prefix and the frames; coming in, it refers to the
 // frames until it is freed.

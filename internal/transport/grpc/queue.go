@@ -10,7 +10,7 @@ import (
 
 const (
 	// batchBytes is how large a message with many frames may become.
-	batchBytes = 256 << 10
+	batchBytes = 64 << 10
 	// alone is how large a frame must be to travel alone; it is encoded where nobody waits for it.
 	alone = 16 << 10
 )
@@ -26,16 +26,32 @@ type segment struct {
 // errNotNow says that something has to be waited for.
 var errNotNow = errors.New("not without waiting")
 
+// ask is what somebody wants to queue.
+type ask struct {
+	call   bool   // somebody waits for a reply
+	large  bool   // it goes by the lane
+	object string // whose call it is; empty: it is none
+}
+
+// byLaneLocked says whether a frame goes by the lane.
+func (d *duplex) byLaneLocked(a ask) bool {
+	return a.large || len(d.lane.frames) > 0 && a.object != "" && d.lane.holds(a.object)
+}
+
 // admit waits for room for a frame, and for one more call if that is one, and returns with d.mu held unless there is an
 // error: why the connection broke, what ended ctx, or errNotNow where ctx is nil.
-func (d *duplex) admit(ctx context.Context, call bool) error {
+func (d *duplex) admit(ctx context.Context, a ask) error {
 	for {
 		d.mu.Lock()
 		if d.why != nil {
 			d.mu.Unlock()
 			return d.why
 		}
-		if d.queued < d.bounds.queue && (!call || d.flights < d.bounds.calls) {
+		queued := d.queued
+		if d.byLaneLocked(a) {
+			queued = d.lane.bytes
+		}
+		if queued < d.bounds.queue && (!a.call || d.flights < d.bounds.calls) {
 			return nil
 		}
 		if ctx == nil {
@@ -92,6 +108,21 @@ func (d *duplex) committedLocked(s *segment, before int) {
 	d.work.Signal()
 }
 
+// sayLocked gives numbers to names in a segment.
+func (d *duplex) sayLocked(s *segment, names ...string) {
+	before := len(*s.buffer)
+	b, added := d.said.learn(*s.buffer, names...)
+	*s.buffer = b
+	s.live += added
+	d.queued += len(b) - before
+}
+
+// bulkLocked queues a frame in the lane, of a call of an object or of nobody's.
+func (d *duplex) bulkLocked(frame []byte, object string) *bulk {
+	d.work.Signal()
+	return d.lane.add(frame, object)
+}
+
 // frameLocked queues a frame, whether there is room or not.
 func (d *duplex) frameLocked(add func([]byte) []byte) {
 	s := d.growLocked()
@@ -124,7 +155,7 @@ func (d *duplex) next() *[]byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
-		for d.why == nil && len(d.queue) == 0 && !d.controlsLocked() {
+		for d.why == nil && len(d.queue) == 0 && len(d.lane.frames) == 0 && !d.controlsLocked() {
 			d.work.Wait()
 		}
 		if len(d.queue) < 2 { // company may be about to come
@@ -136,6 +167,7 @@ func (d *duplex) next() *[]byte {
 			return nil
 		}
 		if out := d.takeLocked(); out != nil {
+			d.spoken.Store(true)
 			return out
 		}
 	}
@@ -144,8 +176,14 @@ func (d *duplex) next() *[]byte {
 // controlsLocked says whether a ping or a pong is to be sent.
 func (d *duplex) controlsLocked() bool { return d.ping || d.pong != 0 }
 
-// takeLocked takes the first segment, which leaves now; nil if it was withdrawn.
+// takeLocked takes the first segment, or the next part of a large frame, which leaves now; nil if the segment was
+// withdrawn.
 func (d *duplex) takeLocked() *[]byte {
+	if l := &d.lane; len(l.frames) > 0 && (l.waits || len(d.queue) == 0) {
+		l.waits = false
+		return d.takePartLocked()
+	}
+	d.lane.waits = true
 	if len(d.queue) == 0 {
 		d.addLocked(d.fresh())
 	}
@@ -158,8 +196,9 @@ func (d *duplex) takeLocked() *[]byte {
 	if len(d.queue) == 0 {
 		d.queue = nil
 	}
-	if d.controlsLocked() && s.number >= d.due {
-		d.appendControlsLocked(s)
+	if d.controlsDueLocked() {
+		*s.buffer = d.appendControlsLocked(*s.buffer)
+		s.live++
 	}
 	if s.live == 0 {
 		d.buffers.Put(s.buffer)
@@ -171,8 +210,26 @@ func (d *duplex) takeLocked() *[]byte {
 	return out
 }
 
-func (d *duplex) appendControlsLocked(s *segment) {
-	b := *s.buffer
+// takePartLocked takes the next part of a large frame.
+func (d *duplex) takePartLocked() *[]byte {
+	out := d.fresh()
+	var last bool
+	if *out, last = d.lane.part(*out); last {
+		d.roomLocked()
+		if d.controlsDueLocked() {
+			*out = d.appendControlsLocked(*out)
+		}
+	}
+	fillPrefix(*out, uint64(max(d.now(), 0)))
+	return out
+}
+
+// controlsDueLocked says whether a ping or a pong goes with the message that leaves now.
+func (d *duplex) controlsDueLocked() bool {
+	return d.controlsLocked() && d.handed >= d.due && d.lane.gone >= d.dueLane
+}
+
+func (d *duplex) appendControlsLocked(b []byte) []byte {
 	if d.ping {
 		b = appendNumbered(b, kindPing, d.pinged)
 	}
@@ -180,6 +237,5 @@ func (d *duplex) appendControlsLocked(s *segment) {
 		b = appendNumbered(b, kindPong, d.pong)
 	}
 	d.ping, d.pong = false, 0
-	*s.buffer = b
-	s.live++
+	return b
 }

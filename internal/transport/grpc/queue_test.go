@@ -15,7 +15,7 @@ import (
 // quiet is a calling side without a network: the test is its writer.
 func quiet(limits bounds) *caller {
 	tr := New(Config{Clock: clock.Virtual()})
-	c := &caller{waiters: &tr.waiters, known: names{}, cut: func() {}, free: func() {}}
+	c := &caller{waiters: &tr.waiters, cut: func() {}, free: func() {}}
 	c.init(tr.cfg.Clock, &tr.buffers, limits)
 	return c
 }
@@ -37,7 +37,7 @@ func kinds(t *testing.T, c *caller) (all []kind) {
 	if err := p.parse(); err != nil {
 		t.Fatal(err)
 	}
-	if err := each(&p, func(_ uint64, k kind, _ []byte) error { all = append(all, k); return nil }); err != nil {
+	if err := c.each(&p, func(_ uint64, k kind, _ []byte) error { all = append(all, k); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return all

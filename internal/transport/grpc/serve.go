@@ -99,7 +99,7 @@ func (c *callee) refuse(number uint64, call *transport.Call) {
 			"from", c.from, "object", call.ID, "method", call.Method)
 		return
 	}
-	if c.admit(c.ctx, false) == nil {
+	if c.admit(c.ctx, ask{}) == nil {
 		c.owed = c.pinged + 1
 		c.frameLocked(func(b []byte) []byte { return appendNumbered(b, kindRefusal, number) })
 		c.mu.Unlock()
@@ -175,21 +175,26 @@ func (c *callee) cancelCall(number uint64) {
 // answer sends a reply, or drops it if the connection breaks first.
 func (c *callee) answer(number uint64, r *transport.Reply) {
 	var own *[]byte
-	if size := r.Size(); size >= alone {
+	size := r.Size()
+	if size >= alone {
 		buffer := make([]byte, prefixBytes, prefixBytes+size+leastBuffer)
-		buffer = appendReply(buffer, number, r)
+		buffer = appendReply(buffer, number, r, nil)
 		own = &buffer
 	}
-	if c.admit(c.ctx, false) != nil {
+	if c.admit(c.ctx, ask{large: size >= large}) != nil {
 		return
 	}
 	defer c.mu.Unlock()
 	c.owed = c.pinged + 1
-	if own == nil {
-		c.frameLocked(func(b []byte) []byte { return appendReply(b, number, r) })
-		return
+	switch {
+	case own == nil:
+		c.sayLocked(c.growLocked(), r.Message)
+		c.frameLocked(func(b []byte) []byte { return appendReply(b, number, r, c.said) })
+	case size >= large:
+		c.bulkLocked((*own)[prefixBytes:], "")
+	default:
+		s := c.addLocked(own)
+		s.full = true
+		c.committedLocked(s, len(*own))
 	}
-	s := c.addLocked(own)
-	s.full = true
-	c.committedLocked(s, len(*own))
 }

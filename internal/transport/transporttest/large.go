@@ -3,6 +3,7 @@ package transporttest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	mathrand "math/rand/v2"
 	"slices"
 	"sync"
@@ -77,4 +78,53 @@ func testTooLarge(k *kit) {
 		}
 	}
 	k.works("after messages that were too large", link)
+}
+
+// testOrderOfLargeMessages: a large message is not overtaken by the same caller's next ones to the same object, and
+// calls that were given up are not in the way.
+func testOrderOfLargeMessages(k *kit) {
+	const rounds = 30
+	var mu sync.Mutex
+	arrived := make(map[string][]byte)
+	_, link, _ := k.pair(handler{
+		accept: func(_ context.Context, c *transport.Call) {
+			mu.Lock()
+			defer mu.Unlock()
+			if len(c.Body) > 0 {
+				arrived[c.ID] = append(arrived[c.ID], c.Body[0])
+			}
+		},
+		run: echo,
+	})
+	k.works("before", link)
+	gone, cancel := context.WithCancel(k.ctx)
+	cancel()
+	var callers sync.WaitGroup
+	for i := range 3 {
+		id := fmt.Sprintf("Room-%d", i)
+		callers.Go(func() {
+			for n := range rounds {
+				size := []int{1, 300 << 10, 20 << 10, 1, 70 << 10}[n%5]
+				c := call(id, "Note", bytes.Repeat([]byte{byte(n)}, size)...)
+				if err := link.Send(k.ctx, c); err != nil {
+					k.t.Errorf("a send of %d bytes: %v", size, err)
+				}
+				_, _ = ask(gone, link, call(id, "Note", make([]byte, size)...))
+			}
+			if _, err := ask(k.ctx, link, call(id, "Note", rounds)); err != nil {
+				k.t.Error(err)
+			}
+		})
+	}
+	callers.Wait()
+	mu.Lock()
+	defer mu.Unlock()
+	for id, got := range arrived {
+		if id != "Probe-1" && (len(got) != rounds+1 || !slices.IsSorted(got)) {
+			k.t.Errorf("%s got its calls in the order %v", id, got)
+		}
+	}
+	if len(arrived) != 4 {
+		k.t.Errorf("%d objects were called, want 4", len(arrived))
+	}
 }

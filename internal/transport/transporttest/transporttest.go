@@ -49,6 +49,7 @@ func Cases() []Case {
 		{"BytesAreIsolated", on(testIsolation)},
 		{"BytesOfAnAbandonedCall", on(testAbandonedBytes)},
 		{"LargeMessages", on(testLargeMessages)},
+		{"OrderOfLargeMessages", on(testOrderOfLargeMessages)},
 		{"TooLargeMessages", on(testTooLarge)},
 		{"Cancellation", on(testCancellation)},
 		{"CallReturnsBeforeItsHandler", on(testCallReturns)},

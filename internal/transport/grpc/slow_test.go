@@ -1,0 +1,71 @@
+package grpc_test
+
+import (
+	"testing"
+
+	"github.com/xiaonanln/goverse/internal/transport/grpc"
+	"github.com/xiaonanln/goverse/internal/transport/transporttest"
+)
+
+// A peer whose message takes longer to arrive than anybody may be silent is not silent.
+func TestALargeMessageOnASlowLink(t *testing.T) {
+	t.Parallel()
+	const rate = 2 << 20 // bytes per second
+	for name, size := range map[string]struct{ there, back bool }{
+		"request": {there: true}, "reply": {back: true}, "both": {true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, grpc.Config{Keepalive: brief}, grpc.Config{Keepalive: brief})
+			p := newProxy(t, w.callee.Peer().Address)
+			link := w.through(p)
+			w.works("before", link)
+			p.there.set(transporttest.Trouble{Slow: size.there}, rate)
+			p.back.set(transporttest.Trouble{Slow: size.back}, rate)
+			c := call("Echo", make([]byte, 4*rate*int(brief.Milliseconds())/1000)...)
+			if r, err := link.Call(w.ctx, c); err != nil || len(r.Body) != len(c.Body) {
+				t.Errorf("a call of %d bytes: %v", len(c.Body), err)
+			}
+			if n := grpc.Callees(w.callee); n != 1 {
+				t.Errorf("%d connections were made", n)
+			}
+		})
+	}
+}
+
+// Small calls pass large ones, in both directions, while those take their time.
+func TestSmallCallsPassLargeOnes(t *testing.T) {
+	t.Parallel()
+	const rate = 8 << 20
+	w := newWorld(t, grpc.Config{}, grpc.Config{})
+	p := newProxy(t, w.callee.Peer().Address)
+	link := w.through(p)
+	w.works("before", link)
+	p.there.set(transporttest.Trouble{Slow: true}, rate)
+	p.back.set(transporttest.Trouble{Slow: true}, rate)
+	large := make(chan error, 3)
+	for range cap(large) {
+		go func() {
+			_, err := link.Call(w.ctx, call("Echo", make([]byte, 4<<20)...))
+			large <- err
+		}()
+	}
+	passed := 0
+	for len(large) == 0 {
+		small := call("Echo", 1, 2, 3)
+		small.ID = "Room-2"
+		if _, err := link.Call(w.ctx, small); err != nil {
+			t.Fatal(err)
+		}
+		passed++
+	}
+	for range cap(large) {
+		if err := <-large; err != nil {
+			t.Error(err)
+		}
+	}
+	t.Logf("%d small calls have passed", passed)
+	if passed < 2 {
+		t.Errorf("%d small calls have passed before the first large one ended", passed)
+	}
+}
