@@ -119,7 +119,7 @@ func TestRefusedHellos(t *testing.T) {
 		"no version":          {func(h *pb.Hello) { h.MinVersion, h.MaxVersion = 0, 0 }, pb.Refusal_WHY_VERSION},
 		"a client":            {func(h *pb.Hello) { h.Role = []byte("client") }, pb.Refusal_WHY_ROLE},
 		"no role":             {func(h *pb.Hello) { h.Role = nil }, pb.Refusal_WHY_ROLE},
-		"large and not UTF-8": {func(h *pb.Hello) { h.Role = bytes.Repeat([]byte{0xff}, 4<<20) }, pb.Refusal_WHY_ROLE},
+		"large and not UTF-8": {func(h *pb.Hello) { h.Role = bytes.Repeat([]byte{0xff}, 100<<10) }, pb.Refusal_WHY_ROLE},
 	} {
 		r := w.dialRaw()
 		h := w.hello()
