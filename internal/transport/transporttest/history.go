@@ -101,10 +101,12 @@ func (h *history) calls(caller uint64) {
 		c := call("Room-1", "Try", byte(2*dice.IntN(100)))
 		c.CallID = id
 		ctx, cancel := context.WithCancel(k.ctx)
-		switch dice.IntN(4) {
+		switch dice.IntN(5) {
 		case 0:
 			ctx, cancel = context.WithTimeout(k.ctx, time.Duration(dice.Int64N(int64(k.net.Silence/3))))
-		case 1: // it is left, whether it runs or not
+		case 1: // the same, but that it is the call's own
+			c.Timeout = time.Duration(1 + dice.Int64N(int64(k.net.Silence/3)))
+		case 2: // it is left, whether it runs or not
 			c.Body[0]++
 			stop := time.AfterFunc(time.Duration(dice.Int64N(int64(k.net.Silence/20))), cancel)
 			defer stop.Stop()

@@ -102,7 +102,7 @@ func testRoundTrip(k *kit) {
 		k.t.Errorf("Timeout = %v of a context without a deadline, want the call's own hour", left)
 	}
 	sent.Timeout = 0
-	_, err = link.Call(context.WithoutCancel(k.ctx), sent)
+	_, err = ask(context.WithoutCancel(k.ctx), link, sent)
 	k.must(err)
 	if left := comes(k, "the call", got).Timeout; left != 0 {
 		k.t.Errorf("Timeout = %v of a call without one, want 0", left)
@@ -188,7 +188,7 @@ func testErrorsCross(k *kit) {
 	check(&object.Error{Code: object.CodeUnknown}) // nothing but the code
 	check(&object.Error{Code: object.CodeResourceExhausted, Reason: object.Overloaded, RetryAfter: 1234567 * time.Microsecond})
 	sent <- &transport.Reply{Err: &object.Error{Code: object.CodeAborted, RetryAfter: -time.Second}} // no advice
-	got, err := link.Call(k.ctx, call("Room-1", "Fail"))
+	got, err := ask(k.ctx, link, call("Room-1", "Fail"))
 	k.must(err)
 	if got.Err == nil || got.Err.RetryAfter != 0 {
 		k.t.Errorf("the error is %+v, want no advice", got.Err)

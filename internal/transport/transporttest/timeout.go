@@ -18,7 +18,7 @@ func testCallTimeout(k *kit) {
 	timed := func(ctx context.Context, timeout time.Duration) error {
 		c := call("Room-1", "Block")
 		c.Timeout = timeout
-		_, err := link.Call(ctx, c)
+		_, err := ask(ctx, link, c)
 		return err
 	}
 	var all sync.WaitGroup

@@ -152,9 +152,15 @@ func testLeavingInTrouble(k *kit) {
 				}
 				k.failed(t.name+": a call with little time", err, object.CodeDeadlineExceeded, executed, context.DeadlineExceeded)
 			}
+			timed := call("Room-1", "Block")
+			timed.Timeout = k.net.Silence / 20
+			_, err := ask(k.ctx, link, timed)
+			k.failed(t.name+": a call of little time", err, object.CodeDeadlineExceeded, object.Executed(err), context.DeadlineExceeded)
+			_, err = ask(k.ctx, caller.Dial(callee.Peer()), timed)
+			k.failed(t.name+": a call of little time, connecting", err, object.CodeDeadlineExceeded, object.ExecutedNo, context.DeadlineExceeded)
 			connecting := caller.Dial(callee.Peer())
 			short, cancel := context.WithTimeout(k.ctx, k.net.Silence/20)
-			_, err := ask(short, connecting, call("Room-1", "Echo"))
+			_, err = ask(short, connecting, call("Room-1", "Echo"))
 			cancel()
 			k.failed(t.name+": a call with little time to connect", err, object.CodeDeadlineExceeded, object.ExecutedNo, context.DeadlineExceeded)
 			if t.back.Hold { // what went there has arrived, the news that its caller has left included
