@@ -391,10 +391,10 @@ func TestCallerOfTooMuch(t *testing.T) {
 // One-way calls beyond the bound wait: none is lost, whatever the peers think of silence.
 func TestSenderOfTooMuch(t *testing.T) {
 	t.Parallel()
-	const bound, more = 20, 500
-	w := newWorld(t, grpc.Config{Keepalive: brief}, grpc.Config{Keepalive: brief, MaxCalls: bound})
+	const bound, more, keepalive = 20, 500, 2 * brief
+	w := newWorld(t, grpc.Config{Keepalive: keepalive}, grpc.Config{Keepalive: keepalive, MaxCalls: bound})
 	block := call("Block")
-	block.Timeout = 3 * brief
+	block.Timeout = 5 * keepalive / 2
 	for range bound {
 		if err := w.link.Send(w.ctx, block); err != nil {
 			t.Fatal(err)
