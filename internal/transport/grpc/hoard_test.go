@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -82,7 +83,7 @@ func TestHoarders(t *testing.T) { // alone: it measures memory
 	var listening sync.WaitGroup
 	listening.Go(h.listen)
 	head := binary.BigEndian.AppendUint32([]byte{0}, 16<<20)
-	message := append(head, bytes.Repeat([]byte{0x2a}, 16<<20-1)...) // but one byte
+	message := append(slices.Clip(head), bytes.Repeat([]byte{0x2a}, 16<<20-1)...) // but one byte
 	sent := 0
 	for i := range many {
 		if h.send(uint32(2*i+1), message) {

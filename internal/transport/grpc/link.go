@@ -86,7 +86,7 @@ func (l *link) begin(ctx context.Context, c *transport.Call, oneWay bool, b boun
 		return nil, nil, err
 	}
 	if conn := l.conn.Load(); conn != nil && conn.holds() && ctx.Err() == nil && c.Timeout >= 0 && c.Size() < alone {
-		w, err := conn.begin(nil, c, oneWay, b) //nolint:staticcheck // SA1012: it says that it does not wait
+		w, err := conn.begin(nil, c, oneWay, b) //nolint:contextcheck,staticcheck // SA1012: no context says that it does not wait
 		if err == nil || !errors.Is(err, errNotNow) && !errors.Is(err, transport.ErrBroken) {
 			return conn, w, err
 		}

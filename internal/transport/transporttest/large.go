@@ -80,6 +80,13 @@ func testTooLarge(k *kit) {
 	k.works("after messages that were too large", link)
 }
 
+// ended is a context that has ended.
+func ended(k *kit) context.Context {
+	ctx, cancel := context.WithCancel(k.ctx)
+	cancel()
+	return ctx
+}
+
 // testOrderOfLargeMessages: a large message is not overtaken by the same caller's next ones to the same object, and
 // calls that were given up are not in the way.
 func testOrderOfLargeMessages(k *kit) {
@@ -97,8 +104,7 @@ func testOrderOfLargeMessages(k *kit) {
 		run: echo,
 	})
 	k.works("before", link)
-	gone, cancel := context.WithCancel(k.ctx)
-	cancel()
+	gone := ended(k)
 	var callers sync.WaitGroup
 	for i := range 3 {
 		id := fmt.Sprintf("Room-%d", i)
