@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/xiaonanln/goverse/bench/peer"
@@ -99,7 +100,7 @@ func readFrames(conn net.Conn, take func(in []byte) (rest []byte, err error)) er
 	kept := 0
 	for {
 		if kept == len(buf) {
-			buf = append(buf, make([]byte, len(buf))...)
+			buf = slices.Concat(buf, make([]byte, len(buf)))
 		}
 		n, err := conn.Read(buf[kept:])
 		if err != nil {

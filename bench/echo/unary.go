@@ -36,6 +36,8 @@ func (unary) Serve(ctx context.Context, _ []string) (peer.Server, error) {
 }
 
 // bump is what generated code does for a service without interceptors, and the service: one counter for all.
+//
+//nolint:revive // gRPC fixes the order of the arguments
 func bump(srv any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 	var req benchpb.BumpRequest
 	if err := decode(&req); err != nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -110,8 +111,8 @@ func (p *Process) Kill() {
 // CloseAll closes processes in reverse order, all of them whatever fails.
 func CloseAll(all []*Process) error {
 	var errs []error
-	for i := len(all) - 1; i >= 0; i-- {
-		errs = append(errs, all[i].Close())
+	for _, p := range slices.Backward(all) {
+		errs = append(errs, p.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -278,7 +278,9 @@ func (d *defaultDriver) Call(ctx context.Context, caller, object int) (int64, er
 }
 
 // Audit implements [peer.Auditor].
-func (d *defaultDriver) Audit(ctx context.Context, made int64) error { return d.audit(ctx, made, d.Call) }
+func (d *defaultDriver) Audit(ctx context.Context, made int64) error {
+	return d.audit(ctx, made, d.Call)
+}
 
 type sharedDriver struct{ *driver }
 
@@ -291,4 +293,6 @@ func (d *sharedDriver) Call(ctx context.Context, caller, object int) (int64, err
 }
 
 // Audit implements [peer.Auditor].
-func (d *sharedDriver) Audit(ctx context.Context, made int64) error { return d.audit(ctx, made, d.Call) }
+func (d *sharedDriver) Audit(ctx context.Context, made int64) error {
+	return d.audit(ctx, made, d.Call)
+}

@@ -14,6 +14,8 @@ type Drive struct {
 	Usage Usage
 	// P50, P99, P999 and Max are latencies, where the run was timed.
 	P50, P99, P999, Max time.Duration
+	// Late is how late 99 % of the calls of a run at a fixed rate were handed out, at most.
+	Late time.Duration
 }
 
 // Drive lets callers call an open target for d. Timed, the clock is read before and after every call. The error is a call

@@ -34,12 +34,12 @@ func (g memberGrain) Name() string   { return grain(g).Name() }
 func (g memberGrain) Module() string { return modulePath }
 func (memberGrain) Servers() int     { return 1 }
 
-func (memberGrain) Serve(context.Context, []string) (peer.Server, error) {
+func (memberGrain) Serve(ctx context.Context, _ []string) (peer.Server, error) {
 	m := startMember(
 		counterpb.NewTallyKind(func() counterpb.Tally { return &tallyGrain{} }, idleTimeout),
 		cluster.NewKind(tallyKind, tallyProps()))
 	if err := m.openDoor(); err != nil {
-		_ = m.Close(context.Background())
+		_ = m.Close(ctx)
 		return nil, err
 	}
 	return m, nil
@@ -186,7 +186,9 @@ func (d *requestDriver) Call(_ context.Context, caller, object int) (int64, erro
 }
 
 // Audit implements [peer.Auditor].
-func (d *requestDriver) Audit(ctx context.Context, made int64) error { return d.audit(ctx, made, d.Call) }
+func (d *requestDriver) Audit(ctx context.Context, made int64) error {
+	return d.audit(ctx, made, d.Call)
+}
 
 type generatedDriver struct{ memberDriver }
 
@@ -200,7 +202,9 @@ func (d *generatedDriver) Call(_ context.Context, caller, object int) (int64, er
 }
 
 // Audit implements [peer.Auditor].
-func (d *generatedDriver) Audit(ctx context.Context, made int64) error { return d.audit(ctx, made, d.Call) }
+func (d *generatedDriver) Audit(ctx context.Context, made int64) error {
+	return d.audit(ctx, made, d.Call)
+}
 
 // tallyGrain is the grain that the generated code drives.
 type tallyGrain struct{ tally peer.Tally }

@@ -69,15 +69,15 @@ func (a *tallyActor) Receive(ctx actor.Context) {
 	}
 }
 
-func (plainRemote) Drive(_ context.Context, before []string, opt peer.RemoteOptions) (peer.Driver, error) {
+func (plainRemote) Drive(ctx context.Context, before []string, opt peer.RemoteOptions) (peer.Driver, error) {
 	d := &remoteDriver{remoteSystem: openRemote(), tallies: newTallies(opt)}
 	for i := range opt.Objects {
 		resp, err := d.remote.SpawnNamed(before[0], "tally"+strconv.Itoa(i), tallyKind, spawnTimeout)
 		if err != nil {
-			_ = d.Close(context.Background())
+			_ = d.Close(ctx)
 			return nil, fmt.Errorf("spawn actor %d: %w", i, err)
 		}
-		d.pids = append(d.pids, resp.Pid)
+		d.pids = append(d.pids, resp.GetPid())
 	}
 	return d, nil
 }
@@ -96,4 +96,6 @@ func (d *remoteDriver) Call(_ context.Context, caller, object int) (int64, error
 }
 
 // Audit implements [peer.Auditor].
-func (d *remoteDriver) Audit(ctx context.Context, made int64) error { return d.audit(ctx, made, d.Call) }
+func (d *remoteDriver) Audit(ctx context.Context, made int64) error {
+	return d.audit(ctx, made, d.Call)
+}

@@ -22,13 +22,13 @@ func newTallies(opt peer.RemoteOptions) tallies {
 }
 
 // Context returns ctx: the calls take none.
-func (t tallies) Context(ctx context.Context) context.Context { return ctx }
+func (t *tallies) Context(ctx context.Context) context.Context { return ctx }
 
 // Resize implements [peer.Driver].
-func (t tallies) Resize(payload int) { t.stamps.Resize(payload) }
+func (t *tallies) Resize(payload int) { t.stamps.Resize(payload) }
 
 // answer reads and checks an answer to a caller.
-func (t tallies) answer(caller int, reply any, err error) (int64, error) {
+func (t *tallies) answer(caller int, reply any, err error) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("request tally: %w", err)
 	}
@@ -51,7 +51,7 @@ func (t *tallies) activate(ctx context.Context, bump func(ctx context.Context, c
 }
 
 // audit reads every counter by one more call: together they must show all the calls that were made.
-func (t tallies) audit(ctx context.Context, made int64, bump func(ctx context.Context, caller, object int) (int64, error)) error {
+func (t *tallies) audit(ctx context.Context, made int64, bump func(ctx context.Context, caller, object int) (int64, error)) error {
 	var sum int64
 	for i := range t.objects {
 		v, err := bump(ctx, 0, i)

@@ -13,11 +13,11 @@ import (
 type crossings struct {
 	payload int
 	callers int
-	open    bool // at a fixed rate
+	pace    string
 }
 
 func workloadOf(c measure.Crossing) crossings {
-	return crossings{payload: c.Payload, callers: c.Callers, open: c.Rate > 0}
+	return crossings{payload: c.Payload, callers: c.Callers, pace: c.Pace}
 }
 
 // CrossingTimes is the figure that a peer makes so many times as many calls a second as another one.
@@ -95,8 +95,9 @@ func (r *Report) writeCrossings(out io.Writer) {
 }
 
 func (r *Report) writeCrossingsHead(out io.Writer, w crossings) {
-	if w.open {
-		fmt.Fprintf(out, "\n%d bytes, fixed rate\tdue/s\tcalls/s\tspread\tCPU s/100k\tallocs\tB\tp50\tp99\tp99.9\tmax\t\n", w.payload)
+	if w.pace != "" {
+		fmt.Fprintf(out, "\n%d bytes, %s, %s\tcalls/s\tspread\tCPU s/100k\tallocs\tB\tp50\tp99\tp99.9\tmax\tdue/s\tlate p99\t\n",
+			w.payload, w.pace, callersText(w.callers))
 		return
 	}
 	fmt.Fprintf(out, "\n%d bytes, %s\tcalls/s\tspread\tCPU s/100k\tallocs\tB\tp50\tp99\tp99.9\tmax\t", w.payload, callersText(w.callers))
@@ -121,9 +122,6 @@ func (r *Report) writeCrossing(out io.Writer, name string, w crossings, own []me
 	}
 	mid := median(rates)
 	fmt.Fprintf(out, "%s\t", name)
-	if w.open {
-		fmt.Fprintf(out, "%.0f\t", of(func(c measure.Crossing) float64 { return c.Rate }))
-	}
 	fmt.Fprintf(out, "%.0f\t%.0f%%\t%s\t%.1f\t%.0f\t%s\t%s\t%s\t%s\t", mid, 100*(slices.Max(rates)-slices.Min(rates))/mid,
 		known(of(func(c measure.Crossing) float64 { return perCall(c, c.Usage.CPU.Seconds()*100_000) }), "%.3f"),
 		of(func(c measure.Crossing) float64 { return perCall(c, float64(c.Usage.Mallocs)) }),
@@ -132,14 +130,21 @@ func (r *Report) writeCrossing(out io.Writer, name string, w crossings, own []me
 		duration(of(func(c measure.Crossing) float64 { return float64(c.P99) })),
 		duration(of(func(c measure.Crossing) float64 { return float64(c.P999) })),
 		duration(of(func(c measure.Crossing) float64 { return float64(c.Max) })))
-	if !w.open {
-		for _, b := range r.Baselines {
-			ratio := "-"
-			if base, ok := r.callsPerSecond(b, w); ok {
-				ratio = fmt.Sprintf("%.2f", mid/base)
-			}
-			fmt.Fprintf(out, "%s\t", ratio)
-		}
+	if w.pace != "" {
+		fmt.Fprintf(out, "%.0f\t%s\t", of(func(c measure.Crossing) float64 { return c.Rate }),
+			duration(of(func(c measure.Crossing) float64 { return float64(c.Late) })))
+	} else {
+		r.writeRatios(out, mid, w)
 	}
 	fmt.Fprintln(out)
+}
+
+func (r *Report) writeRatios(out io.Writer, own float64, w crossings) {
+	for _, b := range r.Baselines {
+		ratio := "-"
+		if base, ok := r.callsPerSecond(b, w); ok {
+			ratio = fmt.Sprintf("%.2f", own/base)
+		}
+		fmt.Fprintf(out, "%s\t", ratio)
+	}
 }

@@ -14,9 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/xiaonanln/goverse/bench/echo"
-	"github.com/xiaonanln/goverse/bench/fleet"
 	"github.com/xiaonanln/goverse/bench/goverse"
-	"github.com/xiaonanln/goverse/bench/measure"
 	"github.com/xiaonanln/goverse/bench/peer"
 	"github.com/xiaonanln/goverse/bench/protoactor"
 	"github.com/xiaonanln/goverse/bench/report"
@@ -38,6 +36,7 @@ type remotePlan struct {
 	objects     int
 	repetitions int
 	duration    time.Duration
+	rate        float64 // of calls that are due whatever happens
 	short       bool
 }
 
@@ -77,6 +76,7 @@ func parseRemote(args []string, stderr io.Writer) (remotePlan, string, error) {
 	flags.IntVar(&p.objects, "objects", 4096, "objects that each caller picks from")
 	flags.IntVar(&p.repetitions, "reps", 5, "repetitions of every row, one row after the other each time")
 	flags.DurationVar(&p.duration, "d", 500*time.Millisecond, "length of a throughput run, and of a latency run; the warm-up takes half")
+	flags.Float64Var(&p.rate, "rate", 20_000, "calls a second of the runs at a fixed rate (0: no such runs); further ones are at half of what a row can do at most")
 	if err := parse(flags, args, stderr); err != nil {
 		return remotePlan{}, "", err
 	}
@@ -156,9 +156,43 @@ func (p remotePlan) repeat(ctx context.Context, r *report.Report, stderr io.Writ
 			}
 		}
 	}
+	if err := p.paced(crews, r, stderr); err != nil {
+		return err
+	}
 	for _, c := range crews {
 		if err := c.audit(); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// paced measures at fixed rates.
+func (p remotePlan) paced(crews []*crew, r *report.Report, stderr io.Writer) error {
+	if p.rate <= 0 {
+		return nil
+	}
+	payload, callers := p.payloads[0], slices.Max(p.callers)
+	for _, half := range []bool{false, true} {
+		pace := fmt.Sprintf("%.0f/s due", p.rate)
+		if half {
+			pace = "half of its most due"
+		}
+		fmt.Fprintf(stderr, "  %d bytes, %s\n", payload, pace)
+		for _, c := range crews {
+			if !slices.Contains(pacedPeers(), c.name) {
+				continue
+			}
+			rate := p.rate
+			if half {
+				rate = c.most / 2
+			}
+			sample, err := c.open(payload, callers, p.objects, rate, p.duration)
+			if err != nil {
+				return err
+			}
+			sample.Pace = pace
+			r.Crossings = append(r.Crossings, sample)
 		}
 	}
 	return nil
@@ -180,111 +214,6 @@ func (p remotePlan) open(ctx context.Context) ([]*crew, error) {
 	}
 	err := group.Wait()
 	return slices.DeleteFunc(crews, func(c *crew) bool { return c == nil }), err
-}
-
-// crew is the processes of one peer.
-type crew struct {
-	name    string
-	servers []*fleet.Process
-	driver  *fleet.Process
-	made    int64 // calls so far
-}
-
-// openCrew starts a peer's processes. When it fails it leaves none.
-func openCrew(ctx context.Context, p peer.Remote, opt peer.RemoteOptions) (c *crew, err error) {
-	c = &crew{name: p.Name()}
-	defer func() {
-		if err != nil {
-			_ = c.close(true)
-			c = nil
-		}
-	}()
-	var tell []string
-	start := func() (*fleet.Process, error) {
-		return fleet.Start(ctx, []string{childVariable + "=1"}, sideName, "-peer", p.Name())
-	}
-	for range p.Servers() {
-		s, err := start()
-		if err != nil {
-			return c, err
-		}
-		c.servers = append(c.servers, s)
-		var told string
-		if err := s.Ask(opServe, serveArgs{Before: tell}, &told); err != nil {
-			return c, err
-		}
-		tell = append(tell, told)
-	}
-	if c.driver, err = start(); err != nil {
-		return c, err
-	}
-	return c, c.driver.Ask(opDrive, driveArgs{Before: tell, Options: opt}, nil)
-}
-
-// measure makes the calls of one row.
-func (c *crew) measure(payload, callers, objects int, d time.Duration) (measure.Crossing, error) {
-	args := runArgs{Workload: measure.Workload{Callers: callers, Objects: objects}, Payload: payload, For: d / 2}
-	if _, _, err := c.run(args); err != nil {
-		return measure.Crossing{}, err
-	}
-	args.For = d
-	drive, used, err := c.run(args)
-	if err != nil {
-		return measure.Crossing{}, err
-	}
-	args.Timed = true
-	timed, _, err := c.run(args)
-	return measure.Crossing{
-		Peer: c.name, Payload: payload, Callers: callers, Calls: drive.Calls, Wall: drive.Wall, Usage: used,
-		P50: timed.P50, P99: timed.P99, P999: timed.P999, Max: timed.Max,
-	}, err
-}
-
-// run makes one run, and returns what all processes together consumed in it.
-func (c *crew) run(args runArgs) (measure.Drive, measure.Usage, error) {
-	before, err := c.usage()
-	if err != nil {
-		return measure.Drive{}, measure.Usage{}, err
-	}
-	var drive measure.Drive
-	if err := c.driver.Ask(opRun, args, &drive); err != nil {
-		return measure.Drive{}, measure.Usage{}, err
-	}
-	c.made += drive.Calls
-	after, err := c.usage()
-	return drive, after.Minus(before).Plus(drive.Usage), err
-}
-
-// usage is that of the servers: the driver reports its own with every run.
-func (c *crew) usage() (measure.Usage, error) {
-	var all measure.Usage
-	for _, s := range c.servers {
-		var one measure.Usage
-		if err := s.Ask(opUsage, struct{}{}, &one); err != nil {
-			return all, err
-		}
-		all = all.Plus(one)
-	}
-	return all, nil
-}
-
-func (c *crew) audit() error {
-	return c.driver.Ask(opAudit, auditArgs{Made: c.made}, nil)
-}
-
-// close ends the processes, the driver first; at once after a failure.
-func (c *crew) close(failed bool) error {
-	all := c.servers
-	if c.driver != nil {
-		all = append(slices.Clone(all), c.driver)
-	}
-	if !failed {
-		return fleet.CloseAll(all)
-	}
-	for _, p := range all {
-		p.Kill()
-	}
-	return nil
 }
 
 // machine says what the numbers were measured on, and how.

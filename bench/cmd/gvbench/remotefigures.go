@@ -14,6 +14,14 @@ func remoteBaselines() []string {
 	return []string{echo.Batched().Name(), echo.Unary().Name(), protoactor.Remote().Name(), protoactor.RemoteGrain().Name()}
 }
 
+// pacedPeers are those that are measured at a fixed rate too.
+func pacedPeers() []string {
+	return []string{
+		echo.Batched().Name(), echo.Unary().Name(), protoactor.RemoteGrain().Name(),
+		goverse.Pair(false).Name(), goverse.Pair(true).Name(),
+	}
+}
+
 // figures are what the project promises of calls to another process: none where times mean nothing.
 func (p remotePlan) figures() []report.Figure {
 	if p.short {

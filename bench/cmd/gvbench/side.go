@@ -36,6 +36,7 @@ type (
 		Payload  int
 		For      time.Duration
 		Timed    bool
+		Rate     float64 // calls a second; 0: as fast as the callers can
 	}
 	auditArgs struct{ Made int64 }
 )
@@ -92,6 +93,9 @@ func (p *part) run(ctx context.Context, args runArgs) (any, error) {
 		return nil, fmt.Errorf("%s is not driven here", p.peer.Name())
 	}
 	p.driver.Resize(args.Payload)
+	if args.Rate > 0 {
+		return p.bench.Open(ctx, p.driver, args.Workload, args.Rate, args.For)
+	}
 	return p.bench.Drive(ctx, p.driver, args.Workload, args.For, args.Timed)
 }
 

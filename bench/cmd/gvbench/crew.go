@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/xiaonanln/goverse/bench/fleet"
+	"github.com/xiaonanln/goverse/bench/measure"
+	"github.com/xiaonanln/goverse/bench/peer"
+)
+
+// crew is the processes of one peer.
+type crew struct {
+	name    string
+	servers []*fleet.Process
+	driver  *fleet.Process
+	made    int64   // calls so far
+	most    float64 // calls a second, of all closed runs
+}
+
+// openCrew starts a peer's processes. When it fails it leaves none.
+func openCrew(ctx context.Context, p peer.Remote, opt peer.RemoteOptions) (c *crew, err error) {
+	c = &crew{name: p.Name()}
+	defer func() {
+		if err != nil {
+			_ = c.close(true)
+			c = nil
+		}
+	}()
+	var tell []string
+	start := func() (*fleet.Process, error) {
+		return fleet.Start(ctx, []string{childVariable + "=1"}, sideName, "-peer", p.Name())
+	}
+	for range p.Servers() {
+		s, err := start()
+		if err != nil {
+			return c, err
+		}
+		c.servers = append(c.servers, s)
+		var told string
+		if err := s.Ask(opServe, serveArgs{Before: tell}, &told); err != nil {
+			return c, err
+		}
+		tell = append(tell, told)
+	}
+	if c.driver, err = start(); err != nil {
+		return c, err
+	}
+	return c, c.driver.Ask(opDrive, driveArgs{Before: tell, Options: opt}, nil)
+}
+
+// measure makes the calls of one row.
+func (c *crew) measure(payload, callers, objects int, d time.Duration) (measure.Crossing, error) {
+	args := runArgs{Workload: measure.Workload{Callers: callers, Objects: objects}, Payload: payload, For: d / 2}
+	if _, _, err := c.run(args); err != nil {
+		return measure.Crossing{}, err
+	}
+	args.For = d
+	drive, used, err := c.run(args)
+	if err != nil {
+		return measure.Crossing{}, err
+	}
+	c.most = max(c.most, float64(drive.Calls)/drive.Wall.Seconds())
+	args.Timed = true
+	timed, _, err := c.run(args)
+	return measure.Crossing{
+		Peer: c.name, Payload: payload, Callers: callers, Calls: drive.Calls, Wall: drive.Wall, Usage: used,
+		P50: timed.P50, P99: timed.P99, P999: timed.P999, Max: timed.Max,
+	}, err
+}
+
+// open makes the calls of one row at a fixed rate.
+func (c *crew) open(payload, callers, objects int, rate float64, d time.Duration) (measure.Crossing, error) {
+	drive, used, err := c.run(runArgs{
+		Workload: measure.Workload{Callers: callers, Objects: objects}, Payload: payload, For: d, Rate: rate,
+	})
+	return measure.Crossing{
+		Peer: c.name, Payload: payload, Callers: callers, Rate: rate, Calls: drive.Calls, Wall: drive.Wall, Usage: used,
+		P50: drive.P50, P99: drive.P99, P999: drive.P999, Max: drive.Max, Late: drive.Late,
+	}, err
+}
+
+// run makes one run, and returns what all processes together consumed in it.
+func (c *crew) run(args runArgs) (measure.Drive, measure.Usage, error) {
+	before, err := c.usage()
+	if err != nil {
+		return measure.Drive{}, measure.Usage{}, err
+	}
+	var drive measure.Drive
+	if err := c.driver.Ask(opRun, args, &drive); err != nil {
+		return measure.Drive{}, measure.Usage{}, err
+	}
+	c.made += drive.Calls
+	after, err := c.usage()
+	return drive, after.Minus(before).Plus(drive.Usage), err
+}
+
+// usage is that of the servers: the driver reports its own with every run.
+func (c *crew) usage() (measure.Usage, error) {
+	var all measure.Usage
+	for _, s := range c.servers {
+		var one measure.Usage
+		if err := s.Ask(opUsage, struct{}{}, &one); err != nil {
+			return all, err
+		}
+		all = all.Plus(one)
+	}
+	return all, nil
+}
+
+func (c *crew) audit() error {
+	return c.driver.Ask(opAudit, auditArgs{Made: c.made}, nil)
+}
+
+// close ends the processes, the driver first; at once after a failure.
+func (c *crew) close(failed bool) error {
+	all := c.servers
+	if c.driver != nil {
+		all = append(slices.Clone(all), c.driver)
+	}
+	if !failed {
+		return fleet.CloseAll(all)
+	}
+	for _, p := range all {
+		p.Kill()
+	}
+	return nil
+}
