@@ -21,6 +21,8 @@ const (
 	// settleTimeout bounds how long a cluster of two may take to share out its shards.
 	settleTimeout = 60 * time.Second
 	settlePause   = 300 * time.Millisecond
+	// leaseTTL is long: on a machine that has far too much to do for a while, nobody shall be taken for dead.
+	leaseTTL = time.Minute
 	// sampled is how many names are looked at to see where objects are.
 	sampled = 512
 )
@@ -79,7 +81,7 @@ func (p pair) start(ctx context.Context, config goverseapi.ServerConfig) (*gover
 	if err != nil {
 		return nil, fmt.Errorf("register types: %w", err)
 	}
-	config.ListenAddress, config.Registry = "localhost:0", registry
+	config.ListenAddress, config.Registry, config.LeaseTTL = "localhost:0", registry, leaseTTL
 	config.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	server := goverseapi.NewServer(&config)
 	if err := server.Start(ctx); err != nil {

@@ -46,6 +46,11 @@ func TestWrite(t *testing.T) {
 			report.OutOfTurn("order of slow", "slow"),
 		},
 	}
+	check(t, r, want)
+}
+
+func check(t *testing.T, r report.Report, want string) {
+	t.Helper()
 	var out strings.Builder
 	if err := r.Write(&out); err != nil {
 		t.Fatal(err)
@@ -54,6 +59,65 @@ func TestWrite(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+func crossing(name string, callers int, calls int64, mallocs uint64) measure.Crossing {
+	return measure.Crossing{
+		Peer: name, Payload: 16, Callers: callers, Calls: calls, Wall: time.Second,
+		Usage: measure.Usage{CPU: 2 * time.Second, Mallocs: mallocs, Bytes: 100 * mallocs},
+		P50:   100 * time.Microsecond, P99: time.Millisecond, P999: 2 * time.Millisecond, Max: time.Second,
+	}
+}
+
+func TestWriteCrossings(t *testing.T) {
+	t.Parallel()
+	slow := crossing("slow", 64, 1000, 20_000)
+	slow.P50 *= 4
+	paced := crossing("fast", 64, 500, 8_000)
+	paced.Pace, paced.Rate, paced.Late = "500/s due", 500, 60*time.Microsecond
+	check(t, report.Report{
+		Lines:              []string{"a machine"},
+		Baselines:          []string{"slow", "absent"},
+		MessageAllocations: 6,
+		Crossings: []measure.Crossing{
+			crossing("fast", 64, 4000, 40_000), slow, crossing("fast", 64, 5000, 60_000), crossing("fast", 64, 3000, 36_000),
+			crossing("fast", 1, 100, 1_000), paced,
+		},
+		Figures: []report.Figure{
+			report.CrossingTimes("times slow", "fast", "slow", 16, 64, 4),
+			report.CrossingTimes("times fast", "slow", "fast", 16, 64, 0.5),
+			report.CrossingTimes("other payload", "fast", "slow", 17, 64, 1),
+			report.CrossingTimes("other callers", "fast", "slow", 16, 1, 1),
+			report.CrossingLatency("p50, times slow", "fast", "slow", 16, 64, 0.25),
+			report.CrossingLatency("p50, times fast", "slow", "fast", 16, 64, 3.9),
+			report.CrossingAllocations("allocations of fast", "fast", 16, 64, 6),
+			report.CrossingAllocations("allocations of slow", "slow", 16, 64, 13.9),
+		},
+	}, wantCrossings)
+}
+
+const wantCrossings = `
+a machine
+
+  16 bytes, 64 callers  calls/s  spread  CPU s/100k  allocs     B    p50  p99  p99.9  max  x slow  x absent
+                  fast     4000     50%      50.000    12.0  1200  100us  1ms    2ms   1s    4.00         -
+                  slow     1000      0%     200.000    20.0  2000  400us  1ms    2ms   1s    1.00         -
+
+  16 bytes, 1 caller  calls/s  spread  CPU s/100k  allocs     B    p50  p99  p99.9  max  x slow  x absent
+                fast      100      0%    2000.000    10.0  1000  100us  1ms    2ms   1s       -         -
+
+  16 bytes, 500/s due, 64 callers  calls/s  spread  CPU s/100k  allocs     B    p50  p99  p99.9  max  due/s  late p99
+                             fast      500      0%     400.000    16.0  1600  100us  1ms    2ms   1s    500      60us
+
+               figure  required      measured        
+           times slow      >= 4          4.00   holds
+           times fast    >= 0.5          0.25  MISSED
+        other payload      >= 1  not measured        
+        other callers      >= 1  not measured        
+      p50, times slow   <= 0.25          0.25   holds
+      p50, times fast    <= 3.9          4.00  MISSED
+  allocations of fast      <= 6          6.00   holds
+  allocations of slow   <= 13.9         14.00  MISSED
+`
 
 const want = `
 a machine

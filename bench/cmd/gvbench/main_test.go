@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -45,6 +47,55 @@ func TestLocalShort(t *testing.T) {
 	}
 }
 
+func TestRemoteShort(t *testing.T) {
+	t.Parallel()
+	raw := filepath.Join(t.TempDir(), "raw.json")
+	var stdout, stderr strings.Builder
+	code := run(t.Context(), []string{"remote", "-short", "-callers", "1,32", "-rate", "2000", "-json", raw}, &stdout, &stderr)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	t.Log(stdout.String())
+	for _, p := range remotes() {
+		want := 4 // two payloads, two numbers of callers
+		if slices.Contains(pacedPeers(), p.Name()) {
+			want += 2
+		}
+		if got := rows(stdout.String(), p.Name()); got != want {
+			t.Errorf("%s has %d rows, want %d", p.Name(), got, want)
+		}
+	}
+	if text, err := os.ReadFile(raw); err != nil || !strings.Contains(string(text), `"P999"`) {
+		t.Errorf("the raw results: %v", err)
+	}
+}
+
+// TestRemoteEndsWhenTold: a run that is given up fails, and takes its processes along.
+func TestRemoteEndsWhenTold(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	stderr := &trigger{word: "16 bytes", fire: cancel}
+	code := run(ctx, []string{"remote", "-peers", "raw TCP echo", "-d", "1h"}, io.Discard, stderr)
+	if code != 1 {
+		t.Errorf("exit code %d: %s", code, stderr.text.String())
+	}
+}
+
+// trigger fires when a word is written to it.
+type trigger struct {
+	word string
+	fire func()
+	text strings.Builder
+}
+
+func (t *trigger) Write(b []byte) (int, error) {
+	t.text.Write(b)
+	if strings.Contains(string(b), t.word) {
+		t.fire()
+	}
+	return len(b), nil
+}
+
 func rows(table, name string) int {
 	n := 0
 	for line := range strings.Lines(table) {
@@ -63,7 +114,14 @@ func TestExitCodes(t *testing.T) {
 		want int
 	}{
 		{"", 2},
-		{"remote", 2},
+		{"nonsense", 2},
+		{"remote -nonsense", 2},
+		{"remote -peers nobody", 2},
+		{"remote -payloads 0", 2},
+		{"remote -callers many", 2},
+		{"remote -reps 0", 2},
+		{"remote -h", 0},
+		{"side -peer nobody", 2},
 		{"local -nonsense", 2},
 		{"local extra", 2},
 		{"local -workloads 1by1", 2},
