@@ -225,6 +225,116 @@ func (x *BumpResponse) GetPayload() []byte {
 	return nil
 }
 
+// RelayRequest asks a client's own object to call another one.
+type RelayRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// object is the other one's ID.
+	Object string `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	// payload is that of the BumpRequest it gets.
+	Payload       []byte `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayRequest) Reset() {
+	*x = RelayRequest{}
+	mi := &file_benchpb_bench_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayRequest) ProtoMessage() {}
+
+func (x *RelayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_benchpb_bench_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayRequest.ProtoReflect.Descriptor instead.
+func (*RelayRequest) Descriptor() ([]byte, []int) {
+	return file_benchpb_bench_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RelayRequest) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *RelayRequest) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+// Shout is what a room pushes to its members.
+type Shout struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// sent is when it was said, in nanoseconds on the clock of the one who said it.
+	Sent int64 `protobuf:"varint,1,opt,name=sent,proto3" json:"sent,omitempty"`
+	// payload is what was said.
+	Payload       []byte `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Shout) Reset() {
+	*x = Shout{}
+	mi := &file_benchpb_bench_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Shout) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Shout) ProtoMessage() {}
+
+func (x *Shout) ProtoReflect() protoreflect.Message {
+	mi := &file_benchpb_bench_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Shout.ProtoReflect.Descriptor instead.
+func (*Shout) Descriptor() ([]byte, []int) {
+	return file_benchpb_bench_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Shout) GetSent() int64 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
+}
+
+func (x *Shout) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
 var File_benchpb_bench_proto protoreflect.FileDescriptor
 
 const file_benchpb_bench_proto_rawDesc = "" +
@@ -240,6 +350,12 @@ const file_benchpb_bench_proto_rawDesc = "" +
 	"\apayload\x18\x01 \x01(\fR\apayload\">\n" +
 	"\fBumpResponse\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\x03R\x05value\x12\x18\n" +
+	"\apayload\x18\x02 \x01(\fR\apayload\"@\n" +
+	"\fRelayRequest\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x18\n" +
+	"\apayload\x18\x02 \x01(\fR\apayload\"5\n" +
+	"\x05Shout\x12\x12\n" +
+	"\x04sent\x18\x01 \x01(\x03R\x04sent\x12\x18\n" +
 	"\apayload\x18\x02 \x01(\fR\apayloadB4Z2github.com/xiaonanln/goverse/bench/benchpb;benchpbb\x06proto3"
 
 var (
@@ -254,12 +370,14 @@ func file_benchpb_bench_proto_rawDescGZIP() []byte {
 	return file_benchpb_bench_proto_rawDescData
 }
 
-var file_benchpb_bench_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_benchpb_bench_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_benchpb_bench_proto_goTypes = []any{
 	(*AddRequest)(nil),   // 0: goverse.bench.AddRequest
 	(*AddResponse)(nil),  // 1: goverse.bench.AddResponse
 	(*BumpRequest)(nil),  // 2: goverse.bench.BumpRequest
 	(*BumpResponse)(nil), // 3: goverse.bench.BumpResponse
+	(*RelayRequest)(nil), // 4: goverse.bench.RelayRequest
+	(*Shout)(nil),        // 5: goverse.bench.Shout
 }
 var file_benchpb_bench_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -280,7 +398,7 @@ func file_benchpb_bench_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_benchpb_bench_proto_rawDesc), len(file_benchpb_bench_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

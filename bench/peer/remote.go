@@ -16,6 +16,12 @@ type Remote interface {
 	Drive(ctx context.Context, before []string, opt RemoteOptions) (Driver, error)
 }
 
+// Limited is a Remote that does not serve any number of callers at once.
+type Limited interface {
+	// MostCallers is how many it serves.
+	MostCallers() int
+}
+
 // RemoteOptions say what a driver must be ready for.
 type RemoteOptions struct {
 	// Objects and Callers are those of [Options], the most there will be.

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/xiaonanln/goverse/bench/fleet"
@@ -12,16 +15,20 @@ import (
 
 // crew is the processes of one peer.
 type crew struct {
-	name    string
-	servers []*fleet.Process
-	driver  *fleet.Process
-	made    int64   // calls so far
-	most    float64 // calls a second, of all closed runs
+	name        string
+	mostCallers int
+	servers     []*fleet.Process
+	driver      *fleet.Process
+	made        int64   // calls so far
+	most        float64 // calls a second, of all closed runs
 }
 
 // openCrew starts a peer's processes. When it fails it leaves none.
 func openCrew(ctx context.Context, p peer.Remote, opt peer.RemoteOptions) (c *crew, err error) {
-	c = &crew{name: p.Name()}
+	c = &crew{name: p.Name(), mostCallers: math.MaxInt}
+	if l, ok := p.(peer.Limited); ok {
+		c.mostCallers = l.MostCallers()
+	}
 	defer func() {
 		if err != nil {
 			_ = c.close(true)
@@ -111,6 +118,17 @@ func (c *crew) usage() (measure.Usage, error) {
 
 func (c *crew) audit() error {
 	return c.driver.Ask(opAudit, auditArgs{Made: c.made}, nil)
+}
+
+// closeCrews ends all processes of all peers.
+func closeCrews(crews []*crew, failed bool) error {
+	errs := make([]error, len(crews))
+	var done sync.WaitGroup
+	for i, c := range crews {
+		done.Go(func() { errs[i] = c.close(failed) })
+	}
+	done.Wait()
+	return errors.Join(errs...)
 }
 
 // close ends the processes, the driver first; at once after a failure.

@@ -25,6 +25,7 @@ func remotes() []peer.Remote {
 	return []peer.Remote{
 		echo.TCP(), echo.Batched(), echo.Unary(), protoactor.Remote(), protoactor.RemoteGrainRequest(), protoactor.RemoteGrain(),
 		goverse.Pair(false), goverse.Pair(true),
+		goverse.Own(goverse.ViaCall), goverse.Own(goverse.ViaSession), goverse.Relayed(goverse.ViaCall), goverse.Relayed(goverse.ViaSession),
 	}
 }
 
@@ -137,24 +138,13 @@ func (p remotePlan) repeat(ctx context.Context, r *report.Report, stderr io.Writ
 		if err != nil {
 			cancel()
 		}
-		for _, c := range crews {
-			err = errors.Join(err, c.close(err != nil))
-		}
+		err = errors.Join(err, closeCrews(crews, err != nil))
 	}()
 	if err != nil {
 		return err
 	}
-	for _, payload := range p.payloads {
-		for _, callers := range p.callers {
-			fmt.Fprintf(stderr, "  %d bytes, %d callers\n", payload, callers)
-			for _, c := range crews {
-				sample, err := c.measure(payload, callers, p.objects, p.duration)
-				if err != nil {
-					return err
-				}
-				r.Crossings = append(r.Crossings, sample)
-			}
-		}
+	if err := p.closed(crews, r, stderr); err != nil {
+		return err
 	}
 	if err := p.paced(crews, r, stderr); err != nil {
 		return err
@@ -162,6 +152,26 @@ func (p remotePlan) repeat(ctx context.Context, r *report.Report, stderr io.Writ
 	for _, c := range crews {
 		if err := c.audit(); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// closed measures callers who make their next call when the one before has been answered.
+func (p remotePlan) closed(crews []*crew, r *report.Report, stderr io.Writer) error {
+	for _, payload := range p.payloads {
+		for _, callers := range p.callers {
+			fmt.Fprintf(stderr, "  %d bytes, %d callers\n", payload, callers)
+			for _, c := range crews {
+				if callers > c.mostCallers {
+					continue
+				}
+				sample, err := c.measure(payload, callers, p.objects, p.duration)
+				if err != nil {
+					return err
+				}
+				r.Crossings = append(r.Crossings, sample)
+			}
 		}
 	}
 	return nil
@@ -200,7 +210,7 @@ func (p remotePlan) paced(crews []*crew, r *report.Report, stderr io.Writer) err
 
 // open starts the processes of all peers, some at a time.
 func (p remotePlan) open(ctx context.Context) ([]*crew, error) {
-	const atOnce = 3
+	const atOnce = 6
 	opt := peer.RemoteOptions{Objects: p.objects, Callers: slices.Max(p.callers), Payload: slices.Max(p.payloads)}
 	crews := make([]*crew, len(p.peers))
 	var group errgroup.Group // without a context of its own: the processes outlive it

@@ -50,6 +50,10 @@ func (p remotePlan) figures() []report.Figure {
 	}
 	return append(all,
 		report.CrossingLatency("1 caller, 16 bytes: p50, times "+unary, own, unary, small, 1, 0.9),
+		report.CrossingTimes("64 callers on one client, 16 bytes: Session relayed, times unary Call relayed",
+			goverse.Relayed(goverse.ViaSession).Name(), goverse.Relayed(goverse.ViaCall).Name(), small, 64, 4),
+		report.CrossingTimes("64 callers on one client, 16 bytes: unary Call, times "+unary,
+			goverse.Own(goverse.ViaCall).Name(), unary, small, 64, 0.85),
 		report.CrossingAllocations("64 callers, 16 bytes: allocations beyond the messages'", own, small, 64, 6),
 		report.CrossingAllocations("shared+thunks, 64 callers, 16 bytes: allocations beyond the messages'", shared, small, 64, 6),
 	)
