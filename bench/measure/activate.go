@@ -4,11 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
-	"runtime/debug"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -38,20 +33,20 @@ func (b Bench) Activations(ctx context.Context, p peer.Peer, callers, objects in
 		return Activation{}, fmt.Errorf("open %s: %w", p.Name(), err)
 	}
 	defer func() { err = errors.Join(err, target.Close(ctx)) }()
-	weight := weigh()
+	weight := Weigh()
 	before, from := ReadUsage(), b.Now()
 	if err := activate(ctx, target, callers, objects); err != nil {
 		return Activation{}, fmt.Errorf("activate objects of %s: %w", p.Name(), err)
 	}
 	wall, after := b.Now().Sub(from), ReadUsage()
-	grown := weigh()
+	grown := Weigh()
 	each := func(after, before int64) float64 { return float64(after-before) / float64(objects) }
 	return Activation{
 		Peer: p.Name(), Objects: objects, Callers: callers, Wall: wall, CPU: after.CPU - before.CPU,
-		HeapBytes:     each(grown.heap, weight.heap),
-		StackBytes:    each(grown.stacks, weight.stacks),
-		ResidentBytes: each(grown.resident, weight.resident),
-		Goroutines:    grown.goroutines - weight.goroutines,
+		HeapBytes:     each(grown.Heap, weight.Heap),
+		StackBytes:    each(grown.Stacks, weight.Stacks),
+		ResidentBytes: each(grown.Resident, weight.Resident),
+		Goroutines:    grown.Goroutines - weight.Goroutines,
 	}, nil
 }
 
@@ -80,38 +75,4 @@ func first(ctx context.Context, target peer.Target, caller, object int) error {
 		return fmt.Errorf("object %d answered its first call with %d", object, v)
 	}
 	return nil
-}
-
-// weight is what the process holds.
-type weight struct {
-	heap, stacks, resident int64
-	goroutines             int
-}
-
-func weigh() weight {
-	runtime.GC()
-	debug.FreeOSMemory() // collects once more, so that pools are empty too
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return weight{
-		heap: int64(m.HeapAlloc), stacks: int64(m.StackInuse), resident: resident(),
-		goroutines: runtime.NumGoroutine(),
-	}
-}
-
-// resident is the process's resident set in bytes, or 0 where /proc does not tell.
-func resident() int64 {
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(text))
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
 }

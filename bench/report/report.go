@@ -27,6 +27,9 @@ type Report struct {
 	Orders      []measure.Order
 	// Crossings are repetitions of calls to another process.
 	Crossings []measure.Crossing
+	// Upkeeps are what members of crowds cost, FanOuts repetitions of saying something to all of them.
+	Upkeeps []measure.Upkeep
+	FanOuts []measure.FanOut
 	// MessageAllocations are those that a call to another process makes for its messages alone.
 	MessageAllocations float64
 	// Figures are the claims to be checked.
@@ -45,6 +48,8 @@ func (r *Report) Write(w io.Writer) error {
 	r.writeActivations(out)
 	r.writeOrders(out)
 	r.writeCrossings(out)
+	r.writeUpkeeps(out)
+	r.writeFanOuts(out)
 	r.writeFigures(out)
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write report: %w", err)

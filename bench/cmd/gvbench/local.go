@@ -146,6 +146,7 @@ func (e entry) suits(workloads []measure.Workload) []measure.Workload {
 func writeRaw(path string, r *report.Report) error {
 	text, err := json.MarshalIndent(map[string]any{
 		"machine": r.Lines, "samples": r.Samples, "activations": r.Activations, "orders": r.Orders, "crossings": r.Crossings,
+		"upkeeps": r.Upkeeps, "fan-outs": r.FanOuts,
 	}, "", " ")
 	if err != nil {
 		return fmt.Errorf("encode repetitions: %w", err)

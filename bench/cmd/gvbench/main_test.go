@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/xiaonanln/goverse/bench/peer"
 )
 
 // TestMain lets the test binary be the program that local starts again for each measurement.
@@ -63,6 +65,13 @@ func TestRemoteShort(t *testing.T) {
 		}
 		if got := rows(stdout.String(), p.Name()); got != want {
 			t.Errorf("%s has %d rows, want %d", p.Name(), got, want)
+		}
+	}
+	for _, list := range [][]peer.Crowd{linked(), idlers(), rooms()} {
+		for _, c := range list {
+			if got := rows(stdout.String(), c.Name()); got != 1 {
+				t.Errorf("%s has %d rows, want 1", c.Name(), got)
+			}
 		}
 	}
 	if text, err := os.ReadFile(raw); err != nil || !strings.Contains(string(text), `"P999"`) {
@@ -122,6 +131,7 @@ func TestExitCodes(t *testing.T) {
 		{"remote -reps 0", 2},
 		{"remote -h", 0},
 		{"side -peer nobody", 2},
+		{"side -crowd nobody", 2},
 		{"local -nonsense", 2},
 		{"local extra", 2},
 		{"local -workloads 1by1", 2},

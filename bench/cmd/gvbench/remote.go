@@ -38,6 +38,9 @@ type remotePlan struct {
 	repetitions int
 	duration    time.Duration
 	rate        float64 // of calls that are due whatever happens
+	links       int     // memory of so many peers, of so many idle clients, push to so many members; 0: none
+	sessions    int
+	members     int
 	short       bool
 }
 
@@ -53,10 +56,16 @@ func remote(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	}
 	r := &report.Report{Lines: p.machine(weight), Baselines: remoteBaselines(), Figures: p.figures(), MessageAllocations: weight}
 	for i := range p.repetitions {
+		if len(p.peers) == 0 {
+			break
+		}
 		fmt.Fprintf(stderr, "repetition %d of %d\n", i+1, p.repetitions)
 		if err := p.repeat(ctx, r, stderr); err != nil {
 			return err
 		}
+	}
+	if err := p.crowds(ctx, r, stderr); err != nil {
+		return err
 	}
 	if raw != "" {
 		if err := writeRaw(raw, r); err != nil {
@@ -72,17 +81,21 @@ func parseRemote(args []string, stderr io.Writer) (remotePlan, string, error) {
 	flags.BoolVar(&p.short, "short", false, "every row once, quickly, with few objects; the times mean nothing")
 	payloads := flags.String("payloads", "16,1024", "bytes that go and come back, separated by commas")
 	callers := flags.String("callers", "1,64,512,4096", "callers at once, separated by commas")
-	only := flags.String("peers", "", "the peers to measure, separated by commas (empty: all)")
+	only := flags.String("peers", "", "the peers to measure, separated by commas (empty: all; none: only what many members cost)")
 	raw := flags.String("json", "", "write all repetitions to this file too")
 	flags.IntVar(&p.objects, "objects", 4096, "objects that each caller picks from")
 	flags.IntVar(&p.repetitions, "reps", 5, "repetitions of every row, one row after the other each time")
 	flags.DurationVar(&p.duration, "d", 500*time.Millisecond, "length of a throughput run, and of a latency run; the warm-up takes half")
 	flags.Float64Var(&p.rate, "rate", 20_000, "calls a second of the runs at a fixed rate (0: no such runs); further ones are at half of what a row can do at most")
+	flags.IntVar(&p.links, "links", 1000, "weigh what so many peers cost a node (0: no)")
+	flags.IntVar(&p.sessions, "sessions", 10_000, "weigh what so many idle clients cost a node (0: no)")
+	flags.IntVar(&p.members, "members", 10_000, "push to so many clients in one room (0: no)")
 	if err := parse(flags, args, stderr); err != nil {
 		return remotePlan{}, "", err
 	}
 	if p.short {
 		p.repetitions, p.duration, p.objects = 1, 20*time.Millisecond, 64
+		p.links, p.sessions, p.members = min(p.links, 30), min(p.sessions, 30), min(p.members, 30)
 	}
 	var err error
 	if p.payloads, err = parseCounts(*payloads); err != nil {
@@ -96,6 +109,9 @@ func parseRemote(args []string, stderr io.Writer) (remotePlan, string, error) {
 	}
 	if *only != "" {
 		p.peers = nil
+		if *only == "none" {
+			return p, *raw, nil
+		}
 		for name := range strings.SplitSeq(*only, ",") {
 			found, err := findRemote(name)
 			if err != nil {

@@ -54,6 +54,9 @@ func (p remotePlan) figures() []report.Figure {
 			goverse.Relayed(goverse.ViaSession).Name(), goverse.Relayed(goverse.ViaCall).Name(), small, 64, 4),
 		report.CrossingTimes("64 callers on one client, 16 bytes: unary Call, times "+unary,
 			goverse.Own(goverse.ViaCall).Name(), unary, small, 64, 0.85),
+		report.UpkeepBytes("1000 peers: bytes of a dialled link", goverse.Links(true).Name(), 1000, 64<<10),
+		report.UpkeepBytes("1000 peers: bytes of an accepted link", goverse.Links(false).Name(), 1000, 64<<10),
+		report.UpkeepBytes("10000 idle clients: bytes of a session", goverse.Sessions().Name(), 10_000, 40<<10),
 		report.CrossingAllocations("64 callers, 16 bytes: allocations beyond the messages'", own, small, 64, 6),
 		report.CrossingAllocations("shared+thunks, 64 callers, 16 bytes: allocations beyond the messages'", shared, small, 64, 6),
 	)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/xiaonanln/goverse/bench/fleet"
@@ -45,8 +46,16 @@ type (
 func side(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet(sideName, flag.ContinueOnError)
 	name := flags.String("peer", "", "the peer's name in the table")
+	weighed := flags.Bool("weighed", false, "profile the heap closely")
+	crowd := flags.String("crowd", "", "the crowd's name in the table, instead of a peer")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
+	}
+	if *weighed {
+		runtime.MemProfileRate = measure.ProfileRate // before anything is opened, as the runtime asks
+	}
+	if *crowd != "" {
+		return crowdSide(ctx, *crowd, stdout)
 	}
 	p, err := findRemote(*name)
 	if err != nil {
@@ -62,6 +71,17 @@ func side(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		opClose: fleet.With(func(ctx context.Context, _ struct{}) (any, error) { return nil, s.close(ctx) }),
 	})
 	return errors.Join(err, s.close(context.WithoutCancel(ctx)))
+}
+
+// crowdSide is side for a process of a crowd.
+func crowdSide(ctx context.Context, name string, stdout io.Writer) error {
+	c, err := findCrowd(name)
+	if err != nil {
+		return err
+	}
+	p := &crowdPart{crowd: c}
+	err = fleet.Obey(ctx, os.Stdin, stdout, p.can())
+	return errors.Join(err, p.close(context.WithoutCancel(ctx)))
 }
 
 // part is what runs in a side: a server or the driver.

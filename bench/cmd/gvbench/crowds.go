@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/xiaonanln/goverse/bench/fleet"
+	"github.com/xiaonanln/goverse/bench/measure"
+	"github.com/xiaonanln/goverse/bench/peer"
+	"github.com/xiaonanln/goverse/bench/report"
+)
+
+const (
+	// shoutBytes is what is said in a room.
+	shoutBytes = 64
+	// shoutFor is enough for some messages to all members.
+	shoutFor = 2 * time.Second
+	// firstMembers are there before a server is weighed, so that what is made once is not counted.
+	firstMembers = 8
+)
+
+// crowds measures what many peers, clients and members of a room cost.
+func (p remotePlan) crowds(ctx context.Context, r *report.Report, stderr io.Writer) error {
+	for _, one := range []struct {
+		list    []peer.Crowd
+		members int
+	}{{linked(), p.links}, {idlers(), p.sessions}} {
+		for _, c := range one.list {
+			if one.members == 0 {
+				continue
+			}
+			fmt.Fprintf(stderr, "  %s, %d\n", c.Name(), one.members)
+			upkeep, err := measureUpkeep(ctx, c, one.members)
+			if err != nil {
+				return err
+			}
+			r.Upkeeps = append(r.Upkeeps, upkeep)
+		}
+	}
+	if p.members == 0 {
+		return nil
+	}
+	for _, c := range rooms() {
+		fmt.Fprintf(stderr, "  %s, %d\n", c.Name(), p.members)
+		all, err := p.measureRoom(ctx, c)
+		if err != nil {
+			return err
+		}
+		r.FanOuts = append(r.FanOuts, all...)
+	}
+	return nil
+}
+
+// measureUpkeep weighs what members add to a process.
+func measureUpkeep(ctx context.Context, c peer.Crowd, members int) (u measure.Upkeep, err error) {
+	crew, err := openCrowd(ctx, c, firstMembers+members, "-weighed")
+	if err != nil {
+		return u, err
+	}
+	defer func() { err = errors.Join(err, crew.close(err != nil)) }()
+	held := crew.servers[0]
+	if w, ok := c.(peer.Weighed); ok && w.WeighDriver() {
+		held = crew.driver
+	}
+	if err := crew.driver.Ask(opAdd, addArgs{Members: firstMembers}, nil); err != nil {
+		return u, err
+	}
+	var before, after scales
+	if err := held.Ask(opWeigh, struct{}{}, &before); err != nil {
+		return u, err
+	}
+	if err := crew.driver.Ask(opAdd, addArgs{Members: members}, nil); err != nil {
+		return u, err
+	}
+	if err := held.Ask(opWeigh, struct{}{}, &after); err != nil {
+		return u, err
+	}
+	parts := maps.Clone(after.Parts)
+	for part, bytes := range before.Parts {
+		parts[part] -= bytes
+	}
+	return measure.Share(c.Name(), members, before.Weight, after.Weight, parts), nil
+}
+
+// measureRoom has something said to all members, for each repetition.
+func (p remotePlan) measureRoom(ctx context.Context, c peer.Crowd) (all []measure.FanOut, err error) {
+	crew, err := openCrowd(ctx, c, p.members)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, crew.close(err != nil)) }()
+	if err := crew.driver.Ask(opAdd, addArgs{Members: p.members}, nil); err != nil {
+		return nil, err
+	}
+	for i := range p.repetitions + 1 {
+		d := p.duration
+		if !p.short {
+			d = max(d, shoutFor)
+		}
+		one, err := crew.shout(p.members, shoutBytes, d)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 { // the first one warms up
+			one.Peer = c.Name()
+			all = append(all, one)
+		}
+	}
+	return all, nil
+}
+
+// shout makes one run, with what all processes together consumed in it.
+func (c *crew) shout(members, payload int, d time.Duration) (measure.FanOut, error) {
+	var out measure.FanOut
+	before, err := c.usage()
+	if err != nil {
+		return out, err
+	}
+	if err := c.driver.Ask(opShout, shoutArgs{Members: members, Payload: payload, For: d}, &out); err != nil {
+		return out, err
+	}
+	after, err := c.usage()
+	out.Usage = after.Minus(before).Plus(out.Usage)
+	return out, err
+}
+
+// openCrowd starts a crowd's processes, without members. When it fails it leaves none.
+func openCrowd(ctx context.Context, p peer.Crowd, members int, flags ...string) (c *crew, err error) {
+	c = &crew{name: p.Name()}
+	defer func() {
+		if err != nil {
+			_ = c.close(true)
+		}
+	}()
+	start := func() (*fleet.Process, error) {
+		return fleet.Start(ctx, []string{childVariable + "=1"}, append([]string{sideName, "-crowd", p.Name()}, flags...)...)
+	}
+	var tell []string
+	for range p.Servers() {
+		s, err := start()
+		if err != nil {
+			return c, err
+		}
+		c.servers = append(c.servers, s)
+		var told string
+		if err := s.Ask(opServe, crowdServeArgs{Before: slices.Clone(tell), Members: members}, &told); err != nil {
+			return c, err
+		}
+		tell = append(tell, told)
+	}
+	if c.driver, err = start(); err != nil {
+		return c, err
+	}
+	return c, c.driver.Ask(opGather, serveArgs{Before: tell}, nil)
+}
