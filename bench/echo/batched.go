@@ -31,7 +31,7 @@ func (batched) Name() string   { return "batched gRPC echo" }
 func (batched) Module() string { return grpcModule }
 func (batched) Servers() int   { return 1 }
 
-func (batched) Serve(ctx context.Context, _ []string) (peer.Server, error) {
+func (batched) Serve(ctx context.Context, _ []string, _ peer.RemoteOptions) (peer.Server, error) {
 	s := grpc.NewServer(grpc.ForceServerCodecV2(passthrough{}), grpc.MaxRecvMsgSize(window), grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 		grpc.ReadBufferSize(ioBuffer), grpc.WriteBufferSize(ioBuffer))
 	s.RegisterService(&grpc.ServiceDesc{

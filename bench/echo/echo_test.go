@@ -23,7 +23,7 @@ func TestEchoes(t *testing.T) {
 	for _, p := range []peer.Remote{echo.TCP(), echo.Batched(), echo.Unary()} {
 		t.Run(p.Name(), func(t *testing.T) {
 			t.Parallel()
-			server, err := p.Serve(t.Context(), nil)
+			server, err := p.Serve(t.Context(), nil, peer.RemoteOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,7 +64,7 @@ func TestCallsFailWhenTheServerGoes(t *testing.T) {
 	for _, p := range []peer.Remote{echo.TCP(), echo.Batched(), echo.Unary()} {
 		t.Run(p.Name(), func(t *testing.T) {
 			t.Parallel()
-			server, err := p.Serve(t.Context(), nil)
+			server, err := p.Serve(t.Context(), nil, peer.RemoteOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -23,7 +23,7 @@ func (tcp) Name() string   { return "raw TCP echo" }
 func (tcp) Module() string { return "" }
 func (tcp) Servers() int   { return 1 }
 
-func (tcp) Serve(ctx context.Context, _ []string) (peer.Server, error) {
+func (tcp) Serve(ctx context.Context, _ []string, _ peer.RemoteOptions) (peer.Server, error) {
 	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)

@@ -26,7 +26,7 @@ func (unary) Name() string   { return "gRPC unary echo" }
 func (unary) Module() string { return grpcModule }
 func (unary) Servers() int   { return 1 }
 
-func (unary) Serve(ctx context.Context, _ []string) (peer.Server, error) {
+func (unary) Serve(ctx context.Context, _ []string, _ peer.RemoteOptions) (peer.Server, error) {
 	s := grpc.NewServer()
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: unaryService, HandlerType: (*any)(nil),

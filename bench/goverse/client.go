@@ -57,9 +57,9 @@ func (p clientPeer) Servers() int {
 // MostCallers is how many may call at once on one client.
 func (clientPeer) MostCallers() int { return 512 }
 
-func (p clientPeer) Serve(ctx context.Context, before []string) (peer.Server, error) {
+func (p clientPeer) Serve(ctx context.Context, before []string, opt peer.RemoteOptions) (peer.Server, error) {
 	if len(before) == 0 {
-		return firstNode(ctx, !p.relayed)
+		return firstNode(ctx, opt.Short, !p.relayed)
 	}
 	return nextNode(ctx, before[0], true)
 }

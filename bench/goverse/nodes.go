@@ -16,6 +16,9 @@ import (
 	"github.com/xiaonanln/goverse/goverseapi"
 )
 
+// fewShards are shared out quickly.
+const fewShards = 64
+
 // leaseTTL is long: on a machine that has far too much to do for a while, nobody shall be taken for dead.
 const leaseTTL = time.Minute
 
@@ -24,12 +27,14 @@ type meeting struct {
 	Etcd    string
 	Cluster string
 	Process int64
+	// Shards is how many the cluster has; 0: the default.
+	Shards int
 	// Client is where clients connect; empty: nowhere.
 	Client string
 }
 
 // firstNode starts a cluster: a node with a real embedded etcd, which keeps its data in a temporary folder.
-func firstNode(ctx context.Context, clients bool) (peer.Server, error) {
+func firstNode(ctx context.Context, short, clients bool) (peer.Server, error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -39,6 +44,9 @@ func firstNode(ctx context.Context, clients bool) (peer.Server, error) {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
 	m := meeting{Etcd: address, Cluster: "bench-" + rand.Text()}
+	if short {
+		m.Shards = fewShards
+	}
 	n, err := openNode(ctx, m, goverseapi.ServerConfig{Etcd: []string{"embedded:" + m.Etcd}, DataDir: dir}, clients)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -58,7 +66,7 @@ func nextNode(ctx context.Context, first string, clients bool) (peer.Server, err
 
 // openNode starts a node, which clients can connect to or not.
 func openNode(ctx context.Context, m meeting, config goverseapi.ServerConfig, clients bool) (*node, error) {
-	config.Cluster = m.Cluster
+	config.Cluster, config.Shards = m.Cluster, m.Shards
 	if clients {
 		config.ClientListenAddress = "localhost:0"
 	}

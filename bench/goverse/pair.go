@@ -25,8 +25,8 @@ func (p pair) Name() string {
 func (pair) Module() string { return modulePath }
 func (pair) Servers() int   { return 1 }
 
-func (pair) Serve(ctx context.Context, _ []string) (peer.Server, error) {
-	return firstNode(ctx, false)
+func (pair) Serve(ctx context.Context, _ []string, opt peer.RemoteOptions) (peer.Server, error) {
+	return firstNode(ctx, opt.Short, false)
 }
 
 func (p pair) Drive(ctx context.Context, before []string, opt peer.RemoteOptions) (peer.Driver, error) {
@@ -34,7 +34,7 @@ func (p pair) Drive(ctx context.Context, before []string, opt peer.RemoteOptions
 	if err != nil {
 		return nil, err
 	}
-	server, err := startNode(ctx, goverseapi.ServerConfig{Etcd: []string{m.Etcd}, Cluster: m.Cluster})
+	server, err := startNode(ctx, goverseapi.ServerConfig{Etcd: []string{m.Etcd}, Cluster: m.Cluster, Shards: m.Shards})
 	if err != nil {
 		return nil, err
 	}

@@ -13,9 +13,14 @@ import (
 const (
 	// settleTimeout bounds how long a cluster of two may take to share out its shards.
 	settleTimeout = 60 * time.Second
-	settlePause   = 300 * time.Millisecond
-	// sampled is how many names are looked at to see where objects are.
-	sampled = 512
+	// settlePause is the rest between two looks at where objects are, quietLooks how many must show the same: while shards
+	// move, some do so all the time, on a busy machine too.
+	settlePause = 300 * time.Millisecond
+	quietLooks  = 5
+	// sampled is how many names are looked at. Of an even share they show 512, give or take 16.
+	sampled = 1024
+	// evenShare is the least of them that must be elsewhere.
+	evenShare = sampled * 45 / 100
 )
 
 // findThere waits until a cluster has shared out its shards, and returns IDs with a prefix, of objects that live there,
@@ -45,7 +50,7 @@ func findThere(ctx context.Context, prefix string, objects int, there func(ctx c
 	return ids, nil
 }
 
-// settle waits until a third of a sample lives elsewhere at least and nothing has moved for a while.
+// settle waits until half of a sample, or nearly, lives elsewhere, and nothing has moved for a while.
 func settle(ctx context.Context, prefix string, there func(ctx context.Context, id string) (bool, error)) error {
 	again := time.NewTicker(settlePause)
 	defer again.Stop()
@@ -54,7 +59,7 @@ func settle(ctx context.Context, prefix string, there func(ctx context.Context, 
 		sample[i] = prefix + "sample" + strconv.Itoa(i)
 	}
 	var last []bool
-	for {
+	for quiet := 0; ; {
 		found, err := places(ctx, sample, there)
 		if err != nil {
 			return fmt.Errorf("wait for the cluster to settle: %w", err)
@@ -65,10 +70,12 @@ func settle(ctx context.Context, prefix string, there func(ctx context.Context, 
 				elsewhere++
 			}
 		}
-		if elsewhere >= sampled/3 && slices.Equal(found, last) {
+		if quiet++; elsewhere < evenShare || !slices.Equal(found, last) {
+			quiet = 1
+		}
+		if last = found; quiet == quietLooks {
 			return nil
 		}
-		last = found
 		select {
 		case <-again.C:
 		case <-ctx.Done():

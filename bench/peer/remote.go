@@ -11,7 +11,7 @@ type Remote interface {
 	// Servers is how many processes there are beside the driver.
 	Servers() int
 	// Serve opens a server. Before holds what the servers that were opened earlier tell.
-	Serve(ctx context.Context, before []string) (Server, error)
+	Serve(ctx context.Context, before []string, opt RemoteOptions) (Server, error)
 	// Drive opens the driver, with what all servers tell. When it returns, every object answers, and on a server.
 	Drive(ctx context.Context, before []string, opt RemoteOptions) (Driver, error)
 }
@@ -22,13 +22,15 @@ type Limited interface {
 	MostCallers() int
 }
 
-// RemoteOptions say what a driver must be ready for.
+// RemoteOptions say what a driver and its servers must be ready for.
 type RemoteOptions struct {
 	// Objects and Callers are those of [Options], the most there will be.
 	Objects int
 	Callers int
 	// Payload is the largest payload, in bytes.
 	Payload int
+	// Short asks for what starts quickly, because no time is judged.
+	Short bool
 }
 
 // Server is an opened server.

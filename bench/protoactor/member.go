@@ -34,7 +34,7 @@ func (g memberGrain) Name() string   { return grain(g).Name() }
 func (g memberGrain) Module() string { return modulePath }
 func (memberGrain) Servers() int     { return 1 }
 
-func (memberGrain) Serve(ctx context.Context, _ []string) (peer.Server, error) {
+func (memberGrain) Serve(ctx context.Context, _ []string, _ peer.RemoteOptions) (peer.Server, error) {
 	m := startMember(
 		counterpb.NewTallyKind(func() counterpb.Tally { return &tallyGrain{} }, idleTimeout),
 		cluster.NewKind(tallyKind, tallyProps()))

@@ -29,7 +29,7 @@ func (plainRemote) Name() string   { return "protoactor remote" }
 func (plainRemote) Module() string { return modulePath }
 func (plainRemote) Servers() int   { return 1 }
 
-func (plainRemote) Serve(context.Context, []string) (peer.Server, error) {
+func (plainRemote) Serve(context.Context, []string, peer.RemoteOptions) (peer.Server, error) {
 	return openRemote(remote.WithKinds(remote.NewKind(tallyKind, tallyProps()))), nil
 }
 

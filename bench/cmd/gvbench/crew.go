@@ -46,7 +46,7 @@ func openCrew(ctx context.Context, p peer.Remote, opt peer.RemoteOptions) (c *cr
 		}
 		c.servers = append(c.servers, s)
 		var told string
-		if err := s.Ask(opServe, serveArgs{Before: tell}, &told); err != nil {
+		if err := s.Ask(opServe, serveArgs{Before: tell, Options: opt}, &told); err != nil {
 			return c, err
 		}
 		tell = append(tell, told)
@@ -54,7 +54,7 @@ func openCrew(ctx context.Context, p peer.Remote, opt peer.RemoteOptions) (c *cr
 	if c.driver, err = start(); err != nil {
 		return c, err
 	}
-	return c, c.driver.Ask(opDrive, driveArgs{Before: tell, Options: opt}, nil)
+	return c, c.driver.Ask(opDrive, serveArgs{Before: tell, Options: opt}, nil)
 }
 
 // measure makes the calls of one row.

@@ -227,7 +227,7 @@ func (p remotePlan) paced(crews []*crew, r *report.Report, stderr io.Writer) err
 // open starts the processes of all peers, some at a time.
 func (p remotePlan) open(ctx context.Context) ([]*crew, error) {
 	const atOnce = 6
-	opt := peer.RemoteOptions{Objects: p.objects, Callers: slices.Max(p.callers), Payload: slices.Max(p.payloads)}
+	opt := peer.RemoteOptions{Objects: p.objects, Callers: slices.Max(p.callers), Payload: slices.Max(p.payloads), Short: p.short}
 	crews := make([]*crew, len(p.peers))
 	var group errgroup.Group // without a context of its own: the processes outlive it
 	group.SetLimit(atOnce)

@@ -27,8 +27,7 @@ const (
 )
 
 type (
-	serveArgs struct{ Before []string }
-	driveArgs struct {
+	serveArgs struct {
 		Before  []string
 		Options peer.RemoteOptions
 	}
@@ -94,13 +93,13 @@ type part struct {
 
 func (p *part) serve(ctx context.Context, args serveArgs) (any, error) {
 	var err error
-	if p.server, err = p.peer.Serve(ctx, args.Before); err != nil {
+	if p.server, err = p.peer.Serve(ctx, args.Before, args.Options); err != nil {
 		return nil, err
 	}
 	return p.server.Tell(), nil
 }
 
-func (p *part) drive(ctx context.Context, args driveArgs) (any, error) {
+func (p *part) drive(ctx context.Context, args serveArgs) (any, error) {
 	var err error
 	p.driver, err = p.peer.Drive(ctx, args.Before, args.Options)
 	return nil, err
