@@ -2,7 +2,9 @@
 //
 //	gvbench local           one table: calls, activations, order of service
 //	gvbench local -short    every row once, quickly: are the answers right? No time is judged
+//	gvbench remote          the same between processes: calls, memory of idle members, push to many
 //	gvbench calls|activate|order   one measurement in this process, as JSON: what local starts
+//	gvbench side            one process of remote, which is told over its standard input what to do
 //
 // Each repetition of each row is a process of its own, so that no peer pays for another one's heap,
 // goroutines or collections. The command exits with 0, with 1 when a measurement failed, with 2 for wrong flags.
