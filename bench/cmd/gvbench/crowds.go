@@ -45,15 +45,7 @@ func (p remotePlan) crowds(ctx context.Context, r *report.Report, stderr io.Writ
 	if p.members == 0 {
 		return nil
 	}
-	for _, c := range rooms() {
-		fmt.Fprintf(stderr, "  %s, %d\n", c.Name(), p.members)
-		all, err := p.measureRoom(ctx, c)
-		if err != nil {
-			return err
-		}
-		r.FanOuts = append(r.FanOuts, all...)
-	}
-	return nil
+	return p.measureRooms(ctx, r, stderr)
 }
 
 // measureUpkeep weighs what members add to a process.
@@ -87,31 +79,46 @@ func measureUpkeep(ctx context.Context, c peer.Crowd, members int) (u measure.Up
 	return measure.Share(c.Name(), members, before.Weight, after.Weight, parts), nil
 }
 
-// measureRoom has something said to all members, for each repetition.
-func (p remotePlan) measureRoom(ctx context.Context, c peer.Crowd) (all []measure.FanOut, err error) {
-	crew, err := openCrowd(ctx, c, p.members)
-	if err != nil {
-		return nil, err
+// measureRooms has something said to all members, in one room after the other while the others stand idle, for each
+// repetition.
+func (p remotePlan) measureRooms(ctx context.Context, r *report.Report, stderr io.Writer) (err error) {
+	ctx, cancel := context.WithCancel(ctx) // a failure kills what still runs
+	defer cancel()
+	var crews []*crew
+	defer func() {
+		if err != nil {
+			cancel()
+		}
+		err = errors.Join(err, closeCrews(crews, err != nil))
+	}()
+	for _, c := range rooms() {
+		fmt.Fprintf(stderr, "  %s, %d\n", c.Name(), p.members)
+		one, err := openCrowd(ctx, c, p.members)
+		if err != nil {
+			return err
+		}
+		crews = append(crews, one)
+		if err := one.driver.Ask(opAdd, addArgs{Members: p.members}, nil); err != nil {
+			return err
+		}
 	}
-	defer func() { err = errors.Join(err, crew.close(err != nil)) }()
-	if err := crew.driver.Ask(opAdd, addArgs{Members: p.members}, nil); err != nil {
-		return nil, err
+	d := p.duration
+	if !p.short {
+		d = max(d, shoutFor)
 	}
 	for i := range p.repetitions + 1 {
-		d := p.duration
-		if !p.short {
-			d = max(d, shoutFor)
-		}
-		one, err := crew.shout(p.members, shoutBytes, d)
-		if err != nil {
-			return nil, err
-		}
-		if i > 0 { // the first one warms up
-			one.Peer = c.Name()
-			all = append(all, one)
+		for _, c := range crews {
+			one, err := c.shout(p.members, shoutBytes, d)
+			if err != nil {
+				return err
+			}
+			if i > 0 { // the first one warms up
+				one.Peer = c.name
+				r.FanOuts = append(r.FanOuts, one)
+			}
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // shout makes one run, with what all processes together consumed in it.

@@ -198,7 +198,12 @@ func (p remotePlan) paced(crews []*crew, r *report.Report, stderr io.Writer) err
 	if p.rate <= 0 {
 		return nil
 	}
-	payload, callers := p.payloads[0], slices.Max(p.callers)
+	// So many callers that one nearly always has nothing to do, and no more.
+	const enough = 1024
+	payload, callers, d := p.payloads[0], min(slices.Max(p.callers), enough), p.duration
+	if !p.short {
+		d = max(d, time.Second)
+	}
 	for _, half := range []bool{false, true} {
 		pace := fmt.Sprintf("%.0f/s due", p.rate)
 		if half {
@@ -213,7 +218,7 @@ func (p remotePlan) paced(crews []*crew, r *report.Report, stderr io.Writer) err
 			if half {
 				rate = c.most / 2
 			}
-			sample, err := c.open(payload, callers, p.objects, rate, p.duration)
+			sample, err := c.open(payload, callers, p.objects, rate, d)
 			if err != nil {
 				return err
 			}
