@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -114,6 +117,24 @@ func (c *crew) usage() (measure.Usage, error) {
 		all = all.Plus(one)
 	}
 	return all, nil
+}
+
+// profile has every process write a CPU profile into a folder, until it is called without one.
+func (c *crew) profile(dir string) error {
+	for i, p := range append(slices.Clone(c.servers), c.driver) {
+		var args profileArgs
+		if dir != "" {
+			role := "driver"
+			if i < len(c.servers) {
+				role = fmt.Sprintf("server%d", i+1)
+			}
+			args.Path = filepath.Join(dir, strings.ReplaceAll(c.name, " ", "-")+"."+role+".pprof")
+		}
+		if err := p.Ask(opProfile, args, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *crew) audit() error {

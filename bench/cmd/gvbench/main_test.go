@@ -51,9 +51,10 @@ func TestLocalShort(t *testing.T) {
 
 func TestRemoteShort(t *testing.T) {
 	t.Parallel()
-	raw := filepath.Join(t.TempDir(), "raw.json")
+	dir := t.TempDir()
+	raw := filepath.Join(dir, "raw.json")
 	var stdout, stderr strings.Builder
-	code := run(t.Context(), []string{"remote", "-short", "-callers", "1,32", "-rate", "2000", "-json", raw}, &stdout, &stderr)
+	code := run(t.Context(), []string{"remote", "-short", "-callers", "1,32", "-rate", "2000", "-json", raw, "-cpuprofiles", dir}, &stdout, &stderr)
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
@@ -65,6 +66,11 @@ func TestRemoteShort(t *testing.T) {
 		}
 		if got := rows(stdout.String(), p.Name()); got != want {
 			t.Errorf("%s has %d rows, want %d", p.Name(), got, want)
+		}
+	}
+	for _, name := range []string{"goverse.driver.pprof", "client-Session-relayed.server2.pprof"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {
+			t.Errorf("no profile %s: %v", name, err)
 		}
 	}
 	for _, list := range [][]peer.Crowd{linked(), idlers(), rooms()} {
@@ -127,6 +133,8 @@ func TestExitCodes(t *testing.T) {
 		{"remote -nonsense", 2},
 		{"remote -peers nobody", 2},
 		{"remote -payloads 0", 2},
+		{"remote -payloads 15", 2},
+		{"remote -short -peers none -links 0 -sessions 0 -members 0", 0},
 		{"remote -callers many", 2},
 		{"remote -reps 0", 2},
 		{"remote -h", 0},

@@ -41,6 +41,7 @@ type remotePlan struct {
 	links       int     // memory of so many peers, of so many idle clients, push to so many members; 0: none
 	sessions    int
 	members     int
+	profiles    string // folder of CPU profiles; empty: none
 	short       bool
 }
 
@@ -87,6 +88,7 @@ func parseRemote(args []string, stderr io.Writer) (remotePlan, string, error) {
 	flags.IntVar(&p.repetitions, "reps", 5, "repetitions of every row, one row after the other each time")
 	flags.DurationVar(&p.duration, "d", 500*time.Millisecond, "length of a throughput run, and of a latency run; the warm-up takes half")
 	flags.Float64Var(&p.rate, "rate", 20_000, "calls a second of the runs at a fixed rate (0: no such runs); further ones are at half of what a row can do at most")
+	flags.StringVar(&p.profiles, "cpuprofiles", "", "write CPU profiles of all processes into this folder, of the last repetition")
 	flags.IntVar(&p.links, "links", 1000, "weigh what so many peers cost a node (0: no)")
 	flags.IntVar(&p.sessions, "sessions", 10_000, "weigh what so many idle clients cost a node (0: no)")
 	flags.IntVar(&p.members, "members", 10_000, "push to so many clients in one room (0: no)")
@@ -100,6 +102,9 @@ func parseRemote(args []string, stderr io.Writer) (remotePlan, string, error) {
 	var err error
 	if p.payloads, err = parseCounts(*payloads); err != nil {
 		return remotePlan{}, "", err
+	}
+	if least := slices.Min(p.payloads); least < peer.StampBytes {
+		return remotePlan{}, "", usageError{fmt.Errorf("a payload of %d bytes is too small to tell calls apart, which takes %d", least, peer.StampBytes)}
 	}
 	if p.callers, err = parseCounts(*callers); err != nil {
 		return remotePlan{}, "", err
@@ -175,6 +180,9 @@ func (p remotePlan) repeat(ctx context.Context, r *report.Report, stderr io.Writ
 
 // closed measures callers who make their next call when the one before has been answered.
 func (p remotePlan) closed(crews []*crew, r *report.Report, stderr io.Writer) error {
+	if err := p.profile(crews, p.profiles); err != nil {
+		return err
+	}
 	for _, payload := range p.payloads {
 		for _, callers := range p.callers {
 			fmt.Fprintf(stderr, "  %d bytes, %d callers\n", payload, callers)
@@ -188,6 +196,19 @@ func (p remotePlan) closed(crews []*crew, r *report.Report, stderr io.Writer) er
 				}
 				r.Crossings = append(r.Crossings, sample)
 			}
+		}
+	}
+	return p.profile(crews, "")
+}
+
+// profile has all processes begin to write CPU profiles, or end them, if they are to.
+func (p remotePlan) profile(crews []*crew, dir string) error {
+	if p.profiles == "" {
+		return nil
+	}
+	for _, c := range crews {
+		if err := c.profile(dir); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -17,13 +17,14 @@ import (
 
 // What the processes of a remote measurement are asked, and their arguments.
 const (
-	opServe  = "serve"
-	opDrive  = "drive"
-	opUsage  = "usage"
-	opRun    = "run"
-	opAudit  = "audit"
-	opClose  = "close"
-	sideName = "side"
+	opServe   = "serve"
+	opDrive   = "drive"
+	opUsage   = "usage"
+	opRun     = "run"
+	opAudit   = "audit"
+	opClose   = "close"
+	opProfile = "profile"
+	sideName  = "side"
 )
 
 type (
@@ -38,7 +39,8 @@ type (
 		Timed    bool
 		Rate     float64 // calls a second; 0: as fast as the callers can
 	}
-	auditArgs struct{ Made int64 }
+	auditArgs   struct{ Made int64 }
+	profileArgs struct{ Path string } // empty: end the profile
 )
 
 // side is one process of a remote measurement: it does what it is told over its standard input until that ends.
@@ -62,12 +64,13 @@ func side(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	s := &part{peer: p, bench: measure.Bench{Now: time.Now}}
 	err = fleet.Obey(ctx, os.Stdin, stdout, map[string]fleet.Do{
-		opServe: fleet.With(s.serve),
-		opDrive: fleet.With(s.drive),
-		opUsage: fleet.With(s.usage),
-		opRun:   fleet.With(s.run),
-		opAudit: fleet.With(s.audit),
-		opClose: fleet.With(func(ctx context.Context, _ struct{}) (any, error) { return nil, s.close(ctx) }),
+		opServe:   fleet.With(s.serve),
+		opDrive:   fleet.With(s.drive),
+		opUsage:   fleet.With(s.usage),
+		opRun:     fleet.With(s.run),
+		opAudit:   fleet.With(s.audit),
+		opProfile: fleet.With(s.profile),
+		opClose:   fleet.With(func(ctx context.Context, _ struct{}) (any, error) { return nil, s.close(ctx) }),
 	})
 	return errors.Join(err, s.close(context.WithoutCancel(ctx)))
 }
@@ -89,6 +92,7 @@ type part struct {
 	bench  measure.Bench
 	server peer.Server
 	driver peer.Driver
+	stop   func() // ends the CPU profile that is written; nil: none is
 }
 
 func (p *part) serve(ctx context.Context, args serveArgs) (any, error) {
@@ -116,6 +120,20 @@ func (p *part) run(ctx context.Context, args runArgs) (any, error) {
 		return p.bench.Open(ctx, p.driver, args.Workload, args.Rate, args.For)
 	}
 	return p.bench.Drive(ctx, p.driver, args.Workload, args.For, args.Timed)
+}
+
+// profile begins to write a CPU profile, or ends it.
+func (p *part) profile(_ context.Context, args profileArgs) (any, error) {
+	if p.stop != nil {
+		p.stop()
+		p.stop = nil
+	}
+	if args.Path == "" {
+		return nil, nil
+	}
+	var err error
+	p.stop, err = startProfile(args.Path)
+	return nil, err
 }
 
 func (p *part) audit(ctx context.Context, args auditArgs) (any, error) {
