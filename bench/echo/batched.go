@@ -32,7 +32,7 @@ func (batched) Module() string { return grpcModule }
 func (batched) Servers() int   { return 1 }
 
 func (batched) Serve(ctx context.Context, _ []string, _ peer.RemoteOptions) (peer.Server, error) {
-	s := grpc.NewServer(grpc.ForceServerCodecV2(passthrough{}), grpc.MaxRecvMsgSize(window), grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
+	s := grpc.NewServer(grpc.ForceServerCodecV2(newPassthrough()), grpc.MaxRecvMsgSize(window), grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 		grpc.ReadBufferSize(ioBuffer), grpc.WriteBufferSize(ioBuffer))
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: batchService, HandlerType: (*any)(nil),
@@ -67,7 +67,7 @@ func answerAll(stream grpc.ServerStream) error {
 
 func (batched) Drive(ctx context.Context, before []string, opt peer.RemoteOptions) (peer.Driver, error) {
 	conn, err := grpc.NewClient(before[0], grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(passthrough{}), grpc.MaxCallRecvMsgSize(window)),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(newPassthrough()), grpc.MaxCallRecvMsgSize(window)),
 		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
 		grpc.WithReadBufferSize(ioBuffer), grpc.WithWriteBufferSize(ioBuffer))
 	if err != nil {
@@ -141,7 +141,9 @@ func (d *batchDriver) Close(context.Context) error {
 type message struct{ data mem.Buffer }
 
 // passthrough moves bytes between a message and the wire, and copies nothing that arrives in one piece.
-type passthrough struct{}
+type passthrough struct{ pool *pool }
+
+func newPassthrough() passthrough { return passthrough{pool: &pool{}} }
 
 func (passthrough) Name() string { return "goverse-bench-passthrough" }
 
@@ -153,26 +155,28 @@ func (passthrough) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{m.data}, nil
 }
 
-func (passthrough) Unmarshal(data mem.BufferSlice, v any) error {
+func (p passthrough) Unmarshal(data mem.BufferSlice, v any) error {
 	m, ok := v.(*message)
 	if !ok {
 		return fmt.Errorf("%T is not a message", v)
 	}
-	m.data = data.MaterializeToBuffer(mem.DefaultBufferPool())
+	m.data = data.MaterializeToBuffer(p.pool)
 	return nil
 }
 
-// pool keeps buffers of any length: a connection has a few of them.
+// pool keeps buffers of any capacity: a connection has a few of them. Unlike gRPC's own it does not clear them.
 type pool struct{ free sync.Pool }
 
-// Get returns an empty buffer with room for some frames.
-func (p *pool) Get(int) *[]byte {
+// Get returns a buffer of a length, with what was in it before.
+func (p *pool) Get(length int) *[]byte {
 	b, ok := p.free.Get().(*[]byte)
 	if !ok {
-		fresh := make([]byte, 0, 16<<10)
-		return &fresh
+		b = new([]byte)
 	}
-	*b = (*b)[:0]
+	if cap(*b) < length || cap(*b) == 0 {
+		*b = make([]byte, max(2*length, 16<<10))
+	}
+	*b = (*b)[:length]
 	return b
 }
 
