@@ -27,7 +27,7 @@ type crew struct {
 }
 
 // openCrew starts a peer's processes. When it fails it leaves none.
-func openCrew(ctx context.Context, p peer.Remote, opt peer.RemoteOptions) (c *crew, err error) {
+func openCrew(ctx context.Context, temp string, p peer.Remote, opt peer.RemoteOptions) (c *crew, err error) {
 	c = &crew{name: p.Name(), mostCallers: math.MaxInt}
 	if l, ok := p.(peer.Limited); ok {
 		c.mostCallers = l.MostCallers()
@@ -40,7 +40,7 @@ func openCrew(ctx context.Context, p peer.Remote, opt peer.RemoteOptions) (c *cr
 	}()
 	var tell []string
 	start := func() (*fleet.Process, error) {
-		return fleet.Start(ctx, []string{childVariable + "=1"}, sideName, "-peer", p.Name())
+		return startSide(ctx, temp, "-peer", p.Name())
 	}
 	for range p.Servers() {
 		s, err := start()
@@ -58,6 +58,11 @@ func openCrew(ctx context.Context, p peer.Remote, opt peer.RemoteOptions) (c *cr
 		return c, err
 	}
 	return c, c.driver.Ask(opDrive, serveArgs{Before: tell, Options: opt}, nil)
+}
+
+// startSide starts one process, whose temporary files go into a folder.
+func startSide(ctx context.Context, temp string, flags ...string) (*fleet.Process, error) {
+	return fleet.Start(ctx, []string{childVariable + "=1", "TMPDIR=" + temp}, append([]string{sideName}, flags...)...)
 }
 
 // measure makes the calls of one row.

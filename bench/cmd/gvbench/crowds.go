@@ -35,7 +35,7 @@ func (p remotePlan) crowds(ctx context.Context, r *report.Report, stderr io.Writ
 				continue
 			}
 			fmt.Fprintf(stderr, "  %s, %d\n", c.Name(), one.members)
-			upkeep, err := measureUpkeep(ctx, c, one.members)
+			upkeep, err := p.measureUpkeep(ctx, c, one.members)
 			if err != nil {
 				return err
 			}
@@ -49,8 +49,8 @@ func (p remotePlan) crowds(ctx context.Context, r *report.Report, stderr io.Writ
 }
 
 // measureUpkeep weighs what members add to a process.
-func measureUpkeep(ctx context.Context, c peer.Crowd, members int) (u measure.Upkeep, err error) {
-	crew, err := openCrowd(ctx, c, firstMembers+members, "-weighed")
+func (p remotePlan) measureUpkeep(ctx context.Context, c peer.Crowd, members int) (u measure.Upkeep, err error) {
+	crew, err := openCrowd(ctx, p.temp, c, firstMembers+members, "-weighed")
 	if err != nil {
 		return u, err
 	}
@@ -93,7 +93,7 @@ func (p remotePlan) measureRooms(ctx context.Context, r *report.Report, stderr i
 	}()
 	for _, c := range rooms() {
 		fmt.Fprintf(stderr, "  %s, %d\n", c.Name(), p.members)
-		one, err := openCrowd(ctx, c, p.members)
+		one, err := openCrowd(ctx, p.temp, c, p.members)
 		if err != nil {
 			return err
 		}
@@ -137,7 +137,7 @@ func (c *crew) shout(members, payload int, d time.Duration) (measure.FanOut, err
 }
 
 // openCrowd starts a crowd's processes, without members. When it fails it leaves none.
-func openCrowd(ctx context.Context, p peer.Crowd, members int, flags ...string) (c *crew, err error) {
+func openCrowd(ctx context.Context, temp string, p peer.Crowd, members int, flags ...string) (c *crew, err error) {
 	c = &crew{name: p.Name()}
 	defer func() {
 		if err != nil {
@@ -145,7 +145,7 @@ func openCrowd(ctx context.Context, p peer.Crowd, members int, flags ...string) 
 		}
 	}()
 	start := func() (*fleet.Process, error) {
-		return fleet.Start(ctx, []string{childVariable + "=1"}, append([]string{sideName, "-crowd", p.Name()}, flags...)...)
+		return startSide(ctx, temp, append([]string{"-crowd", p.Name()}, flags...)...)
 	}
 	var tell []string
 	for range p.Servers() {

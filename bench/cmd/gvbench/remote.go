@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,15 +43,20 @@ type remotePlan struct {
 	sessions    int
 	members     int
 	profiles    string // folder of CPU profiles; empty: none
+	temp        string // folder for the processes' temporary files, which those that are killed leave behind
 	short       bool
 }
 
 // remote measures calls to another process and prints one table.
-func remote(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func remote(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	p, raw, err := parseRemote(args, stderr)
 	if err != nil {
 		return err
 	}
+	if p.temp, err = os.MkdirTemp("", "gvbench"); err != nil {
+		return fmt.Errorf("make folder for temporary files: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(p.temp)) }()
 	weight, err := peer.MessageAllocations(p.payloads[0])
 	if err != nil {
 		return err
@@ -260,7 +266,7 @@ func (p remotePlan) open(ctx context.Context) ([]*crew, error) {
 	for i, one := range p.peers {
 		group.Go(func() error {
 			var err error
-			crews[i], err = openCrew(ctx, one, opt)
+			crews[i], err = openCrew(ctx, p.temp, one, opt)
 			return err
 		})
 	}
