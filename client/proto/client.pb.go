@@ -11,6 +11,9 @@
 // to be connected; the first message on it tells the client its secret id, and
 // with that id it invokes the methods of its own client object by Call.
 //
+// A client that makes many calls, or wants to live through a broken
+// connection, opens Session instead: one stream for calls, replies and pushes.
+//
 // The contract only grows: later versions add fields and rpcs, they never
 // change or reuse these. A message is at most 4 MiB (4,194,304 bytes) in either
 // direction; a larger one is refused with RESOURCE_EXHAUSTED.
@@ -240,6 +243,681 @@ func (x *CallResponse) GetResponse() *anypb.Any {
 	return nil
 }
 
+// SessionRequest is what a client sends on a Session stream. A message is at
+// most 4 MiB: so is a call with all it brings.
+type SessionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Begins or resumes a session: in the first message of a stream, and only
+	// there.
+	Hello *SessionHello `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
+	// Calls, in the order of their numbers.
+	Calls []*SessionCall `protobuf:"bytes,2,rep,name=calls,proto3" json:"calls,omitempty"`
+	// The numbers of calls that the client does not wait for any more. Their
+	// methods are told by their contexts; they have replies all the same. That
+	// of a call which has ended is no error.
+	Cancels []uint64 `protobuf:"varint,3,rep,packed,name=cancels,proto3" json:"cancels,omitempty"`
+	// The offset of the last pushed message that the client has taken: it and
+	// all before need not be kept. Zero says nothing; it never goes back.
+	PushesTaken uint64 `protobuf:"varint,4,opt,name=pushes_taken,json=pushesTaken,proto3" json:"pushes_taken,omitempty"`
+	// How many replies have arrived since the session began: they need not be
+	// kept. Zero says nothing; it never goes back.
+	RepliesTaken uint64 `protobuf:"varint,5,opt,name=replies_taken,json=repliesTaken,proto3" json:"replies_taken,omitempty"`
+	// Ends the session; nothing may follow.
+	Close         bool `protobuf:"varint,6,opt,name=close,proto3" json:"close,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionRequest) Reset() {
+	*x = SessionRequest{}
+	mi := &file_client_proto_client_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionRequest) ProtoMessage() {}
+
+func (x *SessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_client_proto_client_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionRequest.ProtoReflect.Descriptor instead.
+func (*SessionRequest) Descriptor() ([]byte, []int) {
+	return file_client_proto_client_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SessionRequest) GetHello() *SessionHello {
+	if x != nil {
+		return x.Hello
+	}
+	return nil
+}
+
+func (x *SessionRequest) GetCalls() []*SessionCall {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *SessionRequest) GetCancels() []uint64 {
+	if x != nil {
+		return x.Cancels
+	}
+	return nil
+}
+
+func (x *SessionRequest) GetPushesTaken() uint64 {
+	if x != nil {
+		return x.PushesTaken
+	}
+	return 0
+}
+
+func (x *SessionRequest) GetRepliesTaken() uint64 {
+	if x != nil {
+		return x.RepliesTaken
+	}
+	return 0
+}
+
+func (x *SessionRequest) GetClose() bool {
+	if x != nil {
+		return x.Close
+	}
+	return false
+}
+
+// SessionHello begins or resumes a session.
+type SessionHello struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session to resume: SessionWelcome.client_id. Empty: begin a new one,
+	// and the other fields are zero.
+	ClientId string `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// The offset of the last pushed message that the client has taken; the
+	// server sends those above it. It is at least the last pushes_taken.
+	Pushes uint64 `protobuf:"varint,2,opt,name=pushes,proto3" json:"pushes,omitempty"`
+	// How many replies have arrived since the session began; the server sends
+	// those after. It is at least the last replies_taken.
+	Replies       uint64 `protobuf:"varint,3,opt,name=replies,proto3" json:"replies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionHello) Reset() {
+	*x = SessionHello{}
+	mi := &file_client_proto_client_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionHello) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionHello) ProtoMessage() {}
+
+func (x *SessionHello) ProtoReflect() protoreflect.Message {
+	mi := &file_client_proto_client_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionHello.ProtoReflect.Descriptor instead.
+func (*SessionHello) Descriptor() ([]byte, []int) {
+	return file_client_proto_client_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SessionHello) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *SessionHello) GetPushes() uint64 {
+	if x != nil {
+		return x.Pushes
+	}
+	return 0
+}
+
+func (x *SessionHello) GetReplies() uint64 {
+	if x != nil {
+		return x.Replies
+	}
+	return 0
+}
+
+// SessionCall names one method of the caller's client object.
+type SessionCall struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 for the session's first call, then one more each time.
+	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// As CallRequest.method. A call that was never received and that nobody
+	// waits for any more may be sent again as its number alone: it runs nothing.
+	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
+	// As CallRequest.request.
+	Request *anypb.Any `protobuf:"bytes,3,opt,name=request,proto3" json:"request,omitempty"`
+	// How many microseconds the call may take from when it is received; it then
+	// ends with DEADLINE_EXCEEDED. Zero: the server's default, 30 seconds.
+	TimeoutMicros uint64 `protobuf:"varint,4,opt,name=timeout_micros,json=timeoutMicros,proto3" json:"timeout_micros,omitempty"`
+	// Reaches the method as the call's metadata. Keys begin with "client-" and
+	// are lower case; others are left out. At most 16 entries and 4 KiB.
+	Metadata      map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionCall) Reset() {
+	*x = SessionCall{}
+	mi := &file_client_proto_client_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionCall) ProtoMessage() {}
+
+func (x *SessionCall) ProtoReflect() protoreflect.Message {
+	mi := &file_client_proto_client_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionCall.ProtoReflect.Descriptor instead.
+func (*SessionCall) Descriptor() ([]byte, []int) {
+	return file_client_proto_client_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SessionCall) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *SessionCall) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *SessionCall) GetRequest() *anypb.Any {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *SessionCall) GetTimeoutMicros() uint64 {
+	if x != nil {
+		return x.TimeoutMicros
+	}
+	return 0
+}
+
+func (x *SessionCall) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// SessionResponse is what the server sends on a Session stream. A message is at
+// most 4 MiB: so is a reply or a pushed message with what is around it.
+type SessionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first message of a stream, and only that, has it.
+	Welcome *SessionWelcome `protobuf:"bytes,1,opt,name=welcome,proto3" json:"welcome,omitempty"`
+	// Replies in the order in which the calls ended. Who resumes counts them:
+	// the first one after SessionHello.replies is the next.
+	Replies []*SessionReply `protobuf:"bytes,2,rep,name=replies,proto3" json:"replies,omitempty"`
+	// Pushed messages in the order of their offsets.
+	Pushes []*SessionPush `protobuf:"bytes,3,rep,name=pushes,proto3" json:"pushes,omitempty"`
+	// The highest number of a call that was received: it and all before need not
+	// be sent again. Zero says nothing. Each reply says so much of its own call.
+	CallsReceived uint64 `protobuf:"varint,4,opt,name=calls_received,json=callsReceived,proto3" json:"calls_received,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionResponse) Reset() {
+	*x = SessionResponse{}
+	mi := &file_client_proto_client_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionResponse) ProtoMessage() {}
+
+func (x *SessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_client_proto_client_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionResponse.ProtoReflect.Descriptor instead.
+func (*SessionResponse) Descriptor() ([]byte, []int) {
+	return file_client_proto_client_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SessionResponse) GetWelcome() *SessionWelcome {
+	if x != nil {
+		return x.Welcome
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetReplies() []*SessionReply {
+	if x != nil {
+		return x.Replies
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetPushes() []*SessionPush {
+	if x != nil {
+		return x.Pushes
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetCallsReceived() uint64 {
+	if x != nil {
+		return x.CallsReceived
+	}
+	return 0
+}
+
+// SessionWelcome says what became of the hello, and what the server allows.
+type SessionWelcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The client's credential, as RegisterResponse.client_id: to resume the
+	// session and for Call, good while the session lives. Keep it secret.
+	ClientId string `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// The session goes on; else it is new.
+	Resumed bool `protobuf:"varint,2,opt,name=resumed,proto3" json:"resumed,omitempty"`
+	// The highest number of a call that was received; calls above it are to be
+	// sent again.
+	CallsReceived uint64 `protobuf:"varint,3,opt,name=calls_received,json=callsReceived,proto3" json:"calls_received,omitempty"`
+	// How many calls the client may have made whose replies it has not
+	// acknowledged, those in the same message included.
+	MaxCalls uint32 `protobuf:"varint,4,opt,name=max_calls,json=maxCalls,proto3" json:"max_calls,omitempty"`
+	// How many bytes of calls may run: what the SessionCalls take that have no
+	// reply. A call beyond is refused as Overloaded, unless it is the only one.
+	MaxCallBytes uint64 `protobuf:"varint,5,opt,name=max_call_bytes,json=maxCallBytes,proto3" json:"max_call_bytes,omitempty"`
+	// How many bytes of replies the server keeps until they are acknowledged. A
+	// reply beyond is replaced by RESOURCE_EXHAUSTED, executed = "yes".
+	MaxReplyBytes uint64 `protobuf:"varint,6,opt,name=max_reply_bytes,json=maxReplyBytes,proto3" json:"max_reply_bytes,omitempty"`
+	// How many pushed messages may wait to be taken behind the first one that is
+	// not; beyond, the session ends with RESOURCE_EXHAUSTED.
+	MaxPushes uint32 `protobuf:"varint,7,opt,name=max_pushes,json=maxPushes,proto3" json:"max_pushes,omitempty"`
+	// How many bytes of pushed messages may, of which one may always.
+	MaxPushBytes uint64 `protobuf:"varint,8,opt,name=max_push_bytes,json=maxPushBytes,proto3" json:"max_push_bytes,omitempty"`
+	// The largest message in either direction, in bytes.
+	MaxMessageBytes uint64 `protobuf:"varint,9,opt,name=max_message_bytes,json=maxMessageBytes,proto3" json:"max_message_bytes,omitempty"`
+	// For how many microseconds the session can be resumed after its stream has
+	// broken; zero: it cannot.
+	ResumeMicros  uint64 `protobuf:"varint,10,opt,name=resume_micros,json=resumeMicros,proto3" json:"resume_micros,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionWelcome) Reset() {
+	*x = SessionWelcome{}
+	mi := &file_client_proto_client_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionWelcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionWelcome) ProtoMessage() {}
+
+func (x *SessionWelcome) ProtoReflect() protoreflect.Message {
+	mi := &file_client_proto_client_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionWelcome.ProtoReflect.Descriptor instead.
+func (*SessionWelcome) Descriptor() ([]byte, []int) {
+	return file_client_proto_client_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SessionWelcome) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *SessionWelcome) GetResumed() bool {
+	if x != nil {
+		return x.Resumed
+	}
+	return false
+}
+
+func (x *SessionWelcome) GetCallsReceived() uint64 {
+	if x != nil {
+		return x.CallsReceived
+	}
+	return 0
+}
+
+func (x *SessionWelcome) GetMaxCalls() uint32 {
+	if x != nil {
+		return x.MaxCalls
+	}
+	return 0
+}
+
+func (x *SessionWelcome) GetMaxCallBytes() uint64 {
+	if x != nil {
+		return x.MaxCallBytes
+	}
+	return 0
+}
+
+func (x *SessionWelcome) GetMaxReplyBytes() uint64 {
+	if x != nil {
+		return x.MaxReplyBytes
+	}
+	return 0
+}
+
+func (x *SessionWelcome) GetMaxPushes() uint32 {
+	if x != nil {
+		return x.MaxPushes
+	}
+	return 0
+}
+
+func (x *SessionWelcome) GetMaxPushBytes() uint64 {
+	if x != nil {
+		return x.MaxPushBytes
+	}
+	return 0
+}
+
+func (x *SessionWelcome) GetMaxMessageBytes() uint64 {
+	if x != nil {
+		return x.MaxMessageBytes
+	}
+	return 0
+}
+
+func (x *SessionWelcome) GetResumeMicros() uint64 {
+	if x != nil {
+		return x.ResumeMicros
+	}
+	return 0
+}
+
+// SessionReply is the outcome of one call.
+type SessionReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SessionCall.number.
+	Call uint64 `protobuf:"varint,1,opt,name=call,proto3" json:"call,omitempty"`
+	// What became of the call; always one of them.
+	//
+	// Types that are valid to be assigned to Outcome:
+	//
+	//	*SessionReply_Response
+	//	*SessionReply_Error
+	Outcome       isSessionReply_Outcome `protobuf_oneof:"outcome"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionReply) Reset() {
+	*x = SessionReply{}
+	mi := &file_client_proto_client_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionReply) ProtoMessage() {}
+
+func (x *SessionReply) ProtoReflect() protoreflect.Message {
+	mi := &file_client_proto_client_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionReply.ProtoReflect.Descriptor instead.
+func (*SessionReply) Descriptor() ([]byte, []int) {
+	return file_client_proto_client_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SessionReply) GetCall() uint64 {
+	if x != nil {
+		return x.Call
+	}
+	return 0
+}
+
+func (x *SessionReply) GetOutcome() isSessionReply_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *SessionReply) GetResponse() *anypb.Any {
+	if x != nil {
+		if x, ok := x.Outcome.(*SessionReply_Response); ok {
+			return x.Response
+		}
+	}
+	return nil
+}
+
+func (x *SessionReply) GetError() *SessionError {
+	if x != nil {
+		if x, ok := x.Outcome.(*SessionReply_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+type isSessionReply_Outcome interface {
+	isSessionReply_Outcome()
+}
+
+type SessionReply_Response struct {
+	// The method's reply, as CallResponse.response.
+	Response *anypb.Any `protobuf:"bytes,2,opt,name=response,proto3,oneof"`
+}
+
+type SessionReply_Error struct {
+	// Why there is none.
+	Error *SessionError `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
+}
+
+func (*SessionReply_Response) isSessionReply_Outcome() {}
+
+func (*SessionReply_Error) isSessionReply_Outcome() {}
+
+// SessionError is an error as Call would end with. It has the fields of
+// google.rpc.Status.
+type SessionError struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A gRPC status code, never 0.
+	Code int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
+	// The text.
+	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// The details, a google.rpc.ErrorInfo of domain "goverse" among them.
+	Details       []*anypb.Any `protobuf:"bytes,3,rep,name=details,proto3" json:"details,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionError) Reset() {
+	*x = SessionError{}
+	mi := &file_client_proto_client_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionError) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionError) ProtoMessage() {}
+
+func (x *SessionError) ProtoReflect() protoreflect.Message {
+	mi := &file_client_proto_client_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionError.ProtoReflect.Descriptor instead.
+func (*SessionError) Descriptor() ([]byte, []int) {
+	return file_client_proto_client_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SessionError) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *SessionError) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *SessionError) GetDetails() []*anypb.Any {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
+// SessionPush is one pushed message.
+type SessionPush struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 for the session's first pushed message, then one more each time.
+	Offset uint64 `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"`
+	// What was pushed.
+	Message       *anypb.Any `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionPush) Reset() {
+	*x = SessionPush{}
+	mi := &file_client_proto_client_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionPush) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionPush) ProtoMessage() {}
+
+func (x *SessionPush) ProtoReflect() protoreflect.Message {
+	mi := &file_client_proto_client_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionPush.ProtoReflect.Descriptor instead.
+func (*SessionPush) Descriptor() ([]byte, []int) {
+	return file_client_proto_client_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SessionPush) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *SessionPush) GetMessage() *anypb.Any {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
 var File_client_proto_client_proto protoreflect.FileDescriptor
 
 const file_client_proto_client_proto_rawDesc = "" +
@@ -253,10 +931,61 @@ const file_client_proto_client_proto_rawDesc = "" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12.\n" +
 	"\arequest\x18\x03 \x01(\v2\x14.google.protobuf.AnyR\arequest\"@\n" +
 	"\fCallResponse\x120\n" +
-	"\bresponse\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\bresponse2u\n" +
+	"\bresponse\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\bresponse\"\xdf\x01\n" +
+	"\x0eSessionRequest\x12*\n" +
+	"\x05hello\x18\x01 \x01(\v2\x14.client.SessionHelloR\x05hello\x12)\n" +
+	"\x05calls\x18\x02 \x03(\v2\x13.client.SessionCallR\x05calls\x12\x18\n" +
+	"\acancels\x18\x03 \x03(\x04R\acancels\x12!\n" +
+	"\fpushes_taken\x18\x04 \x01(\x04R\vpushesTaken\x12#\n" +
+	"\rreplies_taken\x18\x05 \x01(\x04R\frepliesTaken\x12\x14\n" +
+	"\x05close\x18\x06 \x01(\bR\x05close\"]\n" +
+	"\fSessionHello\x12\x1b\n" +
+	"\tclient_id\x18\x01 \x01(\tR\bclientId\x12\x16\n" +
+	"\x06pushes\x18\x02 \x01(\x04R\x06pushes\x12\x18\n" +
+	"\areplies\x18\x03 \x01(\x04R\areplies\"\x90\x02\n" +
+	"\vSessionCall\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
+	"\x06method\x18\x02 \x01(\tR\x06method\x12.\n" +
+	"\arequest\x18\x03 \x01(\v2\x14.google.protobuf.AnyR\arequest\x12%\n" +
+	"\x0etimeout_micros\x18\x04 \x01(\x04R\rtimeoutMicros\x12=\n" +
+	"\bmetadata\x18\x05 \x03(\v2!.client.SessionCall.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc7\x01\n" +
+	"\x0fSessionResponse\x120\n" +
+	"\awelcome\x18\x01 \x01(\v2\x16.client.SessionWelcomeR\awelcome\x12.\n" +
+	"\areplies\x18\x02 \x03(\v2\x14.client.SessionReplyR\areplies\x12+\n" +
+	"\x06pushes\x18\x03 \x03(\v2\x13.client.SessionPushR\x06pushes\x12%\n" +
+	"\x0ecalls_received\x18\x04 \x01(\x04R\rcallsReceived\"\xef\x02\n" +
+	"\x0eSessionWelcome\x12\x1b\n" +
+	"\tclient_id\x18\x01 \x01(\tR\bclientId\x12\x18\n" +
+	"\aresumed\x18\x02 \x01(\bR\aresumed\x12%\n" +
+	"\x0ecalls_received\x18\x03 \x01(\x04R\rcallsReceived\x12\x1b\n" +
+	"\tmax_calls\x18\x04 \x01(\rR\bmaxCalls\x12$\n" +
+	"\x0emax_call_bytes\x18\x05 \x01(\x04R\fmaxCallBytes\x12&\n" +
+	"\x0fmax_reply_bytes\x18\x06 \x01(\x04R\rmaxReplyBytes\x12\x1d\n" +
+	"\n" +
+	"max_pushes\x18\a \x01(\rR\tmaxPushes\x12$\n" +
+	"\x0emax_push_bytes\x18\b \x01(\x04R\fmaxPushBytes\x12*\n" +
+	"\x11max_message_bytes\x18\t \x01(\x04R\x0fmaxMessageBytes\x12#\n" +
+	"\rresume_micros\x18\n" +
+	" \x01(\x04R\fresumeMicros\"\x8f\x01\n" +
+	"\fSessionReply\x12\x12\n" +
+	"\x04call\x18\x01 \x01(\x04R\x04call\x122\n" +
+	"\bresponse\x18\x02 \x01(\v2\x14.google.protobuf.AnyH\x00R\bresponse\x12,\n" +
+	"\x05error\x18\x03 \x01(\v2\x14.client.SessionErrorH\x00R\x05errorB\t\n" +
+	"\aoutcome\"l\n" +
+	"\fSessionError\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12.\n" +
+	"\adetails\x18\x03 \x03(\v2\x14.google.protobuf.AnyR\adetails\"U\n" +
+	"\vSessionPush\x12\x16\n" +
+	"\x06offset\x18\x01 \x01(\x04R\x06offset\x12.\n" +
+	"\amessage\x18\x02 \x01(\v2\x14.google.protobuf.AnyR\amessage2\xb5\x01\n" +
 	"\rClientService\x121\n" +
 	"\bRegister\x12\r.client.Empty\x1a\x14.google.protobuf.Any0\x01\x121\n" +
-	"\x04Call\x12\x13.client.CallRequest\x1a\x14.client.CallResponseB5Z3github.com/xiaonanln/goverse/client/proto;client_pbb\x06proto3"
+	"\x04Call\x12\x13.client.CallRequest\x1a\x14.client.CallResponse\x12>\n" +
+	"\aSession\x12\x16.client.SessionRequest\x1a\x17.client.SessionResponse(\x010\x01B5Z3github.com/xiaonanln/goverse/client/proto;client_pbb\x06proto3"
 
 var (
 	file_client_proto_client_proto_rawDescOnce sync.Once
@@ -270,26 +999,48 @@ func file_client_proto_client_proto_rawDescGZIP() []byte {
 	return file_client_proto_client_proto_rawDescData
 }
 
-var file_client_proto_client_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_client_proto_client_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_client_proto_client_proto_goTypes = []any{
 	(*Empty)(nil),            // 0: client.Empty
 	(*RegisterResponse)(nil), // 1: client.RegisterResponse
 	(*CallRequest)(nil),      // 2: client.CallRequest
 	(*CallResponse)(nil),     // 3: client.CallResponse
-	(*anypb.Any)(nil),        // 4: google.protobuf.Any
+	(*SessionRequest)(nil),   // 4: client.SessionRequest
+	(*SessionHello)(nil),     // 5: client.SessionHello
+	(*SessionCall)(nil),      // 6: client.SessionCall
+	(*SessionResponse)(nil),  // 7: client.SessionResponse
+	(*SessionWelcome)(nil),   // 8: client.SessionWelcome
+	(*SessionReply)(nil),     // 9: client.SessionReply
+	(*SessionError)(nil),     // 10: client.SessionError
+	(*SessionPush)(nil),      // 11: client.SessionPush
+	nil,                      // 12: client.SessionCall.MetadataEntry
+	(*anypb.Any)(nil),        // 13: google.protobuf.Any
 }
 var file_client_proto_client_proto_depIdxs = []int32{
-	4, // 0: client.CallRequest.request:type_name -> google.protobuf.Any
-	4, // 1: client.CallResponse.response:type_name -> google.protobuf.Any
-	0, // 2: client.ClientService.Register:input_type -> client.Empty
-	2, // 3: client.ClientService.Call:input_type -> client.CallRequest
-	4, // 4: client.ClientService.Register:output_type -> google.protobuf.Any
-	3, // 5: client.ClientService.Call:output_type -> client.CallResponse
-	4, // [4:6] is the sub-list for method output_type
-	2, // [2:4] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	13, // 0: client.CallRequest.request:type_name -> google.protobuf.Any
+	13, // 1: client.CallResponse.response:type_name -> google.protobuf.Any
+	5,  // 2: client.SessionRequest.hello:type_name -> client.SessionHello
+	6,  // 3: client.SessionRequest.calls:type_name -> client.SessionCall
+	13, // 4: client.SessionCall.request:type_name -> google.protobuf.Any
+	12, // 5: client.SessionCall.metadata:type_name -> client.SessionCall.MetadataEntry
+	8,  // 6: client.SessionResponse.welcome:type_name -> client.SessionWelcome
+	9,  // 7: client.SessionResponse.replies:type_name -> client.SessionReply
+	11, // 8: client.SessionResponse.pushes:type_name -> client.SessionPush
+	13, // 9: client.SessionReply.response:type_name -> google.protobuf.Any
+	10, // 10: client.SessionReply.error:type_name -> client.SessionError
+	13, // 11: client.SessionError.details:type_name -> google.protobuf.Any
+	13, // 12: client.SessionPush.message:type_name -> google.protobuf.Any
+	0,  // 13: client.ClientService.Register:input_type -> client.Empty
+	2,  // 14: client.ClientService.Call:input_type -> client.CallRequest
+	4,  // 15: client.ClientService.Session:input_type -> client.SessionRequest
+	13, // 16: client.ClientService.Register:output_type -> google.protobuf.Any
+	3,  // 17: client.ClientService.Call:output_type -> client.CallResponse
+	7,  // 18: client.ClientService.Session:output_type -> client.SessionResponse
+	16, // [16:19] is the sub-list for method output_type
+	13, // [13:16] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_client_proto_client_proto_init() }
@@ -297,13 +1048,17 @@ func file_client_proto_client_proto_init() {
 	if File_client_proto_client_proto != nil {
 		return
 	}
+	file_client_proto_client_proto_msgTypes[9].OneofWrappers = []any{
+		(*SessionReply_Response)(nil),
+		(*SessionReply_Error)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_client_proto_client_proto_rawDesc), len(file_client_proto_client_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

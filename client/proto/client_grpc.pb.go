@@ -11,6 +11,9 @@
 // to be connected; the first message on it tells the client its secret id, and
 // with that id it invokes the methods of its own client object by Call.
 //
+// A client that makes many calls, or wants to live through a broken
+// connection, opens Session instead: one stream for calls, replies and pushes.
+//
 // The contract only grows: later versions add fields and rpcs, they never
 // change or reuse these. A message is at most 4 MiB (4,194,304 bytes) in either
 // direction; a larger one is refused with RESOURCE_EXHAUSTED.
@@ -37,6 +40,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	ClientService_Register_FullMethodName = "/client.ClientService/Register"
 	ClientService_Call_FullMethodName     = "/client.ClientService/Call"
+	ClientService_Session_FullMethodName  = "/client.ClientService/Session"
 )
 
 // ClientServiceClient is the client API for ClientService service.
@@ -87,6 +91,55 @@ type ClientServiceClient interface {
 	//	DEADLINE_EXCEEDED   the rpc's deadline, or the server's default where
 	//	                    the rpc has none (30 seconds), has passed.
 	Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (*CallResponse, error)
+	// Session connects a client like Register, and carries its calls, their
+	// replies and the pushed messages on the same stream, many in one message.
+	// It outlives the stream: a client whose connection broke opens Session
+	// again, at the same node, and goes on where it was.
+	//
+	// The client's first message has a hello, the server's first a welcome.
+	// After that both send whatever there is to send. Within one message from
+	// the client the hello counts first, then acknowledgements, calls, cancels
+	// and close.
+	//
+	// Calls get their places at the client object in the order of their numbers,
+	// and run at the same time where the client type allows it. Each has exactly
+	// one reply, which is kept until the client has acknowledged it.
+	//
+	// To end the session send close, or half-close the stream: the client object
+	// goes at once. A stream that ends in any other way is a broken connection:
+	// the object lives on, running calls go on, and what there is for the client
+	// is kept, for SessionWelcome.resume_micros. The client resumes with a hello
+	// that says what it has; the server sends the rest, and the client sends
+	// again the calls above SessionWelcome.calls_received, unchanged and in
+	// order, and the cancels of calls without a reply. So each call runs at most
+	// once and has one reply, and each pushed message arrives once, in order. Of
+	// a session's streams the last counts; the one before ends with ABORTED.
+	//
+	// The session, and with it the stream, ends with
+	//
+	//	OK                  the client has closed it;
+	//	UNAUTHENTICATED     the client_id to resume is unknown, stale or
+	//	                    malformed, for instance because the session's time
+	//	                    was over; the text is the same as Call's;
+	//	UNAVAILABLE         the server is stopping or is cut off from its
+	//	                    cluster, or the client object has failed: open a new
+	//	                    one, with another node where one is;
+	//	RESOURCE_EXHAUSTED  more pushed messages than SessionWelcome allows are
+	//	                    not taken; a message is too large; or the server has
+	//	                    as many clients as it takes;
+	//	INVALID_ARGUMENT    the client does not keep to the protocol: a message
+	//	                    that does not decode, no hello in the first one or
+	//	                    one in a later, calls that do not have the next
+	//	                    number, more calls than SessionWelcome allows, a
+	//	                    cancel of a call that was not made, acknowledgements
+	//	                    of what was not sent or below earlier ones;
+	//	ABORTED             the client object was deleted;
+	//	FAILED_PRECONDITION the server has no client type;
+	//
+	// or with the error of the client object's OnConnect, before any message. A
+	// status with an ErrorInfo of domain "goverse" ends the session, any other
+	// only the stream.
+	Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SessionRequest, SessionResponse], error)
 }
 
 type clientServiceClient struct {
@@ -125,6 +178,19 @@ func (c *clientServiceClient) Call(ctx context.Context, in *CallRequest, opts ..
 	}
 	return out, nil
 }
+
+func (c *clientServiceClient) Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SessionRequest, SessionResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ClientService_ServiceDesc.Streams[1], ClientService_Session_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SessionRequest, SessionResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ClientService_SessionClient = grpc.BidiStreamingClient[SessionRequest, SessionResponse]
 
 // ClientServiceServer is the server API for ClientService service.
 // All implementations must embed UnimplementedClientServiceServer
@@ -174,6 +240,55 @@ type ClientServiceServer interface {
 	//	DEADLINE_EXCEEDED   the rpc's deadline, or the server's default where
 	//	                    the rpc has none (30 seconds), has passed.
 	Call(context.Context, *CallRequest) (*CallResponse, error)
+	// Session connects a client like Register, and carries its calls, their
+	// replies and the pushed messages on the same stream, many in one message.
+	// It outlives the stream: a client whose connection broke opens Session
+	// again, at the same node, and goes on where it was.
+	//
+	// The client's first message has a hello, the server's first a welcome.
+	// After that both send whatever there is to send. Within one message from
+	// the client the hello counts first, then acknowledgements, calls, cancels
+	// and close.
+	//
+	// Calls get their places at the client object in the order of their numbers,
+	// and run at the same time where the client type allows it. Each has exactly
+	// one reply, which is kept until the client has acknowledged it.
+	//
+	// To end the session send close, or half-close the stream: the client object
+	// goes at once. A stream that ends in any other way is a broken connection:
+	// the object lives on, running calls go on, and what there is for the client
+	// is kept, for SessionWelcome.resume_micros. The client resumes with a hello
+	// that says what it has; the server sends the rest, and the client sends
+	// again the calls above SessionWelcome.calls_received, unchanged and in
+	// order, and the cancels of calls without a reply. So each call runs at most
+	// once and has one reply, and each pushed message arrives once, in order. Of
+	// a session's streams the last counts; the one before ends with ABORTED.
+	//
+	// The session, and with it the stream, ends with
+	//
+	//	OK                  the client has closed it;
+	//	UNAUTHENTICATED     the client_id to resume is unknown, stale or
+	//	                    malformed, for instance because the session's time
+	//	                    was over; the text is the same as Call's;
+	//	UNAVAILABLE         the server is stopping or is cut off from its
+	//	                    cluster, or the client object has failed: open a new
+	//	                    one, with another node where one is;
+	//	RESOURCE_EXHAUSTED  more pushed messages than SessionWelcome allows are
+	//	                    not taken; a message is too large; or the server has
+	//	                    as many clients as it takes;
+	//	INVALID_ARGUMENT    the client does not keep to the protocol: a message
+	//	                    that does not decode, no hello in the first one or
+	//	                    one in a later, calls that do not have the next
+	//	                    number, more calls than SessionWelcome allows, a
+	//	                    cancel of a call that was not made, acknowledgements
+	//	                    of what was not sent or below earlier ones;
+	//	ABORTED             the client object was deleted;
+	//	FAILED_PRECONDITION the server has no client type;
+	//
+	// or with the error of the client object's OnConnect, before any message. A
+	// status with an ErrorInfo of domain "goverse" ends the session, any other
+	// only the stream.
+	Session(grpc.BidiStreamingServer[SessionRequest, SessionResponse]) error
 	mustEmbedUnimplementedClientServiceServer()
 }
 
@@ -189,6 +304,9 @@ func (UnimplementedClientServiceServer) Register(*Empty, grpc.ServerStreamingSer
 }
 func (UnimplementedClientServiceServer) Call(context.Context, *CallRequest) (*CallResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Call not implemented")
+}
+func (UnimplementedClientServiceServer) Session(grpc.BidiStreamingServer[SessionRequest, SessionResponse]) error {
+	return status.Error(codes.Unimplemented, "method Session not implemented")
 }
 func (UnimplementedClientServiceServer) mustEmbedUnimplementedClientServiceServer() {}
 func (UnimplementedClientServiceServer) testEmbeddedByValue()                       {}
@@ -240,6 +358,13 @@ func _ClientService_Call_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ClientService_Session_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ClientServiceServer).Session(&grpc.GenericServerStream[SessionRequest, SessionResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ClientService_SessionServer = grpc.BidiStreamingServer[SessionRequest, SessionResponse]
+
 // ClientService_ServiceDesc is the grpc.ServiceDesc for ClientService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -257,6 +382,12 @@ var ClientService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Register",
 			Handler:       _ClientService_Register_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Session",
+			Handler:       _ClientService_Session_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "client/proto/client.proto",
