@@ -74,26 +74,40 @@ func request(ctx context.Context, id string, in *client_pb.CallRequest) (object.
 // on the keys, so that no method takes what a client says for what its caller says.
 func callMetadata(ctx context.Context, req object.Request) (map[string]string, error) {
 	incoming, _ := metadata.FromIncomingContext(ctx)
-	var picked map[string]string
-	size := 0
+	p := picker{req: &req}
 	for key, values := range incoming {
-		if !strings.HasPrefix(key, MetadataPrefix) || len(values) == 0 || strings.HasSuffix(key, "-bin") {
+		if len(values) == 0 {
 			continue
 		}
-		value := values[len(values)-1]
-		if picked == nil {
-			picked = make(map[string]string)
-		}
-		picked[key] = value
-		size += len(key) + len(value)
-		switch {
-		case !utf8.ValidString(value):
-			return nil, refuseCall(req, fmt.Sprintf("metadata %q is not valid UTF-8", key))
-		case len(picked) > MaxMetadataEntries || size > MaxMetadataBytes:
-			return nil, refuseCall(req, fmt.Sprintf("more than %d entries or %d bytes of metadata", MaxMetadataEntries, MaxMetadataBytes))
+		if err := p.add(key, values[len(values)-1]); err != nil {
+			return nil, err
 		}
 	}
-	return picked, nil
+	return req.Metadata, nil
+}
+
+// picker puts into the metadata of a request what a client may add to it.
+type picker struct {
+	req  *object.Request
+	size int
+}
+
+func (p *picker) add(key, value string) error {
+	if !strings.HasPrefix(key, MetadataPrefix) || strings.HasSuffix(key, "-bin") {
+		return nil
+	}
+	if p.req.Metadata == nil {
+		p.req.Metadata = make(map[string]string)
+	}
+	p.req.Metadata[key] = value
+	p.size += len(key) + len(value)
+	switch {
+	case !utf8.ValidString(value):
+		return refuseCall(*p.req, fmt.Sprintf("metadata %q is not valid UTF-8", key))
+	case len(p.req.Metadata) > MaxMetadataEntries || p.size > MaxMetadataBytes:
+		return refuseCall(*p.req, fmt.Sprintf("more than %d entries or %d bytes of metadata", MaxMetadataEntries, MaxMetadataBytes))
+	}
+	return nil
 }
 
 // traced returns the context of an rpc with the span that its metadata name as the

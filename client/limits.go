@@ -20,6 +20,11 @@ const (
 	DefaultQueueMessages = 1024
 	DefaultQueueBytes    = 1 << 20
 	DefaultFlush         = time.Second
+	DefaultResume        = time.Minute
+	DefaultDetached      = 10_000
+	DefaultCalls         = 1024
+	DefaultCallBytes     = 16 << 20
+	DefaultReplyBytes    = 64 << 20
 )
 
 // What the metadata of one rpc may add to a call; more is refused as
@@ -67,6 +72,24 @@ type Limits struct {
 	// Flush is how long a client that is sent away may take to read what was pushed
 	// to it before. Default 1 s.
 	Flush time.Duration
+	// Resume is how long a session whose stream has broken can be resumed. Default
+	// 60 s; negative: not at all.
+	Resume time.Duration
+	// Detached is how many sessions without a stream there may be; beyond, those end
+	// that have waited for the longest time, the ones whose clients have done nothing
+	// yet before the others. The same happens where there are as many Clients as there
+	// may be and one more comes. Default 10 000.
+	Detached int
+	// Calls is how many calls of a session may run or have replies that the client
+	// has not acknowledged. Who makes more breaks the protocol. Default 1024.
+	Calls int
+	// CallBytes is how many bytes of calls of a session may run; a call beyond is
+	// refused as Overloaded, unless it is the only one. Default 16 MiB.
+	CallBytes int
+	// ReplyBytes is how many bytes of replies a session keeps until the client has
+	// acknowledged them. A reply beyond, unless it is the only one, becomes the error
+	// ResourceExhausted. Default 64 MiB.
+	ReplyBytes int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -81,6 +104,16 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.QueueMessages, DefaultQueueMessages)
 	orDefault(&l.QueueBytes, DefaultQueueBytes)
 	orDefault(&l.Flush, DefaultFlush)
+	orDefault(&l.Detached, DefaultDetached)
+	orDefault(&l.Calls, DefaultCalls)
+	orDefault(&l.CallBytes, DefaultCallBytes)
+	orDefault(&l.ReplyBytes, DefaultReplyBytes)
+	switch {
+	case l.Resume == 0:
+		l.Resume = DefaultResume
+	case l.Resume < 0:
+		l.Resume = 0
+	}
 	switch {
 	case l.Idle == 0:
 		l.Idle = DefaultIdle

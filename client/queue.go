@@ -13,6 +13,7 @@ const (
 	queued   verdict = iota
 	overflow         // too much waits already
 	shut             // the queue takes nothing any more
+	tooLarge         // it does not fit into a message
 )
 
 // pushQueue holds what waits to be sent to one client, in order. Any goroutine puts,

@@ -15,6 +15,7 @@ import (
 	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/crew"
 	"github.com/xiaonanln/goverse/util/tally"
 )
 
@@ -62,9 +63,11 @@ type Service struct {
 	limits Limits
 
 	calls   tally.Tally // running calls
-	streams tally.Tally // handlers and senders of Register streams
+	streams tally.Tally // sessions, and what serves their streams
+	crew    *crew.Crew[task]
 
 	mu       sync.Mutex
+	detached retention               // guarded by mu
 	stopping bool                    // guarded by mu
 	byID     map[string]*session     // guarded by mu: all, by the object's ID
 	byHash   map[secretHash]*session // guarded by mu: those that may call
@@ -80,6 +83,7 @@ func NewService(cfg Config) *Service {
 	}
 	return &Service{
 		node: cfg.Node, typ: cfg.ClientType, place: cfg.Place, log: cfg.Logger, clock: cfg.Clock, limits: cfg.Limits.withDefaults(),
+		crew: crew.New(task.do, idleWorkers),
 		byID: make(map[string]*session), byHash: make(map[secretHash]*session),
 	}
 }
@@ -125,12 +129,15 @@ func (s *Service) PushAny(_ context.Context, id string, packed *anypb.Any) error
 		return refusePush(object.CodeInvalidArgument, id,
 			fmt.Sprintf("the message takes %d bytes, at most %d are allowed", size, s.limits.MessageBytes))
 	}
-	switch sess.queue.put(packed, size) {
+	switch sess.out.put(packed, size) {
 	case overflow:
 		text := fmt.Sprintf("the client does not read: %d messages or %d bytes are waiting for it", s.limits.QueueMessages, s.limits.QueueBytes)
 		sess.end(ending{object.DisconnectTooSlow, object.NewError(object.CodeResourceExhausted, text), false})
-		sess.queue.abandon()
+		sess.out.abandon()
 		return refusePush(object.CodeResourceExhausted, id, text)
+	case tooLarge:
+		return refusePush(object.CodeInvalidArgument, id,
+			fmt.Sprintf("the message takes %d bytes, and with what is around it more than the %d that are allowed", size, s.limits.MessageBytes))
 	case shut:
 		return refusePush(object.CodeNotFound, id, "the client has gone")
 	case queued:
@@ -189,6 +196,8 @@ func (s *Service) Stop(ctx context.Context) error {
 	if err := s.streams.Wait(ctx); err != nil {
 		return s.giveUp(sessions, err)
 	}
+	s.crew.Close() // what makes tasks has ended
+	s.crew.Wait()
 	return nil
 }
 
@@ -205,9 +214,25 @@ func (s *Service) giveUp(sessions []*session, cause error) error {
 // another server may have room at once.
 const crowdedRetry = time.Second
 
-// admit makes the session of a new client, known by its object's ID.
+// admit makes the session of a new Register stream, known by its object's ID.
 func (s *Service) admit() (*session, error) {
-	sess := newSession(s.typ+"-"+rand.Text(), s.limits)
+	sess := newSession(s.newID(), s.limits)
+	return sess, s.enroll(sess)
+}
+
+func (s *Service) newID() string { return s.typ + "-" + rand.Text() }
+
+// enroll makes a session known by its object's ID. Where there are too many, one that
+// waits for its client goes.
+func (s *Service) enroll(sess *session) error {
+	victim, err := s.enter(sess)
+	if victim != nil {
+		victim.giveUp("the server needs the place of a client that is connected")
+	}
+	return err
+}
+
+func (s *Service) enter(sess *session) (victim *resumable, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -216,17 +241,19 @@ func (s *Service) admit() (*session, error) {
 	case s.typ == "":
 		return nil, object.Refuse(object.CodeFailedPrecondition, "", "register", "", "", "the server has no client type")
 	case len(s.byID) >= s.limits.Clients:
-		err := object.Refuse(object.CodeResourceExhausted, object.Overloaded, "register", "", "",
-			fmt.Sprintf("the server has %d clients, as many as it takes", len(s.byID)))
-		err.RetryAfter = crowdedRetry
-		return nil, err
+		if victim = s.detached.evict(); victim == nil {
+			err := object.Refuse(object.CodeResourceExhausted, object.Overloaded, "register", "", "",
+				fmt.Sprintf("the server has %d clients, as many as it takes", len(s.byID)))
+			err.RetryAfter = crowdedRetry
+			return nil, err
+		}
 	}
 	if s.place != nil { // under the lock: whoever loses all clients afterwards finds those of the place before
 		sess.id += "@" + s.place()
 	}
 	s.byID[sess.id] = sess
 	s.streams.Begin()
-	return sess, nil
+	return victim, nil
 }
 
 // open gives the client its secret: from now on it may call.

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"sync"
 
+	"google.golang.org/protobuf/types/known/anypb"
+
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -23,32 +25,40 @@ type ending struct {
 	flush  bool  // send what waits before
 }
 
-// session is one client: a Register stream and its object.
+// session is one client: its object, and a Register stream or a [resumable].
 type session struct {
-	id    string // of the client object
-	queue *pushQueue
+	id    string         // of the client object
+	out   outbox         // where pushes go
+	talk  *resumable     // nil: it is a Register stream
 	ended chan struct{}  // closed by end
-	sent  chan struct{}  // closed when the sending goroutine has ended
 	calls sync.WaitGroup // running calls
 
-	mu     sync.Mutex
-	ending ending             // guarded by mu: set when ended is closed
-	deaf   bool               // guarded by mu: no new calls
-	abort  error              // guarded by mu: why all work is cancelled; nil: it is not
-	work   map[*work]struct{} // guarded by mu: running calls and hooks
+	queue *pushQueue    // of a Register stream
+	sent  chan struct{} // of a Register stream: closed when the sending goroutine has ended
+
+	mu      sync.Mutex
+	ending  ending              // guarded by mu: set when ended is closed
+	deaf    bool                // guarded by mu: no new calls
+	abort   error               // guarded by mu: why all work is cancelled; nil: it is not
+	work    map[*work]struct{}  // guarded by mu: running calls and hooks
+	running map[uint64]*running // guarded by mu: calls of a resumable, by their numbers
+	finish  func()              // guarded by mu: what follows the end, on a goroutine of its own; nil: nothing
+}
+
+// outbox is where pushes wait to be sent.
+type outbox interface {
+	// put queues msg, which takes size bytes. It never blocks.
+	put(msg *anypb.Any, size int) verdict
+	// abandon drops what waits and takes nothing any more.
+	abandon()
 }
 
 // work is a call or a hook that runs for a session.
 type work struct{ cancel context.CancelCauseFunc }
 
 func newSession(id string, l Limits) *session {
-	return &session{
-		id:    id,
-		queue: newPushQueue(l.QueueMessages, l.QueueBytes),
-		ended: make(chan struct{}),
-		sent:  make(chan struct{}),
-		work:  make(map[*work]struct{}),
-	}
+	queue := newPushQueue(l.QueueMessages, l.QueueBytes)
+	return &session{id: id, queue: queue, out: queue, ended: make(chan struct{}), sent: make(chan struct{})}
 }
 
 // end begins the session's end, unless it has begun.
@@ -62,6 +72,31 @@ func (s *session) end(e ending) {
 	}
 	s.ending = e
 	close(s.ended)
+	if s.finish != nil {
+		go s.finish()
+	}
+}
+
+// whenEnded has f run once the session ends, or now if it has.
+func (s *session) whenEnded(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.ended:
+		go f()
+	default:
+		s.finish = f
+	}
+}
+
+// isOver reports whether the session has ended.
+func (s *session) isOver() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // begin ties work to the session: its context ends with the session's abort too.
@@ -77,6 +112,9 @@ func (s *session) beginLocked(ctx context.Context) (_ context.Context, release f
 	w := &work{cancel}
 	if s.abort != nil {
 		cancel(s.abort)
+	}
+	if s.work == nil {
+		s.work = make(map[*work]struct{})
 	}
 	s.work[w] = struct{}{}
 	return ctx, func() {
@@ -112,6 +150,9 @@ func (s *session) cancelWork(cause error) {
 	defer s.mu.Unlock()
 	for w := range s.work {
 		w.cancel(cause)
+	}
+	for _, c := range s.running {
+		c.end(cause)
 	}
 }
 

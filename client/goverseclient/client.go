@@ -2,16 +2,13 @@ package goverseclient
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 
-	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/internal/grpcerr"
 	"github.com/xiaonanln/goverse/object"
 )
@@ -19,98 +16,91 @@ import (
 // Client is a registered client. Use [Dial].
 type Client struct {
 	conn   *grpc.ClientConn
-	rpc    client_pb.ClientServiceClient
-	id     string // the client_id: a secret
+	resume time.Duration   // how long to try; 0: as long as the server says; negative: not at all
+	ctx    context.Context //nolint:containedctx // of its streams; ends with Close
+	cancel context.CancelFunc
 	pushes chan proto.Message
+	gone   chan struct{} // closed when the session is over
 	done   chan struct{}
-	cancel context.CancelFunc // ends the stream
+	wg     sync.WaitGroup
 
 	closing sync.Once
-	closeMu sync.Mutex
-	err     error // guarded by closeMu: why the stream ended; written before pushes is closed
-	closed  bool  // guarded by closeMu: by Close, so the end is no error
+	pool    pool
+	session session
 }
 
 // Dial connects to a server's client address, "host:port", registers, and returns
 // when the server has made the client's object. ctx limits only the dialling; its
-// values go with the stream. The error is an [object.Error]: Unavailable where nobody
-// answers, the object's own where its OnConnect refused.
+// values go with the client's streams. The error is an [object.Error]: Unavailable where
+// nobody answers, the object's own where its OnConnect refused, Unimplemented where the
+// server is too old.
 func Dial(ctx context.Context, addr string, opts ...Option) (*Client, error) {
 	o := newOptions(opts)
 	conn, err := grpc.NewClient(addr, o.dial...)
 	if err != nil {
 		return nil, object.Refuse(object.CodeInvalidArgument, "", "register", "", "", fmt.Sprintf("dial %s: %v", addr, err))
 	}
-	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c := &Client{
-		conn: conn, rpc: client_pb.NewClientServiceClient(conn),
-		pushes: make(chan proto.Message, o.pushes), done: make(chan struct{}), cancel: cancel,
+		conn: conn, resume: o.resume,
+		pushes: make(chan proto.Message, o.pushes), gone: make(chan struct{}), done: make(chan struct{}),
 	}
-	stop := context.AfterFunc(ctx, cancel)
-	stream, err := c.register(streamCtx)
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	c.session.init()
+	stop := context.AfterFunc(ctx, c.cancel)
+	l, err := c.connect(c.ctx)
 	if err == nil && !stop() {
 		err = context.Cause(ctx) // it ended just now, and the stream with it
 	}
 	if err != nil {
 		stop()
-		cancel()
+		c.cancel()
 		_ = conn.Close()
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		return nil, grpcerr.FromError(err).At("register", "", "")
 	}
-	go c.read(streamCtx, stream)
+	c.wg.Go(c.write)
+	c.wg.Go(c.deliver)
+	go c.run(l)
 	return c, nil
 }
 
-// register opens the stream and waits for its first message.
-func (c *Client) register(ctx context.Context) (grpc.ServerStreamingClient[anypb.Any], error) {
-	stream, err := c.rpc.Register(ctx, &client_pb.Empty{})
-	if err != nil {
-		return nil, err
-	}
-	first, err := stream.Recv()
-	if errors.Is(err, io.EOF) {
-		return nil, object.NewError(object.CodeInternal, "the server ended the stream before its first message")
-	}
-	if err != nil {
-		return nil, err
-	}
-	var hello client_pb.RegisterResponse
-	if err := first.UnmarshalTo(&hello); err != nil {
-		return nil, object.NewError(object.CodeInternal, "the stream's first message is no RegisterResponse: "+err.Error())
-	}
-	c.id = hello.GetClientId()
-	return stream, nil
-}
-
-// Pushes returns the channel of pushed messages; it is closed when the stream has
-// ended. A message of a type that is not linked into the program arrives as the
-// *anypb.Any that holds it.
+// Pushes returns the channel of pushed messages; it is closed when the session is over
+// and what came before was taken. A message of a type that is not linked into the
+// program arrives as the *anypb.Any that holds it.
 func (c *Client) Pushes() <-chan proto.Message { return c.pushes }
 
-// Done returns a channel that is closed when the stream has ended and Pushes is
-// closed: by Close, by the server or by a broken connection.
+// Done returns a channel that is closed when the session is over and Pushes is closed:
+// by Close, by the server, or because the connection broke and the session could not be
+// resumed.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err tells why the stream ended, as an [object.Error]: Unavailable when the server
-// stopped or the connection broke, ResourceExhausted when the client did not read,
-// Aborted when its object was deleted. It answers as soon as Pushes is closed, and
-// returns nil while the stream lives and after Close.
+// Err tells why the session is over, as an [object.Error]: Unavailable when the server
+// stopped or the session could not be resumed, ResourceExhausted when the client did not
+// read, Aborted when its object was deleted. It answers as soon as Pushes is closed, and
+// returns nil while the session lives and after Close.
 func (c *Client) Err() error {
-	c.closeMu.Lock()
-	defer c.closeMu.Unlock()
-	return c.err
+	c.session.mu.Lock()
+	defer c.session.mu.Unlock()
+	return c.session.err
 }
 
-// Close ends the stream and the connection and waits for both. Calls that run fail
-// as Canceled. Every client must be closed, also one whose stream has ended; it may
+// closePatience is how long Close waits for the server to hear of it.
+const closePatience = time.Second
+
+// Close ends the session and the connection and waits for both. Calls that run fail
+// as Canceled. Every client must be closed, also one whose session is over; it may
 // be closed more than once.
 func (c *Client) Close() error {
-	c.closeMu.Lock()
-	c.closed = true
-	c.closeMu.Unlock()
+	if c.session.close() {
+		timer := time.NewTimer(closePatience)
+		defer timer.Stop()
+		select {
+		case <-c.gone:
+		case <-timer.C:
+		}
+	}
 	c.cancel()
 	<-c.done
 	var err error
@@ -118,36 +108,37 @@ func (c *Client) Close() error {
 	return err
 }
 
-// read delivers what the server pushes until the stream ends.
-func (c *Client) read(ctx context.Context, stream grpc.ServerStreamingClient[anypb.Any]) {
-	err := c.deliver(ctx, stream)
-	c.closeMu.Lock()
-	if !c.closed {
-		c.err = grpcerr.FromError(err).At("register", "", "")
+// run is the client's life: it reads what comes, and connects again.
+func (c *Client) run(l *leg) {
+	var why *object.Error
+	for l != nil {
+		err := c.read(l)
+		c.session.disconnect(l)
+		l.cancel()
+		l, why = c.reconnect(err)
 	}
-	c.closeMu.Unlock()
+	c.session.finish(why)
+	close(c.gone)
+	c.wg.Wait()
 	c.cancel()
 	close(c.pushes)
 	close(c.done)
 }
 
-func (c *Client) deliver(ctx context.Context, stream grpc.ServerStreamingClient[anypb.Any]) error {
+// deliver hands the pushed messages to the application.
+func (c *Client) deliver() {
 	for {
-		packed, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return object.NewError(object.CodeUnavailable, "the server ended the stream")
+		batch := c.session.nextPushes()
+		if batch == nil {
+			return
 		}
-		if err != nil {
-			return err
-		}
-		var msg proto.Message = packed
-		if known, err := packed.UnmarshalNew(); err == nil {
-			msg = known
-		}
-		select {
-		case c.pushes <- msg:
-		case <-ctx.Done():
-			return ctx.Err()
+		for _, p := range batch {
+			select {
+			case c.pushes <- p.body.message():
+				c.session.delivered(p)
+			case <-c.ctx.Done():
+				return
+			}
 		}
 	}
 }

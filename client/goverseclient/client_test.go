@@ -24,7 +24,7 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
-type stream = grpc.ServerStreamingServer[anypb.Any]
+type stream = grpc.BidiStreamingServer[client_pb.SessionRequest, client_pb.SessionResponse]
 
 func TestCalls(t *testing.T) {
 	t.Parallel()
@@ -223,37 +223,69 @@ func TestDialsContextMayEnd(t *testing.T) {
 
 func TestOddServers(t *testing.T) {
 	t.Parallel()
-	silent := func(stream) error { return nil }
-	_, err := goverseclient.Dial(t.Context(), (&odd{register: silent}).start(t))
-	expect(t, err, object.ErrInternal, object.ExecutedUnknown)
-
-	wrong := func(s stream) error { return s.Send(&anypb.Any{TypeUrl: "x/y.Z"}) }
-	_, err = goverseclient.Dial(t.Context(), (&odd{register: wrong}).start(t))
-	expect(t, err, object.ErrInternal, object.ExecutedUnknown)
-
-	short := &odd{
-		register: func(s stream) error {
-			hello, err := anypb.New(&client_pb.RegisterResponse{ClientId: "id"})
-			return errors.Join(err, s.Send(hello))
-		},
-		call: func(*client_pb.CallRequest) (*client_pb.CallResponse, error) { return &client_pb.CallResponse{}, nil },
+	welcome := &client_pb.SessionResponse{Welcome: &client_pb.SessionWelcome{ClientId: "id", MaxCalls: 10}}
+	answer := func(replies ...*client_pb.SessionReply) func(stream) error {
+		return func(s stream) error {
+			if err := s.Send(welcome); err != nil {
+				return err
+			}
+			for {
+				in, err := s.Recv()
+				if err != nil {
+					return err
+				}
+				for range in.GetCalls() {
+					if err := s.Send(&client_pb.SessionResponse{Replies: replies}); err != nil {
+						return err
+					}
+				}
+			}
+		}
 	}
-	c, err := goverseclient.Dial(t.Context(), short.start(t))
-	if err != nil {
-		t.Fatal(err)
+	push := func(offset uint64) *client_pb.SessionResponse {
+		return &client_pb.SessionResponse{Pushes: []*client_pb.SessionPush{{Offset: offset}}}
 	}
-	defer c.Close()
-	<-c.Done()
-	expect(t, c.Err(), object.ErrUnavailable, object.ExecutedUnknown)
-
-	forever := &odd{register: func(s stream) error { _ = short.register(s); <-s.Context().Done(); return nil }, call: short.call}
-	c, err = goverseclient.Dial(t.Context(), forever.start(t))
-	if err != nil {
-		t.Fatal(err)
+	for name, test := range map[string]struct {
+		serve    func(stream) error
+		dial     *object.Error // Dial fails; nil: a call does, and the session ends so
+		call     *object.Error
+		executed object.Execution
+	}{
+		"silent":     {func(stream) error { return nil }, object.ErrInternal, nil, object.ExecutedUnknown},
+		"no welcome": {func(s stream) error { return s.Send(&client_pb.SessionResponse{CallsReceived: 1}) }, object.ErrInternal, nil, object.ExecutedUnknown},
+		"resumed": {func(s stream) error {
+			return s.Send(&client_pb.SessionResponse{Welcome: &client_pb.SessionWelcome{CallsReceived: 1}})
+		}, object.ErrInternal, nil, object.ExecutedUnknown},
+		"ends":         {func(s stream) error { return s.Send(welcome) }, nil, object.ErrUnavailable, object.ExecutedNo},
+		"no outcome":   {answer(&client_pb.SessionReply{Call: 1}), nil, object.ErrInternal, object.ExecutedYes},
+		"no code":      {answer(&client_pb.SessionReply{Call: 1, Outcome: &client_pb.SessionReply_Error{Error: &client_pb.SessionError{}}}), nil, object.ErrInternal, object.ExecutedUnknown},
+		"other call":   {answer(&client_pb.SessionReply{Call: 2}), nil, object.ErrUnavailable, object.ExecutedUnknown},
+		"twice":        {answer(&client_pb.SessionReply{Call: 2}, &client_pb.SessionReply{Call: 2}), nil, object.ErrUnavailable, object.ExecutedUnknown},
+		"lost push":    {func(s stream) error { return errors.Join(s.Send(welcome), s.Send(push(2)), answer()(s)) }, nil, object.ErrUnavailable, object.ExecutedUnknown},
+		"numberless":   {func(s stream) error { return errors.Join(s.Send(welcome), s.Send(push(0)), answer()(s)) }, nil, object.ErrUnavailable, object.ExecutedUnknown},
+		"without rpc":  {nil, object.ErrUnimplemented, nil, object.ExecutedNo},
+		"second thing": {answer(&client_pb.SessionReply{Call: 1, Outcome: &client_pb.SessionReply_Response{Response: &anypb.Any{TypeUrl: "x/y.Z"}}}), nil, object.ErrInternal, object.ExecutedYes},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := goverseclient.Dial(t.Context(), (&odd{session: test.serve}).start(t))
+			if test.dial != nil {
+				expect(t, err, test.dial, test.executed)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if name == "ends" {
+				<-c.Done()
+				expect(t, c.Err(), object.ErrUnavailable, object.ExecutedUnknown)
+			}
+			_, err = goverseclient.Call[*wrapperspb.StringValue](t.Context(), c, "Echo", nil)
+			if name == "lost push" || name == "numberless" { // it may have ended before
+				test.executed = object.Executed(err)
+			}
+			expect(t, err, test.call, test.executed)
+		})
 	}
-	defer c.Close()
-	_, err = c.Call(t.Context(), "Echo", nil) // a CallResponse without a response
-	expect(t, err, object.ErrInternal, object.ExecutedYes)
-	_, err = goverseclient.Call[*wrapperspb.StringValue](t.Context(), c, "Echo", nil)
-	expect(t, err, object.ErrInternal, object.ExecutedYes)
 }

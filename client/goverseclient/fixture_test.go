@@ -141,14 +141,14 @@ func isWord(msg proto.Message, s string) bool { return proto.Equal(msg, word(s))
 type odd struct {
 	client_pb.UnimplementedClientServiceServer
 
-	register func(stream) error
-	call     func(*client_pb.CallRequest) (*client_pb.CallResponse, error)
+	session func(stream) error // nil: it has no such rpc
 }
 
-func (o *odd) Register(_ *client_pb.Empty, s stream) error { return o.register(s) }
-
-func (o *odd) Call(_ context.Context, in *client_pb.CallRequest) (*client_pb.CallResponse, error) {
-	return o.call(in)
+func (o *odd) Session(s stream) error {
+	if o.session == nil {
+		return o.UnimplementedClientServiceServer.Session(s)
+	}
+	return o.session(s)
 }
 
 func (o *odd) start(t *testing.T) (addr string) {

@@ -25,6 +25,7 @@ type Option interface{ apply(*options) }
 type options struct {
 	dial   []grpc.DialOption
 	pushes int
+	resume time.Duration
 }
 
 type optionFunc func(*options)
@@ -43,6 +44,13 @@ func WithDialOptions(opts ...grpc.DialOption) Option {
 // [DefaultPushBuffer]; negative: none.
 func WithPushBuffer(n int) Option {
 	return optionFunc(func(o *options) { o.pushes = n })
+}
+
+// WithResume sets for how long a client whose connection broke tries to go on with its
+// session. Default, and at most, as long as the server keeps sessions, usually a minute;
+// negative: not at all, a broken connection is the end.
+func WithResume(d time.Duration) Option {
+	return optionFunc(func(o *options) { o.resume = d })
 }
 
 func newOptions(opts []Option) options {

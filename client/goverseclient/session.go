@@ -1,0 +1,399 @@
+package goverseclient
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/proto"
+
+	client_pb "github.com/xiaonanln/goverse/client/proto"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// session is what a client and its server know of each other, whatever connection
+// they have.
+type session struct {
+	mu      sync.Mutex // guards the fields below
+	work    sync.Cond  // the writer waits for something to write
+	arrival sync.Cond  // the deliverer waits for pushes
+
+	id      string // the client_id: a secret
+	limits  *client_pb.SessionWelcome
+	leg     *leg          // nil: there is no connection
+	why     *object.Error // the session is over; nil: it is not
+	err     error         // what Err says of it
+	closing bool          // by Close
+
+	queue   []*call          // that have no number
+	sent    []*call          // that have, and of which it is not known that they were received
+	written int              // how many of sent were given to the leg
+	calls   map[uint64]*call // that have a number and no reply
+	last    uint64           // the last number
+	bytes   uint64           // of calls
+	cancels []uint64         // to be sent
+
+	replies      uint64 // how many have arrived
+	repliesAcked uint64
+	replyBytes   int // of those not acknowledged
+	lastPush     uint64
+	inbox        []push
+	taken        uint64 // the last push that was delivered
+	takenAcked   uint64
+	takenBytes   int  // of those not acknowledged
+	due          bool // acknowledgements are to be sent
+}
+
+const (
+	batchBytes = 256 << 10 // how large a message with many calls may become
+	callExtra  = 2 * (1 + 10)
+	callFrame  = callExtra + 1 + 10  // at most around what a call asks for
+	sendExtra  = 4 * 11              // at most what else is in a message
+	ackReplies = 16                  // worth a message of their own when no call is under way
+	ackBytes   = 64 << 10            // worth a message of their own
+	ackPushes  = 32                  // worth a message of their own
+	ackShare   = 4                   // part of what the server allows that is
+	mostCalls  = uint64(1) << 32 - 1 // where the server names no limit
+)
+
+func (s *session) init() {
+	s.work.L, s.arrival.L = &s.mu, &s.mu
+	s.calls = make(map[uint64]*call)
+}
+
+// hello is how a stream begins.
+func (s *session) hello() *client_pb.SessionHello {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &client_pb.SessionHello{ClientId: s.id, Pushes: s.taken, Replies: s.replies}
+}
+
+// connect takes a stream that the server has welcomed: what it has not received is
+// written again.
+func (s *session) connect(l *leg, w *client_pb.SessionWelcome) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.id != "" && !w.GetResumed() || w.GetCallsReceived() > s.last {
+		return errOdd("it welcomes another session")
+	}
+	if w.GetMaxCalls() == 0 {
+		w.MaxCalls = uint32(mostCalls)
+	}
+	s.id, s.limits, s.leg = w.GetClientId(), w, l
+	s.confirm(w.GetCallsReceived())
+	s.written = 0
+	s.cancels = nil
+	for number, c := range s.calls {
+		if c.state == abandoned && number <= w.GetCallsReceived() {
+			s.cancels = append(s.cancels, number)
+		}
+	}
+	s.repliesAcked, s.replyBytes = s.replies, 0
+	s.takenAcked, s.takenBytes = s.taken, 0
+	s.due = false
+	s.work.Signal()
+	return nil
+}
+
+// window is for how long the session can be resumed, if the client wants so.
+func (s *session) window(wanted time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || wanted < 0 {
+		return 0
+	}
+	d := time.Duration(min(s.limits.GetResumeMicros(), mostMicros)) * time.Microsecond //nolint:gosec // G115: it fits
+	if wanted > 0 {
+		d = min(d, wanted)
+	}
+	return d
+}
+
+const mostMicros = uint64(1<<63-1) / uint64(time.Microsecond)
+
+// disconnect is told that a stream is over.
+func (s *session) disconnect(l *leg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.leg == l {
+		s.leg = nil
+	}
+}
+
+// confirm forgets how to send the calls that were received.
+func (s *session) confirm(number uint64) {
+	n := 0
+	for n < len(s.sent) && s.sent[n].number <= number {
+		n++
+	}
+	clear(s.sent[:n])
+	if s.sent = s.sent[n:]; len(s.sent) == 0 {
+		s.sent = s.sent[:0:cap(s.sent)]
+	}
+	s.written = max(0, s.written-n)
+}
+
+// ask queues a call. The error tells why the session is over.
+func (s *session) ask(c *call) *object.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closing:
+		return object.Refuse(object.CodeUnavailable, "", "call", "", c.method, "the client is closed")
+	case s.why != nil:
+		return object.Refuse(object.CodeUnavailable, "", "call", "", c.method, "the client is not connected: "+s.why.Error())
+	}
+	c.state = queued
+	s.queue = append(s.queue, c)
+	s.work.Signal()
+	return nil
+}
+
+// leave is told that nobody waits for a call any more. It returns false if its outcome
+// is there.
+func (s *session) leave(c *call) (executed object.Execution, left bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch c.state {
+	case queued:
+		if i := slices.Index(s.queue, c); i >= 0 {
+			s.queue = slices.Delete(s.queue, i, i+1)
+		}
+		c.state = resolved
+		return object.ExecutedNo, true
+	case written:
+		c.state, c.request = abandoned, nil
+		if s.leg != nil && !slices.Contains(s.sent[s.written:], c) {
+			s.cancels = append(s.cancels, c.number)
+			s.work.Signal()
+		}
+		return object.ExecutedUnknown, true
+	case resolved, abandoned:
+	}
+	return object.ExecutedUnknown, false
+}
+
+// take takes in what came. An error means that the server is to blame.
+func (s *session) take(in *response) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range in.replies {
+		r := &in.replies[i]
+		c := s.calls[r.call]
+		if c == nil {
+			return errOdd("it answers a call that does not wait")
+		}
+		delete(s.calls, r.call)
+		s.confirm(r.call)
+		s.bytes -= c.size
+		s.replies++
+		s.replyBytes += r.size
+		if c.state == written {
+			c.resolve(*r)
+		}
+	}
+	s.confirm(in.received)
+	for _, p := range in.pushes {
+		switch {
+		case p.offset == s.lastPush+1:
+			s.lastPush++
+			s.inbox = append(s.inbox, p)
+		case p.offset > s.lastPush || p.offset == 0:
+			return errOdd(fmt.Sprintf("it pushes message %d after %d", p.offset, s.lastPush))
+		}
+	}
+	if len(in.pushes) > 0 {
+		s.arrival.Signal()
+	}
+	news := s.replies - s.repliesAcked
+	if news >= max(1, uint64(s.limits.GetMaxCalls())/ackShare) || s.replyBytes >= ackBytes || len(s.calls) == 0 && news >= ackReplies {
+		s.due = true
+	}
+	if s.due || len(s.queue) > 0 {
+		s.work.Signal()
+	}
+	return nil
+}
+
+// nextPushes waits for pushed messages; nil: there will be none.
+func (s *session) nextPushes() []push {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.inbox) == 0 && s.why == nil {
+		s.arrival.Wait()
+	}
+	batch := s.inbox
+	s.inbox = nil
+	return batch
+}
+
+// delivered is told that the application has a pushed message.
+func (s *session) delivered(p push) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken = p.offset
+	s.takenBytes += p.size
+	many := min(ackPushes, max(1, uint64(s.limits.GetMaxPushes())/ackShare))
+	large := min(ackBytes, max(1, s.limits.GetMaxPushBytes()/ackShare))
+	if s.taken-s.takenAcked >= many || uint64(s.takenBytes) >= large { //nolint:gosec // G115: not negative
+		s.due = true
+		s.work.Signal()
+	}
+}
+
+// next waits for something to write, which it returns with where to. There is nothing
+// more when l is nil; after the last message the stream is to be closed.
+func (s *session) next() (l *leg, out mem.BufferSlice, last bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		for s.why == nil && (s.leg == nil || !s.hasWork()) {
+			s.work.Wait()
+		}
+		if s.why != nil {
+			return nil, nil, true
+		}
+		s.mu.Unlock()
+		runtime.Gosched() // company may be about to come
+		s.mu.Lock()
+		if s.why == nil && s.leg != nil && s.hasWork() {
+			return s.leg, mem.BufferSlice{s.message()}, s.closing
+		}
+	}
+}
+
+// hasWork reports whether a message would say something.
+func (s *session) hasWork() bool {
+	return s.closing || s.due || len(s.cancels) > 0 || s.written < len(s.sent) || len(s.queue) > 0 && s.mayCall(s.queue[0], 0, s.bytes)
+}
+
+// mayCall reports whether the server allows one more call, behind those under way and
+// others that are to have numbers.
+func (s *session) mayCall(c *call, others, bytes uint64) bool {
+	if s.last+others+1-s.replies > uint64(s.limits.GetMaxCalls()) {
+		return false
+	}
+	most := s.limits.GetMaxCallBytes()
+	return bytes == 0 || most == 0 || bytes+c.size <= most
+}
+
+// message takes what there is to say.
+func (s *session) message() mem.Buffer {
+	again, calls, size := s.pick()
+	pool := mem.DefaultBufferPool()
+	buf := pool.Get(size + sendExtra + 11*len(s.cancels))
+	b := (*buf)[:0]
+	var now time.Time
+	for _, c := range again {
+		b = c.append(b, &now)
+	}
+	for _, c := range calls {
+		s.last++
+		c.number, c.state = s.last, written
+		s.calls[c.number] = c
+		s.bytes += c.size
+		b = c.append(b, &now)
+	}
+	s.sent = append(s.sent, calls...)
+	s.written += len(again) + len(calls)
+	clear(calls)
+	if s.queue = s.queue[len(calls):]; len(s.queue) == 0 {
+		s.queue = calls[:0]
+	}
+	for _, number := range s.cancels {
+		b = appendNumber(b, requestCancels, number)
+	}
+	s.cancels = nil
+	if s.replies > s.repliesAcked {
+		b = appendNumber(b, requestReplies, s.replies)
+		s.repliesAcked, s.replyBytes = s.replies, 0
+	}
+	if s.taken > s.takenAcked {
+		b = appendNumber(b, requestPushes, s.taken)
+		s.takenAcked, s.takenBytes = s.taken, 0
+	}
+	s.due = false
+	if s.closing {
+		b = appendNumber(b, requestClose, 1)
+	}
+	*buf = b
+	return mem.NewBuffer(buf, pool)
+}
+
+// pick picks the calls for a message: those that are written again, and new ones.
+func (s *session) pick() (again, calls []*call, size int) {
+	for _, c := range s.sent[s.written:] {
+		if size > 0 && size+int(c.size) > batchBytes { //nolint:gosec // G115: the size of a message
+			return s.sent[s.written : s.written+len(again)], nil, size
+		}
+		size += int(c.size) + callFrame //nolint:gosec // G115: the size of a message
+		again = s.sent[s.written : s.written+len(again)+1]
+	}
+	n, bytes := 0, s.bytes
+	for _, c := range s.queue {
+		if size > 0 && size+int(c.size) > batchBytes || !s.mayCall(c, uint64(n), bytes) { //nolint:gosec // G115: the size of a message
+			break
+		}
+		size += int(c.size) + callFrame //nolint:gosec // G115: the size of a message
+		bytes += c.size
+		n++
+	}
+	return again, s.queue[:n], size
+}
+
+// close begins the end. It reports whether the server can be told.
+func (s *session) close() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closing && s.why == nil {
+		s.failCalls(object.CodeCanceled, "the client was closed")
+	}
+	s.closing = true
+	s.work.Signal()
+	return s.leg != nil
+}
+
+// finish ends the session.
+func (s *session) finish(why *object.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.why, s.leg = why, nil
+	if !s.closing {
+		s.err = why
+	}
+	s.failCalls(object.CodeUnavailable, "the client is not connected: "+why.Error())
+	s.work.Broadcast()
+	s.arrival.Broadcast()
+}
+
+// failCalls ends the calls that wait.
+func (s *session) failCalls(code object.Code, text string) {
+	for _, c := range s.queue {
+		c.fail(object.Refuse(code, "", "call", "", c.method, text))
+	}
+	s.queue = nil
+	for _, c := range s.calls {
+		if c.state == written {
+			c.fail(object.Refuse(code, "", "call", "", c.method, text).WithExecuted(object.ExecutedUnknown))
+			c.state = abandoned
+			c.request = nil
+		}
+	}
+}
+
+// message is the pushed message, as its own type if that is known.
+func (p packed) message() proto.Message {
+	msg := p.any()
+	if known, err := msg.UnmarshalNew(); err == nil {
+		return known
+	}
+	msg.Value = slices.Clone(msg.GetValue()) // what it came in holds others too
+	return msg
+}
+
+func errOdd(what string) *object.Error {
+	return object.NewError(object.CodeInternal, "the server does not keep to the protocol: "+what)
+}

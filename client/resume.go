@@ -1,0 +1,299 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	client_pb "github.com/xiaonanln/goverse/client/proto"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// greet answers the hello of a stream: it begins a session or resumes one.
+func (s *Service) greet(l *leg, hello *client_pb.SessionHello) (*resumable, error) {
+	switch {
+	case hello == nil:
+		return nil, errors.New("the first message has no hello")
+	case hello.GetClientId() != "":
+		return s.resume(l, hello)
+	case hello.GetPushes() != 0 || hello.GetReplies() != 0:
+		return nil, errors.New("a new session that has taken something")
+	}
+	return s.begin(l)
+}
+
+// begin begins a session.
+func (s *Service) begin(l *leg) (*resumable, error) {
+	t := s.newResumable()
+	if err := s.enroll(t.session); err != nil {
+		return nil, err
+	}
+	ctx := l.str.Context()
+	if err := s.attach(ctx, t.session); err != nil {
+		s.log.DebugContext(ctx, "client refused", "client", t.id, "error", err)
+		s.forget(t.session)
+		return nil, object.FromError(err)
+	}
+	s.log.DebugContext(ctx, "client connected", "client", t.id)
+	clientID, hash := s.open(t.session)
+	t.hash = hash
+	t.reading.Lock()
+	w := t.connectLocked(l, clientID, false)
+	t.reading.Unlock()
+	t.whenEnded(t.conclude)
+	s.crew.Go(w...)
+	return t, nil
+}
+
+// connectLocked makes a leg the session's: what is not acknowledged will be sent there.
+// It returns its writer. The caller holds reading.
+func (t *resumable) connectLocked(l *leg, clientID string, resumed bool) []task {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l.talk = t
+	lim := &t.service.limits
+	welcome := &client_pb.SessionWelcome{
+		ClientId: clientID, Resumed: resumed, CallsReceived: t.received,
+		MaxCalls: uint32(lim.Calls), MaxCallBytes: uint64(lim.CallBytes), MaxReplyBytes: uint64(lim.ReplyBytes), //nolint:gosec // G115: positive
+		MaxPushes: uint32(lim.QueueMessages), MaxPushBytes: uint64(lim.QueueBytes), //nolint:gosec // G115: positive
+		MaxMessageBytes: uint64(lim.MessageBytes), ResumeMicros: uint64(lim.Resume / time.Microsecond), //nolint:gosec // G115: positive
+	}
+	l.welcome, _ = proto.Marshal(&client_pb.SessionResponse{Welcome: welcome}) // its only text is ASCII
+	l.told = t.received
+	t.leg = l
+	t.replies.rewind()
+	t.pushes.rewind()
+	if w := t.writerLocked(); w != nil {
+		return []task{w}
+	}
+	return nil
+}
+
+// resume gives a session another stream.
+func (s *Service) resume(l *leg, hello *client_pb.SessionHello) (*resumable, error) {
+	t := s.findResumable(hello.GetClientId())
+	if t == nil {
+		return nil, errUnauthenticated()
+	}
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	old, err := t.handOver(hello)
+	if err != nil {
+		return nil, err
+	}
+	t.keep()
+	w := t.connectLocked(l, hello.GetClientId(), true)
+	if old != nil {
+		old.end(errSuperseded)
+	}
+	s.log.DebugContext(l.str.Context(), "client resumed", "client", t.id)
+	s.crew.Go(w...)
+	return t, nil
+}
+
+// findResumable is the session of that client_id; nil: there is none that can be resumed.
+func (s *Service) findResumable(clientID string) *resumable {
+	if len(clientID) > maxSecretBytes {
+		return nil
+	}
+	hash := hashSecret(clientID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sess := s.byHash[hash]; sess != nil {
+		return sess.talk
+	}
+	return nil
+}
+
+// handOver takes the session's leg away from it for another stream, which says what the
+// client has. A hello that cannot be ends the session.
+func (t *resumable) handOver(hello *client_pb.SessionHello) (old *leg, err error) {
+	t.mu.Lock()
+	over, honest := t.isOver(), false
+	if !over {
+		honest = t.pushes.ack(hello.GetPushes()) && t.replies.ack(hello.GetReplies())
+	}
+	if honest {
+		old, t.leg = t.leg, nil
+	}
+	t.mu.Unlock()
+	switch {
+	case over:
+		return nil, errUnauthenticated()
+	case !honest:
+		err := errProtocol("its hello has what was not sent, or less than it said")
+		t.session.end(ending{object.DisconnectKicked, err, false})
+		return nil, err
+	}
+	return old, nil
+}
+
+func errProtocol(what string) *object.Error {
+	return object.Refuse(object.CodeInvalidArgument, "", "register", "", "", "the client breaks the protocol: "+what)
+}
+
+// keep ends the time in which the session waits for its client. The caller holds
+// reading.
+func (t *resumable) keep() {
+	if t.timer != nil {
+		t.timer.Stop()
+		t.timer = nil
+	}
+	t.service.mu.Lock()
+	defer t.service.mu.Unlock()
+	t.service.detached.remove(t)
+}
+
+// lose is told that a stream has ended and its client has not said that it goes.
+func (t *resumable) lose(l *leg) {
+	if victim := t.wait(l); victim != nil {
+		victim.giveUp("too many sessions wait for their clients")
+	}
+}
+
+// wait lets the session wait for its client. It returns one that has to go for it.
+func (t *resumable) wait(l *leg) (victim *resumable) {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	t.mu.Lock()
+	if t.leg != l || t.isOver() {
+		t.mu.Unlock()
+		return nil
+	}
+	t.leg = nil
+	silent := t.received == 0 && t.pushes.acked == 0
+	t.mu.Unlock()
+	s := t.service
+	if s.limits.Resume <= 0 {
+		t.session.end(lost("its stream has broken"))
+		return nil
+	}
+	s.log.DebugContext(l.str.Context(), "client lost its stream", "client", t.id)
+	t.waits++
+	this := t.waits
+	t.timer = s.clock.AfterFunc(s.limits.Resume, func() { t.expire(this) })
+	return s.retain(t, silent)
+}
+
+func lost(why string) ending {
+	return ending{object.DisconnectLost, object.NewError(object.CodeUnavailable, "the session is over: "+why), false}
+}
+
+// retain notes a session without a stream, and returns the one that has to go for it.
+func (s *Service) retain(t *resumable, silent bool) (victim *resumable) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.detached.add(t, silent)
+	if s.detached.len() > s.limits.Detached {
+		return s.detached.evict()
+	}
+	return nil
+}
+
+// expire ends the session if it has waited all the time.
+func (t *resumable) expire(since uint64) {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	if t.waits == since && t.holds(nil) {
+		t.session.end(lost("it was not resumed in time"))
+	}
+}
+
+// giveUp ends the session if it still waits for its client.
+func (t *resumable) giveUp(why string) {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	if t.holds(nil) {
+		t.session.end(lost(why))
+	}
+}
+
+// close ends the session because its client wants it.
+func (t *resumable) close(l *leg) {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	t.closeLocked(l)
+}
+
+func (t *resumable) closeLocked(l *leg) {
+	if t.holds(l) {
+		t.session.end(ending{object.DisconnectClosed, nil, false})
+	}
+	l.end(nil)
+}
+
+// expel ends the session because its client breaks the protocol.
+func (t *resumable) expel(l *leg, err error) {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	if t.holds(l) {
+		t.session.end(ending{object.DisconnectKicked, err, false})
+	}
+}
+
+// holds reports whether the leg is the session's.
+func (t *resumable) holds(l *leg) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.leg == l
+}
+
+// conclude is what follows the session's end.
+func (t *resumable) conclude() {
+	s, ctx := t.service, context.Background()
+	defer s.forget(t.session)
+	end := t.session.ending // written before
+	s.shutOut(t.session, t.hash)
+	t.reading.Lock()
+	t.keep()
+	t.reading.Unlock()
+	if end.reason == object.DisconnectTooSlow {
+		s.log.WarnContext(ctx, "client does not read", "client", t.id)
+	}
+	if !end.flush {
+		t.abandon()
+		t.hangUp(end.err)
+	}
+	t.cancelWork(object.Refuse(object.CodeCanceled, "", "call", t.id, "", "the client has disconnected").WithExecuted(object.ExecutedUnknown))
+	t.session.calls.Wait()
+	if end.flush {
+		t.flush()
+		t.abandon()
+		t.hangUp(end.err)
+	}
+	s.detach(ctx, t.session, end.reason)
+}
+
+// hangUp ends the session's stream, if there is one.
+func (t *resumable) hangUp(err error) {
+	t.mu.Lock()
+	l := t.leg
+	t.leg = nil
+	t.mu.Unlock()
+	if l != nil {
+		l.end(err)
+	}
+}
+
+// flush waits until what waits for the client was sent, but not long.
+func (t *resumable) flush() {
+	t.mu.Lock()
+	l := t.leg
+	if l == nil || !l.writing {
+		t.mu.Unlock()
+		return
+	}
+	idle := make(chan struct{})
+	t.idle = idle
+	t.mu.Unlock()
+	timer := t.service.clock.NewTimer(t.service.limits.Flush)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-l.over:
+	case <-l.str.Context().Done():
+	case <-timer.C:
+	}
+}

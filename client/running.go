@@ -1,0 +1,92 @@
+package client
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	client_pb "github.com/xiaonanln/goverse/client/proto"
+	"github.com/xiaonanln/goverse/internal/grpcerr"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// idleWorkers bounds how many goroutines wait for calls of sessions to run.
+const idleWorkers = 256
+
+// task is what the service's crew does.
+type task interface{ do() }
+
+// running is a call of a session.
+type running struct {
+	callContext
+
+	talk   *resumable
+	number uint64
+	size   int // of its request
+	req    object.Request
+	run    func() (object.Reply, error)
+}
+
+// newRunning makes what a SessionCall means. The error is the call's.
+func (t *resumable) newRunning(c *sessionCall) (*running, error) {
+	r := &running{talk: t, number: c.number, size: c.size}
+	if c.micros > 0 {
+		const most = uint64(1<<63-1) / uint64(time.Microsecond)
+		r.deadline = time.Now().Add(time.Duration(min(c.micros, most)) * time.Microsecond) //nolint:gosec // G115: it fits
+	}
+	r.req = object.Request{ID: t.id, Method: c.method}
+	if c.url != "" || len(c.body) > 0 {
+		r.req.Message, r.req.Body = messageName(c.url), c.body
+		if r.req.Message == "" {
+			return r, refuseCall(r.req, "the request's type URL names no message")
+		}
+	}
+	picked := picker{req: &r.req}
+	for _, p := range c.metadata {
+		if err := picked.add(p.key, p.value); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// do implements [task]: it runs the call.
+func (r *running) do() {
+	reply, err := object.Reply{}, error(object.Refuse(object.CodeInternal, "", "call", r.req.ID, r.req.Method,
+		"the goroutine of the method exited").WithExecuted(object.ExecutedYes))
+	defer func() { r.talk.answer(r, reply, err) }() // also if it did
+	reply, err = r.run()
+}
+
+// appendAnswer appends the outcome of a call to a log. A reply must not take more than
+// most bytes.
+func appendAnswer(log *outlog, number uint64, reply object.Reply, most int) (fits bool) {
+	size := anySize(typeURLPrefix, reply.Message, reply.Body)
+	inner, total := nestedSize(number, size)
+	if total > most {
+		return false
+	}
+	b := log.room(total)
+	b = appendNested(b, respReplies, inner, replyCall, number, replyBody, size)
+	log.add(appendAny(b, typeURLPrefix, reply.Message, reply.Body))
+	return true
+}
+
+// appendFailure appends the error of a call to a log.
+func appendFailure(log *outlog, number uint64, err error) {
+	st := grpcerr.ToStatus(err).Proto()
+	b, merr := proto.Marshal(&client_pb.SessionError{Code: st.GetCode(), Message: st.GetMessage(), Details: st.GetDetails()})
+	if merr != nil { // not reached: ToStatus makes valid text
+		b = nil
+	}
+	inner, total := nestedSize(number, len(b))
+	out := log.room(total)
+	out = appendNested(out, respReplies, inner, replyCall, number, replyError, len(b))
+	log.add(append(out, b...))
+}
+
+// appendReceived appends the number of the last call that was received.
+func appendReceived(b []byte, number uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, respReceived, protowire.VarintType), number)
+}
