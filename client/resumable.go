@@ -64,7 +64,7 @@ func (t *resumable) take(l *leg, in *sessionRequest) error {
 	for _, c := range cancelled {
 		c.end(object.Refuse(object.CodeCanceled, "", "call", t.id, c.req.Method, "the client does not wait for the call").WithExecuted(object.ExecutedUnknown))
 	}
-	t.service.crew.Go(calls...)
+	t.service.start(calls...)
 	if in.close {
 		t.closeLocked(l)
 	}
@@ -172,7 +172,7 @@ func (t *resumable) answer(r *running, reply object.Reply, err error) {
 	t.mu.Unlock()
 	t.session.calls.Done()
 	if w != nil {
-		t.service.crew.Go(w)
+		t.service.start(w)
 	}
 }
 
@@ -222,7 +222,7 @@ func (t *resumable) put(msg *anypb.Any, _ int) verdict {
 	}
 	t.mu.Unlock()
 	if w != nil {
-		t.service.crew.Go(w)
+		t.service.start(w)
 	}
 	return v
 }

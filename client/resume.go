@@ -43,7 +43,7 @@ func (s *Service) begin(l *leg) (*resumable, error) {
 	w := t.connectLocked(l, clientID, false)
 	t.reading.Unlock()
 	t.whenEnded(t.conclude)
-	s.crew.Go(w...)
+	s.start(w...)
 	return t, nil
 }
 
@@ -89,7 +89,7 @@ func (s *Service) resume(l *leg, hello *client_pb.SessionHello) (*resumable, err
 		old.end(errSuperseded)
 	}
 	s.log.DebugContext(l.str.Context(), "client resumed", "client", t.id)
-	s.crew.Go(w...)
+	s.start(w...)
 	return t, nil
 }
 

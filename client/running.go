@@ -17,6 +17,9 @@ const idleWorkers = 256
 // task is what the service's crew does.
 type task interface{ do() }
 
+// start has tasks done, of which the session that they are of is not forgotten before.
+func (s *Service) start(tasks ...task) { s.crew.Go(tasks...) }
+
 // running is a call of a session.
 type running struct {
 	callContext
