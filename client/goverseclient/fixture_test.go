@@ -3,6 +3,7 @@ package goverseclient_test
 import (
 	"context"
 	"net"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -26,6 +27,10 @@ type echo struct {
 	detached chan object.DisconnectReason
 	blocked  chan struct{} // a call blocks
 	refuse   error
+	ran      func(text string) // is told of each Echo; nil: nobody is
+
+	mu  sync.Mutex
+	log []string // guarded by mu: what Echo was asked
 }
 
 func (e *echo) AttachClient(_ context.Context, id string) error {
@@ -56,7 +61,16 @@ func (e *echo) serve(ctx context.Context, req object.Request) (object.Reply, err
 	switch req.Method {
 	case "Echo":
 		if req.Message == "" {
-			return object.Reply{Message: "google.protobuf.StringValue"}, nil
+			return object.Reply{Message: wordName}, nil
+		}
+		var asked wrapperspb.StringValue
+		if req.Message == wordName && proto.Unmarshal(req.Body, &asked) == nil {
+			e.mu.Lock()
+			e.log = append(e.log, asked.GetValue())
+			e.mu.Unlock()
+			if e.ran != nil {
+				e.ran(asked.GetValue())
+			}
 		}
 		return object.Reply{Message: req.Message, Body: req.Body}, nil
 	case "Mystery":
@@ -113,7 +127,12 @@ func serve(t *testing.T, server *grpc.Server) (addr string) {
 
 func (f *fixture) dial(opts ...goverseclient.Option) (c *goverseclient.Client, id string) {
 	f.t.Helper()
-	c, err := goverseclient.Dial(f.t.Context(), f.addr, opts...)
+	return f.dialAt(f.addr, opts...)
+}
+
+func (f *fixture) dialAt(addr string, opts ...goverseclient.Option) (c *goverseclient.Client, id string) {
+	f.t.Helper()
+	c, err := goverseclient.Dial(f.t.Context(), addr, opts...)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -132,6 +151,8 @@ func expect(t *testing.T, err error, want *object.Error, executed object.Executi
 		t.Errorf("executed is %v, want %v, of %v", got, executed, err)
 	}
 }
+
+const wordName = "google.protobuf.StringValue"
 
 func word(s string) *wrapperspb.StringValue { return wrapperspb.String(s) }
 
