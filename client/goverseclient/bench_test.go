@@ -30,7 +30,7 @@ func (*Echoer) Echo(_ context.Context, req *wrapperspb.StringValue) (*wrapperspb
 }
 
 // benchServer is a client service over a real node.
-func benchServer(b *testing.B) (addr string) {
+func benchServer(b testing.TB) (addr string) {
 	b.Helper()
 	reg := object.NewRegistry()
 	if err := reg.RegisterClientType((*Echoer)(nil), object.Concurrency(object.Concurrent)); err != nil {

@@ -3,6 +3,7 @@ package goverseclient_test
 import (
 	"context"
 	"net"
+	"os"
 	"sync"
 	"testing"
 
@@ -18,7 +19,13 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if addr := os.Getenv(idlersVariable); addr != "" {
+		beIdlers(addr) // this is the other process of a test
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // echo is a node whose objects answer with their own ID or what they were asked, and
 // block until their call is cancelled.

@@ -1,0 +1,5 @@
+//go:build race
+
+package goverseclient_test
+
+const raceEnabled = true
