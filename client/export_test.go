@@ -6,3 +6,10 @@ func (s *Service) Secrets() int {
 	defer s.mu.Unlock()
 	return len(s.byHash)
 }
+
+// Waiting returns how many sessions have no stream.
+func (s *Service) Waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.detached.len()
+}

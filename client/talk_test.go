@@ -7,11 +7,10 @@ import (
 	"strconv"
 	"testing"
 
+	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
-
-	spb "google.golang.org/genproto/googleapis/rpc/status"
 
 	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/object"
@@ -239,7 +238,9 @@ func TestSessionCalls(t *testing.T) {
 	s := f.begin()
 	calls := []*client_pb.SessionCall{
 		s.asks("NoSuch", ""), s.asks("Who", ""), s.asks("Metadata", ""), s.asks("Deadline", ""), s.asks("Deadline", ""),
-		s.asks("Cancel", ""), {Number: 8}, s.asks("", ""), s.asks("Metadata", ""),
+		s.asks("Cancel", ""),
+		{Number: 8},
+		s.asks("", ""), s.asks("Metadata", ""),
 	}
 	s.last = 10
 	calls[7].Number, calls[8].Number = 9, 10

@@ -36,7 +36,6 @@ func beIdlers(addr string) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-
 // memory is what the process has in use for its heap and its stacks.
 func memory() (heap, stacks int) {
 	for range 3 { // stacks shrink by half each time

@@ -50,13 +50,13 @@ type session struct {
 const (
 	batchBytes = 256 << 10 // how large a message with many calls may become
 	callExtra  = 2 * (1 + 10)
-	callFrame  = callExtra + 1 + 10  // at most around what a call asks for
-	sendExtra  = 4 * 11              // at most what else is in a message
-	ackReplies = 16                  // worth a message of their own when no call is under way
-	ackBytes   = 64 << 10            // worth a message of their own
-	ackPushes  = 32                  // worth a message of their own
-	ackShare   = 4                   // part of what the server allows that is
-	mostCalls  = uint64(1) << 32 - 1 // where the server names no limit
+	callFrame  = callExtra + 1 + 10 // at most around what a call asks for
+	sendExtra  = 4 * 11             // at most what else is in a message
+	ackReplies = 16                 // worth a message of their own when no call is under way
+	ackBytes   = 64 << 10           // worth a message of their own
+	ackPushes  = 32                 // worth a message of their own
+	ackShare   = 4                  // part of what the server allows that is
+	mostCalls  = uint64(1)<<32 - 1  // where the server names no limit
 )
 
 func (s *session) init() {
