@@ -70,6 +70,19 @@ func (s *Service) beginLeg() error {
 	return nil
 }
 
+// hold counts one more goroutine that uses the stream, unless none does any more.
+func (l *leg) hold() bool {
+	for {
+		n := l.users.Load()
+		if n == 0 {
+			return false
+		}
+		if l.users.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
 // release is the end of a goroutine that uses the stream.
 func (l *leg) release() {
 	if l.users.Add(-1) == 0 {

@@ -240,11 +240,10 @@ func (t *resumable) abandon() {
 // does.
 func (t *resumable) writerLocked() *leg {
 	l := t.leg
-	if l == nil || l.writing || l.welcome == nil && t.replies.peek() == 0 && t.pushes.peek() == 0 {
+	if l == nil || l.writing || l.welcome == nil && t.replies.peek() == 0 && t.pushes.peek() == 0 || !l.hold() {
 		return nil
 	}
 	l.writing = true
-	l.users.Add(1)
 	return l
 }
 

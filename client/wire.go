@@ -194,7 +194,7 @@ type value struct {
 func fields(b []byte, take func(protowire.Number, value) error) error {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
+		if n < 0 || num > protowire.MaxValidNumber {
 			return errGarbage
 		}
 		b = b[n:]

@@ -176,7 +176,7 @@ func (p *packed) parse(b []byte, known *names) error {
 func fields(b []byte, take func(num protowire.Number, number uint64, bytes []byte) error) error {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
+		if n < 0 || num > protowire.MaxValidNumber {
 			return errGarbage
 		}
 		b = b[n:]
