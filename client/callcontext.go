@@ -4,12 +4,15 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/xiaonanln/goverse/util/clock"
 )
 
 // callContext is the context of a call of a session. It ends with its deadline, when
 // it is cancelled and when the call is over. What costs something is made when somebody
 // asks for it, which most methods never do.
 type callContext struct {
+	clock    clock.Clock
 	deadline time.Time // zero: none
 
 	mu     sync.Mutex
@@ -28,7 +31,7 @@ func (c *callContext) Done() <-chan struct{} { return c.lived().Done() }
 func (c *callContext) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.life == nil && c.cause == nil && (c.deadline.IsZero() || time.Now().Before(c.deadline)) {
+	if c.life == nil && c.cause == nil && (c.deadline.IsZero() || c.clock.Now().Before(c.deadline)) {
 		return nil
 	}
 	return c.livedLocked().Err()
@@ -71,7 +74,7 @@ func (c *callContext) livedLocked() context.Context {
 	if c.life != nil {
 		return c.life
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background()) //nolint:forbidigo // a session outlives its streams
 	c.life, c.cancel = ctx, cancel
 	if !c.deadline.IsZero() {
 		timed, release := context.WithDeadline(ctx, c.deadline)

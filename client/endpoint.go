@@ -66,10 +66,9 @@ func (s *Service) ServerOptions(creds credentials.TransportCredentials) []grpc.S
 		grpc.MaxSendMsgSize(l.MessageBytes),
 		grpc.MaxConcurrentStreams(l.Streams),
 		grpc.MaxHeaderListSize(l.HeaderBytes),
-		// Most connections are idle, and each would own its buffers, of 32 KiB by default.
-		// What is larger than the one for reading is read past it.
+		// Most connections are idle, and each owns its buffer for reading, of 32 KiB by
+		// default. What is larger is read past it.
 		grpc.ReadBufferSize(readBufferBytes),
-		grpc.SharedWriteBuffer(true),
 		grpc.ConnectionTimeout(l.Handshake),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: l.Ping, Timeout: l.PingTimeout, MaxConnectionIdle: l.Idle}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: l.MinPing, PermitWithoutStream: true}),

@@ -10,9 +10,9 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/status"
 
 	client_pb "github.com/xiaonanln/goverse/client/proto"
+	"github.com/xiaonanln/goverse/internal/grpcerr"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -172,7 +172,7 @@ func (l *leg) hungUp(t *resumable, err error) {
 		l.end(object.NewError(object.CodeCanceled, "the client ended its stream"))
 		return
 	}
-	switch code := object.Code(status.Code(err)); { //nolint:exhaustive // the others follow
+	switch code := grpcerr.FromError(err).Code; {
 	case errors.Is(err, io.EOF):
 		t.close(l)
 	case code == object.CodeCanceled, code == object.CodeDeadlineExceeded, code == object.CodeUnavailable:

@@ -242,7 +242,7 @@ func (t *resumable) holds(l *leg) bool {
 
 // conclude is what follows the session's end.
 func (t *resumable) conclude() {
-	s, ctx := t.service, context.Background()
+	s, ctx := t.service, context.Background() //nolint:forbidigo // a session outlives its streams
 	defer s.forget(t.session)
 	end := t.session.ending // written before
 	s.shutOut(t.session, t.hash)

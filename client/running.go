@@ -34,9 +34,10 @@ type running struct {
 // newRunning makes what a SessionCall means. The error is the call's.
 func (t *resumable) newRunning(c *sessionCall) (*running, error) {
 	r := &running{talk: t, number: c.number, size: c.size}
+	r.clock = t.service.clock
 	if c.micros > 0 {
 		const most = uint64(1<<63-1) / uint64(time.Microsecond)
-		r.deadline = time.Now().Add(time.Duration(min(c.micros, most)) * time.Microsecond) //nolint:gosec // G115: it fits
+		r.deadline = r.clock.Now().Add(time.Duration(min(c.micros, most)) * time.Microsecond)
 	}
 	r.req = object.Request{ID: t.id, Method: c.method}
 	if c.url != "" || len(c.body) > 0 {

@@ -199,7 +199,7 @@ func fields(b []byte, take func(protowire.Number, value) error) error {
 		}
 		b = b[n:]
 		var v value
-		switch typ { //nolint:exhaustive // nothing here has the others
+		switch typ {
 		case protowire.VarintType:
 			v.isVarint = true
 			v.varint, n = protowire.ConsumeVarint(b)

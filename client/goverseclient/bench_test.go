@@ -30,11 +30,11 @@ func (*Echoer) Echo(_ context.Context, req *wrapperspb.StringValue) (*wrapperspb
 }
 
 // benchServer is a client service over a real node.
-func benchServer(b testing.TB) (addr string) {
-	b.Helper()
+func benchServer(tb testing.TB) (addr string) {
+	tb.Helper()
 	reg := object.NewRegistry()
 	if err := reg.RegisterClientType((*Echoer)(nil), object.Concurrency(object.Concurrent)); err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	n := node.New(node.Config{Registry: reg, Clock: clock.System(), Logger: slog.New(slog.DiscardHandler), AppError: grpcerr.FromApp})
 	svc := client.NewService(client.Config{Node: n, ClientType: "Echoer"})
@@ -42,18 +42,18 @@ func benchServer(b testing.TB) (addr string) {
 	svc.Register(server)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	b.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := svc.Stop(context.Background()); err != nil {
-			b.Error(err)
+			tb.Error(err)
 		}
 		server.Stop()
 		<-served
 		if err := n.Stop(context.Background()); err != nil {
-			b.Error(err)
+			tb.Error(err)
 		}
 	})
 	return listener.Addr().String()

@@ -103,14 +103,11 @@ func (c *call) fail(err *object.Error) {
 }
 
 // append appends the call to a SessionRequest; what nobody waits for is its number alone.
-func (c *call) append(b []byte, now *time.Time) []byte {
+func (c *call) append(b []byte, now time.Time) []byte {
 	size := 1 + protowire.SizeVarint(c.number) + len(c.request)
 	micros := uint64(0)
 	if !c.due.IsZero() && c.request != nil {
-		if now.IsZero() {
-			*now = time.Now()
-		}
-		micros = uint64(max(1, c.due.Sub(*now)/time.Microsecond)) //nolint:gosec // G115: positive
+		micros = uint64(max(1, c.due.Sub(now)/time.Microsecond))
 		size += 1 + protowire.SizeVarint(micros)
 	}
 	b = appendHead(b, requestCalls, size)
@@ -161,7 +158,7 @@ func (c *call) fill(ctx context.Context, method string, req proto.Message) *obje
 		return object.Refuse(object.CodeResourceExhausted, "", "call", "", method,
 			fmt.Sprintf("the request takes %d bytes, at most %d are allowed", size, maxMessageBytes))
 	}
-	c.method, c.request, c.size = method, body, uint64(len(body)+callExtra) //nolint:gosec // G115: a length
+	c.method, c.request, c.size = method, body, uint64(len(body)+callExtra)
 	c.due, _ = ctx.Deadline()
 	return nil
 }

@@ -47,7 +47,7 @@ func Dial(ctx context.Context, addr string, opts ...Option) (*Client, error) {
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	c.session.init()
 	stop := context.AfterFunc(ctx, c.cancel)
-	l, err := c.connect(c.ctx)
+	l, err := c.connect(c.ctx) //nolint:contextcheck // it is derived from ctx, and outlives it
 	if err == nil && !stop() {
 		err = context.Cause(ctx) // it ended just now, and the stream with it
 	}
@@ -62,7 +62,7 @@ func Dial(ctx context.Context, addr string, opts ...Option) (*Client, error) {
 	}
 	c.wg.Go(c.write)
 	c.wg.Go(c.deliver)
-	go c.run(l)
+	go c.run(l) //nolint:contextcheck // it outlives ctx
 	return c, nil
 }
 

@@ -30,11 +30,12 @@ func TestMain(m *testing.M) {
 // echo is a node whose objects answer with their own ID or what they were asked, and
 // block until their call is cancelled.
 type echo struct {
-	attached chan string // the IDs of new objects
-	detached chan object.DisconnectReason
-	blocked  chan struct{} // a call blocks
-	refuse   error
-	ran      func(text string) // is told of each Echo; nil: nobody is
+	attached  chan string // the IDs of new objects
+	detached  chan object.DisconnectReason
+	blocked   chan struct{} // a call blocks
+	unblocked chan struct{} // it does not any more
+	refuse    error
+	ran       func(text string) // is told of each Echo; nil: nobody is
 
 	mu  sync.Mutex
 	log []string // guarded by mu: what Echo was asked
@@ -85,6 +86,7 @@ func (e *echo) serve(ctx context.Context, req object.Request) (object.Reply, err
 	case "Block":
 		e.blocked <- struct{}{}
 		<-ctx.Done()
+		e.unblocked <- struct{}{}
 		return object.Reply{}, context.Cause(ctx)
 	}
 	return object.Reply{}, object.Refuse(object.CodeUnimplemented, object.UnknownMethod, "call", req.ID, req.Method, "no such method")
@@ -100,7 +102,7 @@ type fixture struct {
 func start(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{t: t, node: &echo{
-		attached: make(chan string, 16), detached: make(chan object.DisconnectReason, 16), blocked: make(chan struct{}, 16),
+		attached: make(chan string, 16), detached: make(chan object.DisconnectReason, 16), blocked: make(chan struct{}, 16), unblocked: make(chan struct{}, 16),
 	}}
 	f.svc = client.NewService(client.Config{Node: f.node, ClientType: "Echo"})
 	server := grpc.NewServer(f.svc.ServerOptions(nil)...)

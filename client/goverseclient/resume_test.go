@@ -171,3 +171,196 @@ func unconnected(t *testing.T, c *goverseclient.Client) {
 		}
 	}
 }
+
+// When the session cannot be resumed the client is told, and so are those who wait: what
+// was written may have run.
+func TestWhatCannotBeResumed(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		opts []goverseclient.Option
+		end  func(f *fixture, via *proxy)
+	}{
+		"resume is off": {[]goverseclient.Option{goverseclient.WithResume(-1)}, func(_ *fixture, via *proxy) { via.cut() }},
+		"too late": {[]goverseclient.Option{goverseclient.WithResume(time.Millisecond)}, func(_ *fixture, via *proxy) {
+			via.set(true, false)
+			via.cut()
+		}},
+		"the server has forgotten": {nil, func(f *fixture, via *proxy) {
+			via.set(true, false)
+			via.cut()
+			f.svc.LoseAll()
+			<-f.node.detached
+			via.set(false, false)
+		}},
+		"the server has stopped": {nil, func(f *fixture, via *proxy) {
+			via.set(true, false)
+			via.cut()
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel() // the call that runs would hold up the stop: it is cancelled
+			_ = f.svc.Stop(ctx)
+			via.set(false, false)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := start(t)
+			via := newProxy(t, f.addr)
+			c, _ := f.dialAt(via.addr(), test.opts...)
+			called := make(chan error, 1)
+			go func() {
+				_, err := c.Call(t.Context(), "Block", nil)
+				called <- err
+			}()
+			<-f.node.blocked
+			test.end(f, via)
+			expect(t, <-called, object.ErrUnavailable, object.ExecutedUnknown)
+			f.svc.LoseAll() // a call that runs holds up a stop
+			<-c.Done()
+			if e := object.FromError(c.Err()); e == nil || e.Code != object.CodeUnavailable {
+				t.Errorf("the client says %v", c.Err())
+			}
+			_, err := c.Call(t.Context(), "Echo", nil)
+			expect(t, err, object.ErrUnavailable, object.ExecutedNo)
+		})
+	}
+}
+
+// A call that waits for the connection when the session ends was not executed.
+func TestWhatWasNotWrittenDidNotRun(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	via := newProxy(t, f.addr)
+	c, _ := f.dialAt(via.addr())
+	via.set(true, false)
+	via.cut()
+	unconnected(t, c)
+	called := make(chan error, 1)
+	go func() {
+		_, err := c.Call(t.Context(), "Echo", word("x"))
+		called <- err
+	}()
+	f.svc.LoseAll()
+	<-f.node.detached
+	via.set(false, false)
+	expect(t, <-called, object.ErrUnavailable, object.ExecutedNo)
+}
+
+// Close does not wait for a connection.
+func TestCloseWithoutConnection(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	via := newProxy(t, f.addr)
+	c, _ := f.dialAt(via.addr())
+	via.set(true, false)
+	via.cut()
+	unconnected(t, c)
+	called := make(chan error, 1)
+	go func() {
+		_, err := c.Call(t.Context(), "Echo", word("x"))
+		called <- err
+	}()
+	if err := c.Close(); err != nil || c.Err() != nil {
+		t.Errorf("close: %v, %v", err, c.Err())
+	}
+	if err := <-called; object.CodeOf(err) != object.CodeCanceled && object.CodeOf(err) != object.CodeUnavailable || object.Executed(err) != object.ExecutedNo {
+		t.Errorf("a call that was not written: %v, executed %v", err, object.Executed(err))
+	}
+}
+
+// A server that does not answer holds up Close for a moment only.
+func TestCloseOfASilentConnection(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	via := newProxy(t, f.addr)
+	c, _ := f.dialAt(via.addr())
+	via.set(false, true)
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Calls that one caller begins one after the other, without waiting, arrive in that
+// order: one goroutine begins each when the one before is on its way.
+func TestCallsOfOneClientAreInOrder(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	c, _ := f.dial()
+	const calls = 1000
+	for i := range calls {
+		if _, err := c.Call(t.Context(), "Echo", word(strconv.Itoa(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.node.mu.Lock()
+	defer f.node.mu.Unlock()
+	for i, text := range f.node.log {
+		if text != strconv.Itoa(i) {
+			t.Fatalf("number %d is %s", i, text)
+		}
+	}
+}
+
+// A call whose caller leaves is told so, and its reply is nobody's; others go on.
+func TestCancelReachesTheMethod(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	c, _ := f.dial()
+	ctx, cancel := context.WithCancel(t.Context())
+	called := make(chan error, 1)
+	go func() {
+		_, err := c.Call(ctx, "Block", nil)
+		called <- err
+	}()
+	<-f.node.blocked
+	cancel()
+	expect(t, <-called, object.ErrCanceled, object.ExecutedUnknown)
+	<-f.node.unblocked
+	if _, err := c.Call(t.Context(), "Echo", word("x")); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := c.Call(ctx, "Block", nil)
+	expect(t, err, object.ErrDeadlineExceeded, object.ExecutedUnknown)
+	<-f.node.unblocked
+	_, err = c.Call(ctx, "Block", nil)
+	expect(t, err, object.ErrDeadlineExceeded, object.ExecutedNo)
+}
+
+// A method whose caller left while there was no connection is told when there is one.
+func TestCancelIsToldAfterResuming(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	via := newProxy(t, f.addr)
+	c, _ := f.dialAt(via.addr())
+	ctx, cancel := context.WithCancel(t.Context())
+	called := make(chan error, 1)
+	go func() {
+		_, err := c.Call(ctx, "Block", nil)
+		called <- err
+	}()
+	<-f.node.blocked
+	via.set(true, false)
+	via.cut()
+	unconnected(t, c)
+	cancel()
+	expect(t, <-called, object.ErrCanceled, object.ExecutedUnknown)
+	via.set(false, false)
+	<-f.node.unblocked
+}
+
+// More calls than the server takes at a time wait their turn in the client.
+func TestManyCallers(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	c, _ := f.dial()
+	var wg sync.WaitGroup
+	for range 3000 {
+		wg.Go(func() {
+			if _, err := c.Call(t.Context(), "Echo", word(strings.Repeat("x", 10_000))); err != nil {
+				t.Errorf("call: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+}

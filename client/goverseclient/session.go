@@ -12,11 +12,14 @@ import (
 
 	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/util/clock"
 )
 
 // session is what a client and its server know of each other, whatever connection
 // they have.
 type session struct {
+	clock clock.Clock
+
 	mu      sync.Mutex // guards the fields below
 	work    sync.Cond  // the writer waits for something to write
 	arrival sync.Cond  // the deliverer waits for pushes
@@ -60,6 +63,7 @@ const (
 )
 
 func (s *session) init() {
+	s.clock = clock.System()
 	s.work.L, s.arrival.L = &s.mu, &s.mu
 	s.calls = make(map[uint64]*call)
 }
@@ -105,7 +109,7 @@ func (s *session) window(wanted time.Duration) time.Duration {
 	if s.closing || wanted < 0 {
 		return 0
 	}
-	d := time.Duration(min(s.limits.GetResumeMicros(), mostMicros)) * time.Microsecond //nolint:gosec // G115: it fits
+	d := time.Duration(min(s.limits.GetResumeMicros(), mostMicros)) * time.Microsecond
 	if wanted > 0 {
 		d = min(d, wanted)
 	}
@@ -286,16 +290,16 @@ func (s *session) message() mem.Buffer {
 	pool := mem.DefaultBufferPool()
 	buf := pool.Get(size + sendExtra + 11*len(s.cancels))
 	b := (*buf)[:0]
-	var now time.Time
+	now := s.clock.Now()
 	for _, c := range again {
-		b = c.append(b, &now)
+		b = c.append(b, now)
 	}
 	for _, c := range calls {
 		s.last++
 		c.number, c.state = s.last, written
 		s.calls[c.number] = c
 		s.bytes += c.size
-		b = c.append(b, &now)
+		b = c.append(b, now)
 	}
 	s.sent = append(s.sent, calls...)
 	s.written += len(again) + len(calls)

@@ -115,7 +115,8 @@ const (
 // that it is over, for the reason returned.
 func (c *Client) reconnect(err error) (*leg, *object.Error) {
 	window := c.session.window(c.resume)
-	until := time.Now().Add(window)
+	ctx, cancel := context.WithTimeout(c.ctx, window)
+	defer cancel()
 	for backoff := leastBackoff; ; backoff = min(2*backoff, mostBackoff) {
 		why, final := ended(err)
 		switch {
@@ -123,15 +124,15 @@ func (c *Client) reconnect(err error) (*leg, *object.Error) {
 			return nil, why
 		case window <= 0:
 			return nil, unavailable("the connection broke: " + why.Message)
-		case !time.Now().Before(until):
+		case ctx.Err() != nil:
 			return nil, unavailable(fmt.Sprintf("the session could not be resumed within %v: %s", window, why.Message))
 		}
 		timer := time.NewTimer(rand.N(backoff)) //nolint:gosec // G404: it spreads attempts and protects nothing
 		select {
 		case <-timer.C:
-		case <-c.ctx.Done():
+		case <-ctx.Done():
 			timer.Stop()
-			return nil, unavailable("the client is closed")
+			continue // with the reason that it had
 		}
 		var l *leg
 		if l, err = c.attempt(); err == nil {
@@ -148,7 +149,7 @@ func (c *Client) attempt() (*leg, error) {
 	l, err := c.connect(ctx)
 	if err != nil || !timer.Stop() {
 		cancel()
-		if e := object.FromError(err); err != nil && e.Code == object.CodeUnauthenticated {
+		if e := grpcerr.FromError(err); err != nil && e.Code == object.CodeUnauthenticated {
 			err = unavailable("the session could not be resumed: " + e.Message)
 		}
 		return nil, err

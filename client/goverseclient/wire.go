@@ -140,7 +140,7 @@ func (r *reply) parse(b []byte, known *names) error {
 			if !r.ok {
 				r.ok, r.body, r.error = true, packed{}, nil
 			}
-			return r.body.parse(bytes, known)
+			return parseAny(&r.body, bytes, known)
 		case num == replyError && bytes != nil:
 			r.ok, r.error = false, append(append([]byte{}, r.error...), bytes...)
 		}
@@ -154,13 +154,13 @@ func (p *push) parse(b []byte, known *names) error {
 		case num == pushOffset && bytes == nil:
 			p.offset = number
 		case num == pushMessage && bytes != nil:
-			return p.body.parse(bytes, known)
+			return parseAny(&p.body, bytes, known)
 		}
 		return nil
 	})
 }
 
-func (p *packed) parse(b []byte, known *names) error {
+func parseAny(p *packed, b []byte, known *names) error {
 	return fields(b, func(num protowire.Number, _ uint64, bytes []byte) error {
 		switch {
 		case num == anyTypeURL && bytes != nil:
@@ -181,7 +181,7 @@ func fields(b []byte, take func(num protowire.Number, number uint64, bytes []byt
 		}
 		b = b[n:]
 		var err error
-		switch typ { //nolint:exhaustive // nothing here has the others
+		switch typ {
 		case protowire.VarintType:
 			var number uint64
 			if number, n = protowire.ConsumeVarint(b); n >= 0 {
