@@ -58,7 +58,7 @@ func (t *resumable) take(l *leg, in *sessionRequest) error {
 	node := t.service.node
 	for _, c := range calls {
 		if r, ok := c.(*running); ok {
-			r.run = node.Accept(r, r.req)
+			r.accept(node)
 		}
 	}
 	for _, c := range cancelled {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -8,6 +9,7 @@ import (
 
 	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/internal/grpcerr"
+	"github.com/xiaonanln/goverse/internal/w3c"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -28,7 +30,10 @@ type running struct {
 	number uint64
 	size   int // of its request
 	req    object.Request
-	run    func() (object.Reply, error)
+
+	parent, state string // the trace context
+
+	run func() (object.Reply, error)
 }
 
 // newRunning makes what a SessionCall means. The error is the call's.
@@ -48,11 +53,27 @@ func (t *resumable) newRunning(c *sessionCall) (*running, error) {
 	}
 	picked := picker{req: &r.req}
 	for _, p := range c.metadata {
-		if err := picked.add(p.key, p.value); err != nil {
-			return r, err
+		switch p.key {
+		case w3c.TraceParent:
+			r.parent = p.value
+		case w3c.TraceState:
+			r.state = p.value
+		default:
+			if err := picked.add(p.key, p.value); err != nil {
+				return r, err
+			}
 		}
 	}
 	return r, nil
+}
+
+// accept gives the call its place at its object.
+func (r *running) accept(node Node) {
+	ctx := context.Context(r)
+	if r.parent != "" {
+		ctx = w3c.With(ctx, r.parent, r.state)
+	}
+	r.run = node.Accept(ctx, r.req)
 }
 
 // do implements [task]: it runs the call.

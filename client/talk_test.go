@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	client_pb "github.com/xiaonanln/goverse/client/proto"
+	"github.com/xiaonanln/goverse/internal/w3c"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -276,6 +277,34 @@ func TestSessionCalls(t *testing.T) {
 	}
 	if len(s.replies) != 10 {
 		t.Errorf("%d replies", len(s.replies))
+	}
+}
+
+// The trace context of a call is in its metadata.
+func TestSessionTraceContext(t *testing.T) {
+	t.Parallel()
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	f := start(t)
+	f.node.methods["Trace"] = func(ctx context.Context, _, _ string) (string, error) {
+		derived, cancel := context.WithCancel(ctx)
+		defer cancel()
+		parent, state := w3c.Of(derived)
+		return parent + " " + state, ctx.Err()
+	}
+	s := f.begin()
+	for metadata, want := range map[*map[string]string]string{
+		{}: " ",
+		{"traceparent": parent, "tracestate": "a=1"}: parent + " a=1",
+		{"traceparent": "nonsense"}:                  " ",
+		{"tracestate": "a=1"}:                        " ",
+	} {
+		c := s.asks("Trace", "")
+		c.Metadata = *metadata
+		c.TimeoutMicros = 3e10
+		s.send(&client_pb.SessionRequest{Calls: []*client_pb.SessionCall{c}})
+		if got := s.text(s.reply(c.GetNumber())); got != want {
+			t.Errorf("%v: %q", *metadata, got)
+		}
 	}
 }
 

@@ -17,12 +17,13 @@ import (
 
 	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/internal/grpcerr"
+	"github.com/xiaonanln/goverse/internal/w3c"
 	"github.com/xiaonanln/goverse/object"
 )
 
 // Call runs a method of the client's object and returns its reply, which must be of
 // type Resp. A nil request is the method's empty message. Outgoing gRPC metadata in
-// ctx whose key begins with "client-" reaches the method.
+// ctx whose key begins with "client-" reaches the method, as does the trace context.
 //
 // The error is an [object.Error]; [object.Executed] tells whether the method ran. It
 // runs once at most: whether the call may be repeated is for the caller to say. While
@@ -192,11 +193,15 @@ func failure(b []byte) *object.Error {
 	return errOdd("an error without a code").WithExecuted(object.ExecutedUnknown)
 }
 
-// picked is the metadata that goes with a call: keys and values.
+// picked is the metadata that goes with a call: keys and values. As a call is no rpc, an
+// instrumentation of gRPC does not add the trace context.
 func picked(ctx context.Context) (pairs []string) {
+	if parent, state := w3c.Of(ctx); parent != "" {
+		pairs = append(pairs, w3c.TraceParent, parent, w3c.TraceState, state)
+	}
 	outgoing, ok := metadata.FromOutgoingContext(ctx)
 	if !ok {
-		return nil
+		return pairs
 	}
 	for key, values := range outgoing {
 		if strings.HasPrefix(key, metadataPrefix) && len(values) > 0 {

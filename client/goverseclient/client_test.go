@@ -8,8 +8,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -57,6 +60,29 @@ func TestCalls(t *testing.T) {
 	expect(t, err, object.ErrResourceExhausted, object.ExecutedNo)
 	if c.Err() != nil {
 		t.Errorf("a living client has the error %v", c.Err())
+	}
+}
+
+// What of the context goes with a call.
+func TestWhatGoesWithACall(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	c, _ := f.dial()
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: [16]byte{1}, SpanID: [8]byte{2}})
+	ctx := trace.ContextWithSpanContext(t.Context(), span)
+	ctx = metadata.AppendToOutgoingContext(ctx, "client-user", "ann", "other", "x", "client-user", "bob")
+	ctx, cancel := context.WithTimeout(ctx, time.Hour)
+	defer cancel()
+	got, err := goverseclient.Call[*wrapperspb.StringValue](ctx, c, "Context", nil)
+	if want := "map[client-user:bob] 01000000000000000000000000000000 true"; err != nil || got.GetValue() != want {
+		t.Errorf("got %q, %v, want %q", got.GetValue(), err, want)
+	}
+	_, err = c.Call(metadata.AppendToOutgoingContext(t.Context(), "client-user", "\xff"), "Context", nil)
+	expect(t, err, object.ErrInvalidArgument, object.ExecutedNo)
+	_, err = c.Call(t.Context(), "\xff", nil)
+	expect(t, err, object.ErrInvalidArgument, object.ExecutedNo)
+	if _, err := c.Call(t.Context(), "Echo", nil); err != nil {
+		t.Errorf("afterwards: %v", err)
 	}
 }
 

@@ -2,11 +2,14 @@ package goverseclient_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"sync"
 	"testing"
+	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -81,6 +84,11 @@ func (e *echo) serve(ctx context.Context, req object.Request) (object.Reply, err
 			}
 		}
 		return object.Reply{Message: req.Message, Body: req.Body}, nil
+	case "Context":
+		deadline, _ := ctx.Deadline()
+		soon := time.Until(deadline) < time.Hour && time.Until(deadline) > time.Minute
+		body, err := proto.Marshal(word(fmt.Sprintf("%v %v %v", req.Metadata, trace.SpanContextFromContext(ctx).TraceID(), soon)))
+		return object.Reply{Message: wordName, Body: body}, err
 	case "Mystery":
 		return object.Reply{Message: "no.such.Type"}, nil
 	case "Block":

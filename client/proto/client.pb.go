@@ -421,7 +421,8 @@ type SessionCall struct {
 	// ends with DEADLINE_EXCEEDED. Zero: the server's default, 30 seconds.
 	TimeoutMicros uint64 `protobuf:"varint,4,opt,name=timeout_micros,json=timeoutMicros,proto3" json:"timeout_micros,omitempty"`
 	// Reaches the method as the call's metadata. Keys begin with "client-" and
-	// are lower case; others are left out. At most 16 entries and 4 KiB.
+	// are lower case, at most 16 entries and 4 KiB. The values of traceparent and
+	// tracestate are the call's W3C trace context. All others are left out.
 	Metadata      map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
