@@ -69,6 +69,12 @@ func (t *resumable) newRunning(c *sessionCall) (*running, error) {
 
 // accept gives the call its place at its object.
 func (r *running) accept(node Node) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err := r.crashed(reason)
+			r.run = func() (object.Reply, error) { return object.Reply{}, err }
+		}
+	}()
 	ctx := context.Context(r)
 	if r.parent != "" {
 		ctx = w3c.With(ctx, r.parent, r.state)
@@ -76,12 +82,25 @@ func (r *running) accept(node Node) {
 	r.run = node.Accept(ctx, r.req)
 }
 
+func (r *running) crashed(reason any) error {
+	return r.talk.service.crashed(r, client_pb.ClientService_Session_FullMethodName, reason)
+}
+
 // do implements [task]: it runs the call.
 func (r *running) do() {
-	reply, err := object.Reply{}, error(object.Refuse(object.CodeInternal, "", "call", r.req.ID, r.req.Method,
-		"the goroutine of the method exited").WithExecuted(object.ExecutedYes))
-	defer func() { r.talk.answer(r, reply, err) }() // also if it did
+	var reply object.Reply
+	var err error
+	returned := false
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = r.crashed(reason)
+		} else if !returned {
+			err = object.Refuse(object.CodeInternal, "", "call", r.req.ID, r.req.Method, "the goroutine of the method exited").WithExecuted(object.ExecutedYes)
+		}
+		r.talk.answer(r, reply, err)
+	}()
 	reply, err = r.run()
+	returned = true
 }
 
 // appendAnswer appends the outcome of a call to a log. A reply must not take more than

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 
 	spb "google.golang.org/genproto/googleapis/rpc/status"
@@ -305,6 +307,34 @@ func TestSessionTraceContext(t *testing.T) {
 		if got := s.text(s.reply(c.GetNumber())); got != want {
 			t.Errorf("%v: %q", *metadata, got)
 		}
+	}
+}
+
+// Where the node panics, or a method ends its goroutine, one call fails.
+func TestSessionCallsThatPanic(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.node.methods["Panic"] = func(context.Context, string, string) (string, error) { panic("in the turn") }
+	f.node.onAccept = func(r object.Request) {
+		if r.Method == "PanicEarly" {
+			f.node.enter(r.ID, -1) // it does not run
+			panic("before")
+		}
+	}
+	f.node.methods["Exit"] = func(context.Context, string, string) (string, error) {
+		runtime.Goexit()
+		return "", nil
+	}
+	s := f.begin()
+	s.call("Exit", "")
+	expect(t, failure(s.reply(s.last)), object.ErrInternal, object.ExecutedYes)
+	for _, method := range []string{"Panic", "PanicEarly"} {
+		s.call(method, "")
+		expect(t, failure(s.reply(s.last)), object.ErrInternal, object.ExecutedUnknown)
+	}
+	s.alive()
+	if log := f.log.String(); !strings.Contains(log, "in the turn") || !strings.Contains(log, "before") {
+		t.Errorf("the log does not tell: %s", log)
 	}
 }
 
