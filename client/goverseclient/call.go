@@ -3,6 +3,7 @@ package goverseclient
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -62,6 +63,16 @@ func (c *Client) Call(ctx context.Context, method string, req proto.Message) (pr
 }
 
 func (p packed) any() *anypb.Any { return &anypb.Any{TypeUrl: p.url, Value: p.value} }
+
+// message is the pushed message, as its own type if that is known.
+func (p packed) message() proto.Message {
+	msg := p.any()
+	if known, err := msg.UnmarshalNew(); err == nil {
+		return known
+	}
+	msg.Value = slices.Clone(msg.GetValue()) // what it came in holds others too
+	return msg
+}
 
 func (p packed) name() string { return p.url[strings.LastIndexByte(p.url, '/')+1:] }
 
