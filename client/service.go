@@ -207,6 +207,7 @@ func (s *Service) giveUp(sessions []*session, cause error) error {
 		sess.end(ending{object.DisconnectStopping, errStopping(""), false})
 		sess.abortWork(cause)
 	}
+	s.crew.Close() // whoever is left works on its own, and may be the last
 	return fmt.Errorf("stop client service, %d clients left: %w", s.Clients(), cause)
 }
 

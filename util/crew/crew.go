@@ -42,8 +42,7 @@ func New[T any](run func(T), idle int) *Crew[T] {
 	return &Crew[T]{run: run, most: idle}
 }
 
-// Go has tasks run, and does not wait for them. They begin one after the other and run beside each other. It must not
-// be called after Close.
+// Go has tasks run, and does not wait for them. They begin one after the other and run beside each other.
 func (c *Crew[T]) Go(tasks ...T) {
 	if len(tasks) == 0 {
 		return
@@ -157,7 +156,7 @@ func (c *Crew[T]) Trim() {
 }
 
 // Close lets go of all workers: those that have nothing to do now, the others when all tasks have begun and their own
-// has ended. It may be called again.
+// has ended. Tasks that come later run as before, but nobody waits for more. It may be called again.
 func (c *Crew[T]) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -168,5 +167,5 @@ func (c *Crew[T]) Close() {
 	c.idle, c.fewest = nil, 0
 }
 
-// Wait returns when no worker is left. It is to be called after Close.
+// Wait returns when no worker is left. It is to be called after Close, when no more tasks come.
 func (c *Crew[T]) Wait() { c.all.Wait() }

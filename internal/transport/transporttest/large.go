@@ -112,12 +112,12 @@ func testOrderOfLargeMessages(k *kit) {
 			for n := range rounds {
 				size := []int{1, 300 << 10, 20 << 10, 1, 70 << 10}[n%5]
 				c := call(id, "Note", bytes.Repeat([]byte{byte(n)}, size)...)
-				if err := link.Send(k.ctx, c); err != nil {
+				if err := link.Send(k.ctx, c); err != nil { //nolint:contextcheck // the other context has ended
 					k.t.Errorf("a send of %d bytes: %v", size, err)
 				}
 				_, _ = ask(gone, link, call(id, "Note", make([]byte, size)...))
 			}
-			if _, err := ask(k.ctx, link, call(id, "Note", rounds)); err != nil {
+			if _, err := ask(k.ctx, link, call(id, "Note", rounds)); err != nil { //nolint:contextcheck // the same
 				k.t.Error(err)
 			}
 		})
