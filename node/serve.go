@@ -25,8 +25,9 @@ func (n *Node) Accept(ctx context.Context, req object.Request) (run func() (obje
 	return n.Arrive(ctx, Departure{Request: req})
 }
 
-// Arrive is [Node.Accept] for a call of another node's. A one-way call ends with its
-// own deadline or the node, not with ctx.
+// Arrive is [Node.Accept] for a call of another node's. A one-way call ends with ctx's
+// deadline, its method's call timeout if there is none, or the node, not with ctx. A call
+// whose time is over when it comes, or when it would begin, does not run.
 func (n *Node) Arrive(ctx context.Context, d Departure) (run func() (object.Reply, error)) {
 	a := new(Arrival)
 	a.Begin(ctx, n, &d)
@@ -50,6 +51,9 @@ func (a *Arrival) Begin(ctx context.Context, n *Node, d *Departure) {
 	t.parent, t.flags = ctx, owned
 	if d.OneWay {
 		t.parent = traced(n.killed, ctx)
+		if at, limited := ctx.Deadline(); limited {
+			t.deadline = max(int64(at.Sub(n.base)), 1)
+		}
 	}
 	r := &a.rare
 	r.encode, r.brisk, r.key, r.meta = true, true, d.Key, d.Metadata
@@ -64,6 +68,9 @@ func (a *Arrival) Run() (object.Reply, error) {
 		a.rare.brisk = false
 		a.waiter, a.err = n.seat(t, n.target(t, t.id(), t.act.typ), t.act.typ)
 	}
+	if a.err == nil && a.waiter == nil {
+		a.err = n.giveUpLate(t)
+	}
 	if a.err != nil {
 		return object.Reply{}, a.err
 	}
@@ -71,6 +78,18 @@ func (a *Arrival) Run() (object.Reply, error) {
 		return object.Reply{}, err
 	}
 	return object.Reply{Message: t.method().ReplyName(), Body: a.rare.body}, nil
+}
+
+// giveUpLate gives back the admission of a turn whose time has run out since: who runs
+// calls may have had many to run, or the process stood still.
+func (n *Node) giveUpLate(t *turn) error {
+	err := t.late()
+	if err == nil || t.flags.has(nested) { // the place inside another turn is not one to give back
+		return nil
+	}
+	_ = n.giveBack(t)
+	t.finish()
+	return n.refuseExpired(t, err, "before it began")
 }
 
 func (n *Node) accept(t *turn, d *Departure) (*waiter, error) {

@@ -20,14 +20,14 @@ type lifetime struct {
 	stop   func() // releases the deadline and the link to the node
 }
 
-// limit gives the turn a deadline of its own where its caller has none: timeout from
+// limit gives the turn a deadline of its own where it and its caller have none: timeout from
 // the first time that somebody looks at it, which saves most calls from reading the
 // clock. Zero is the node's call timeout; negative is none.
 func (t *turn) limit(timeout time.Duration) {
 	if timeout == 0 {
 		timeout = t.node().cfg.CallTimeout
 	}
-	if timeout > 0 && !t.parentHasDeadline() {
+	if timeout > 0 && t.deadline == 0 && !t.parentHasDeadline() {
 		t.deadline = -int64(timeout) // nobody else has the turn yet
 	}
 }
@@ -88,6 +88,18 @@ func (t *turn) Err() error {
 	}
 	if d := t.due(); d > 0 && t.node().elapsed() >= d {
 		return t.lifetime().ctx.Err() // from now on it stays so
+	}
+	return nil
+}
+
+// late reports that the turn, which has not begun, must not any more. It does not set its
+// clock going.
+func (t *turn) late() error {
+	if err := t.parentErr(); err != nil {
+		return err
+	}
+	if d := atomic.LoadInt64(&t.deadline); d > 0 && int64(t.node().elapsed()) >= d {
+		return context.DeadlineExceeded
 	}
 	return nil
 }

@@ -67,11 +67,22 @@ type entry struct {
 	id    transport.CallID
 	at    time.Duration
 	reply transport.Reply
-	epoch uint64 // not 0: it was withheld, and is to be told only while the node owns the shard under that
-	large bool   // the reply was too large to keep
+	epoch uint64   // not 0: it was withheld, and is to be told only while the node owns the shard under that
+	large bool     // the reply was too large to keep
+	short int      // how long the body is, if it is here and not with the reply
+	body  [64]byte // a small one: it shares its memory with the call that it came from
 }
 
-func (e *entry) size() int { return entryBytes/2 + e.reply.Size() }
+// size is what an entry takes, with some for its error.
+func (e *entry) size() int { return entryBytes*3/4 + e.reply.Size() }
+
+// shorten has the entry hold a small body itself.
+func (e *entry) shorten() {
+	if n := len(e.reply.Body); n <= len(e.body) {
+		e.short = copy(e.body[:], e.reply.Body)
+		e.reply.Body = nil
+	}
+}
 
 // remembered says whether a call may be sent again after it may have run.
 func remembered(c *transport.Call) bool {
@@ -223,6 +234,9 @@ func (a *arrival) retell(e *entry) *transport.Reply {
 			"the call ran, and its reply, which is too large to be kept, was lost with the link").WithExecuted(object.ExecutedYes))
 	}
 	reply := e.reply
+	if e.short > 0 {
+		reply.Body = e.body[:e.short]
+	}
 	return &reply
 }
 
@@ -250,6 +264,7 @@ func (c *column) keepLocked(e entry) {
 	if e.size() > most*entryBytes/4 {
 		e.large, e.reply = true, transport.Reply{}
 	}
+	e.shorten()
 	for c.count > 0 && (c.count >= most || c.bytes+e.size() > most*entryBytes) {
 		c.dropLocked()
 	}

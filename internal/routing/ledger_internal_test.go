@@ -52,6 +52,26 @@ func (l *ledger) totals() (running, kept, size, again, slots int) {
 	return running, kept, size, again, slots
 }
 
+// What is remembered of a small reply is a copy: it shares its memory with all that its call needed.
+func TestLedgerCopiesSmallReplies(t *testing.T) {
+	t.Parallel()
+	var l ledger
+	for i, size := range []int{0, 1, 64, 65, 1000} {
+		body := bytes.Repeat([]byte{'x'}, size)
+		a := l.noted(t.Context(), "a", uint64(i), false)
+		a.column.finish(a, &transport.Reply{Reply: object.Reply{Message: "m", Body: body}, Epoch: 7})
+		e := a.column.findLocked(a.call.CallID)
+		if size <= len(e.body) && e.reply.Body != nil {
+			t.Errorf("%d bytes are not copied", size)
+		}
+		a.view = &view{table: members{}}
+		reply := a.retell(e)
+		if !bytes.Equal(reply.Body, body) || reply.Message != "m" || reply.Epoch != 7 || reply.Err != nil {
+			t.Errorf("%d bytes are told again as %+v", size, reply)
+		}
+	}
+}
+
 // Only calls are remembered that may be sent again.
 func TestRememberedCalls(t *testing.T) {
 	t.Parallel()

@@ -45,6 +45,8 @@ func (members) Incarnation() string { return "self" }
 
 func (members) Changed() <-chan struct{} { return nil }
 
+func (members) Valid() bool { return true }
+
 func (m members) Node(incarnation string) (cluster.Route, bool) {
 	return cluster.Route{}, m.living[incarnation]
 }
