@@ -113,6 +113,7 @@ func (w *world) build(name string, opts ...option) *peer {
 	for _, err := range []error{
 		registry.RegisterObjectType((*cell)(nil)),
 		registry.RegisterObjectType((*keeper)(nil)),
+		registry.RegisterObjectType((*recorder)(nil)),
 		registry.RegisterObjectType((*light)(nil), object.ShareMessages()),
 		registry.RegisterObjectType((*fussy)(nil), object.MailboxLimit(1)),
 		registry.RegisterClientType((*visitor)(nil)),
