@@ -3,6 +3,7 @@ package routing_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -246,3 +247,76 @@ func TestForgedDepthOfChains(t *testing.T) {
 		}
 	})
 }
+
+// A call whose time is over when it arrives, or when its turn comes after it has waited for a gate, is not run: whether
+// anybody waits for it or not, and whatever it asks for.
+func TestCallsThatCameTooLate(t *testing.T) {
+	t.Parallel()
+	for _, gate := range []string{"open", "closed", "closed for a while"} {
+		t.Run(gate, func(t *testing.T) {
+			t.Parallel()
+			onStage(t, 2, func(s *stage, p []*peer) {
+				s.delivering()
+				ids := s.apart("cell", "fussy")
+				guest := s.visit(p[1], "eve")
+				pass(time.Minute)
+				for _, id := range ids {
+					r := s.give(p[1], id, p[0])
+					if gate == "open" {
+						continue
+					}
+					_, tag, target := s.begin(p[1], p[0], id)
+					n := p[1].node.ShardOf(id)
+					if err := p[1].Host().DrainShard(s.Context(), n, r.Epoch, target, tag); err != nil {
+						s.Fatal(err)
+					}
+					defer p[1].Host().ReopenShard(n, r.Epoch)
+				}
+				left := -time.Second // of their time
+				if gate == "closed for a while" {
+					left = time.Second
+				}
+				var waiting []<-chan *transport.Reply
+				for _, oneWay := range []bool{false, true} {
+					for _, op := range []transport.Op{transport.OpCall, transport.OpCreate, transport.OpDelete} {
+						for _, id := range append(ids, guest) {
+							c := s.request(p[0], id, "add")
+							c.Op, c.OneWay, c.From = op, oneWay, "a"
+							switch {
+							case id == guest && (op != transport.OpCall || left > 0), op != transport.OpCall && oneWay:
+								continue
+							case id == guest:
+								c.Shard = noShard
+							}
+							if op != transport.OpCall {
+								c.Request = object.Request{ID: id}
+							}
+							ctx, cancel := context.WithTimeout(s.Context(), left)
+							defer cancel()
+							run, done := p[1].Handler().AcceptCall(ctx, c), make(chan *transport.Reply, 1)
+							go func() { done <- run() }()
+							waiting = append(waiting, done)
+						}
+					}
+				}
+				pass(2 * time.Second)
+				for i, done := range waiting {
+					if len(done) == 0 {
+						s.Fatalf("call %d has not ended", i)
+					}
+					if e := (<-done).Err; e == nil || e.Code != object.CodeDeadlineExceeded || object.Executed(e) != object.ExecutedNo {
+						s.Errorf("call %d ended with %v", i, e)
+					}
+				}
+				for _, id := range append(ids, guest) {
+					if n := s.ran(id); n != 0 {
+						s.Errorf("%s ran %d times", id, n)
+					}
+				}
+			})
+		})
+	}
+}
+
+// noShard is the shard of client objects, on the wire.
+const noShard = math.MaxUint32

@@ -63,10 +63,11 @@ type Call struct {
 	// AtMostOnce: never resend this call where it may have run, nor run it if it may have been run before.
 	AtMostOnce bool
 
-	// Timeout is the time that remains, from arrival on the receiving side; 0: unlimited. [Link.Call] is over when its
-	// context is or, if that is sooner, so long after its beginning, which costs less than a context of its own would;
-	// that is what it sends. [Link.Send] sends what is left of it when the call leaves. There the context of [Handler]
-	// ends when it is over. A negative one is over already.
+	// Timeout is the time that remains, from arrival on the receiving side; 0: unlimited. What a call has waited on its
+	// way beyond what the way takes, as where the receiving process stood still, is off it where the transport can tell.
+	// [Link.Call] is over when its context is or, if that is sooner, so long after its beginning, which costs less than a
+	// context of its own would; that is what it sends. [Link.Send] sends what is left of it when the call leaves. There
+	// the context of [Handler] ends when it is over. A negative one is over already.
 	Timeout time.Duration
 
 	// How the sender came to this node.

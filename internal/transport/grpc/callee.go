@@ -75,6 +75,8 @@ type callee struct {
 	from     string        // the caller's incarnation
 	accepted []*served     // the reader's: calls that it has not let run yet
 	at       time.Time     // the reader's: when the message came; zero: nobody has asked
+	sentAt   uint64        // the reader's: when the message left, see packet
+	transit  transit       // the reader's
 	taken    atomic.Uint64 // how many frames have come in
 
 	serving board         // guarded by mu: the calls that somebody waits for
@@ -156,6 +158,7 @@ func causeOf(why error) error {
 // take takes in one frame.
 func (c *callee) take(sentAt uint64, k kind, payload []byte) error {
 	c.taken.Add(1)
+	c.sentAt = sentAt
 	switch k {
 	case kindCall:
 		s := &served{callee: c}
@@ -174,6 +177,7 @@ func (c *callee) take(sentAt uint64, k kind, payload []byte) error {
 		c.cancelCall(number)
 		return nil
 	default:
+		c.arrived() // at least pings tell what the way takes
 		return c.control(k, payload)
 	}
 }

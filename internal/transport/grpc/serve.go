@@ -66,10 +66,11 @@ func (c *callee) runAccepted() {
 	}
 }
 
-// arrived is when the message came that is being read.
+// arrived is when the message that is being read would have come had it not waited on its way.
 func (c *callee) arrived() time.Time {
 	if c.at.IsZero() {
-		c.at = c.clock.Now()
+		now := c.clock.Now()
+		c.at = now.Add(-c.transit.late(now.Sub(c.begun), c.sentAt))
 	}
 	return c.at
 }

@@ -92,7 +92,7 @@ func (e *endpoint) accept(c *conn, number uint64, call *transport.Call) {
 	}
 	ctx, cancel := context.WithCancelCause(e.base)
 	release := func() { cancel(nil) }
-	if call.Timeout > 0 {
+	if call.Timeout != 0 {
 		timed, stop := context.WithTimeout(ctx, call.Timeout)
 		ctx, release = timed, func() { stop(); cancel(nil) }
 	}
