@@ -65,15 +65,19 @@ func (n *Node) Depart(ctx context.Context, d *Departure, id, method string, req 
 	if err != nil {
 		return err
 	}
-	s := object.Resolve(opts)
+	return n.DepartTo(ctx, d, id, m, req, object.Resolve(opts))
+}
+
+// DepartTo is [Node.Depart] for an ID and a method that have been found good.
+func (n *Node) DepartTo(ctx context.Context, d *Departure, id string, m *object.MethodInfo, req proto.Message, s object.CallSettings) (err error) {
 	body := d.Body[:0]
 	if req != nil {
 		if !m.Accepts(req) {
-			return object.Refuse(object.CodeInvalidArgument, "", "call", id, method,
+			return object.Refuse(object.CodeInvalidArgument, "", "call", id, m.Name,
 				fmt.Sprintf("the request is a %T, the method takes %s", req, m.RequestName()))
 		}
 		if body, err = (proto.MarshalOptions{}).MarshalAppend(body, req); err != nil {
-			return object.Refuse(object.CodeInvalidArgument, "", "call", id, method, "encode the request: "+err.Error())
+			return object.Refuse(object.CodeInvalidArgument, "", "call", id, m.Name, "encode the request: "+err.Error())
 		}
 	}
 	*d = Departure{
@@ -82,9 +86,9 @@ func (n *Node) Depart(ctx context.Context, d *Departure, id, method string, req 
 	}
 	if up := n.callerTurn(ctx); up != nil {
 		d.Metadata = object.MergeMetadata(up.Metadata(), s.Metadata)
-	}
-	if !s.OneWay {
-		d.Chain, d.leave, err = n.Chain(ctx, "call", id, method)
+		if !s.OneWay {
+			d.Chain, d.leave, err = n.Chain(ctx, "call", id, m.Name)
+		}
 	}
 	return err
 }

@@ -56,7 +56,7 @@ func (r *Router) Push(ctx context.Context, clientID string, msg proto.Message) e
 	var t trip
 	t.begin(r, &lifeErrand{
 		encode: func() (object.Request, error) { return encode("push", clientID, msg) },
-	}, transport.OpPush, clientID, "", nil)
+	}, transport.OpPush, clientID, "", typ, nil)
 	t.once, t.call.AtMostOnce = true, true
 	_, err := t.travel(ctx)
 	return err

@@ -28,6 +28,7 @@ type call struct {
 	expr       object.Expr // instead of the method, if it has an owner
 	req        proto.Message
 	opts       []object.CallOption
+	known      *object.MethodInfo // the method, if it and the ID have been found good
 }
 
 // calling is the errand of a call of a method, and its trip: all that a call to another node needs. It is used again
@@ -70,7 +71,13 @@ func (c *calling) local(ctx context.Context) (proto.Message, error) {
 
 func (c *calling) pack(ctx context.Context, to *transport.Call) error {
 	d, w := &c.away, &c.what
-	if err := c.router.cfg.Node.Depart(ctx, d, w.id, w.method, w.req, w.opts); err != nil {
+	var err error
+	if n := c.router.cfg.Node; w.known != nil {
+		err = n.DepartTo(ctx, d, w.id, w.known, w.req, object.Resolve(w.opts))
+	} else {
+		err = n.Depart(ctx, d, w.id, w.method, w.req, w.opts)
+	}
+	if err != nil {
 		return err
 	}
 	to.Request, to.Chain = d.Request, steps(d.Chain)

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -200,9 +201,17 @@ func (r *Router) call(ctx context.Context, what call, opts []object.CallOption, 
 	c := r.calling()
 	c.what = what
 	t := &c.trip
-	t.begin(r, c, transport.OpCall, what.id, what.method, why)
+	typ := r.typeOf(what.id)
+	t.begin(r, c, transport.OpCall, what.id, what.method, typ, why)
 	t.once, t.oneWay, t.mayRun = settings.AtMostOnce, settings.OneWay, lost(why)
-	limit := max(r.timeout(what.id, what.method), 0)
+	var m *object.MethodInfo
+	if typ != nil {
+		m = typ.Method(what.method)
+	}
+	if why == node.ErrElsewhere { //nolint:errorlint // as the node returns it, which has looked at the call
+		c.what.known = m
+	}
+	limit := max(r.timeoutOf(typ, m), 0)
 	if t.oneWay {
 		t.call.Timeout = limit
 	}
@@ -228,12 +237,21 @@ func (r *Router) limit(ctx context.Context, id, method string) (context.Context,
 
 // timeout is how long a call takes at most; not positive: there is no limit.
 func (r *Router) timeout(id, method string) time.Duration {
+	typ := r.typeOf(id)
+	if typ == nil {
+		return r.timeoutOf(nil, nil)
+	}
+	return r.timeoutOf(typ, typ.Method(method))
+}
+
+// timeoutOf is timeout for a type and a method; nil: unknown.
+func (r *Router) timeoutOf(typ *object.Type, m *object.MethodInfo) time.Duration {
 	d := time.Duration(0)
-	if typ := r.typeOf(id); typ != nil {
+	switch {
+	case m != nil:
+		d = m.CallTimeout
+	case typ != nil:
 		d = typ.CallTimeout
-		if m := typ.Method(method); m != nil {
-			d = m.CallTimeout
-		}
 	}
 	if d == 0 {
 		d = r.cfg.CallTimeout

@@ -55,13 +55,14 @@ type trip struct {
 	tries  int           // attempts that failed
 }
 
-// begin makes t a trip. why is what this node has said; nil: it was not asked.
-func (t *trip) begin(r *Router, e errand, op transport.Op, id, method string, why error) {
+// begin makes t a trip to an object of a type, nil if that is not known. why is what this node has said; nil: it was not
+// asked.
+func (t *trip) begin(r *Router, e errand, op transport.Op, id, method string, typ *object.Type, why error) {
 	t.router, t.errand, t.op, t.id, t.method = r, e, op, id, method
 	if why != nil {
 		t.why = object.FromError(why)
 	}
-	if r.isClient(id) {
+	if typ != nil && typ.Client {
 		t.pinned, t.home, t.shard = true, homeOf(id), noShard
 	} else {
 		t.shard = r.cfg.Node.ShardOf(id)
@@ -96,17 +97,20 @@ type outcome struct {
 func (t *trip) travel(ctx context.Context) (proto.Message, error) {
 	defer t.errand.release()
 	var o outcome
-	v, begun := t.router.view.Load(), t.router.cfg.Clock.Monotonic()
+	v := t.router.view.Load()
+	if t.timeout > 0 {
+		t.call.Deadline = t.router.cfg.Clock.Now().Add(t.timeout)
+	}
 	p := t.find(v)
 	direct := p.kind == there && !v.last && !t.oneWay
 	var a attempt
 	if direct { // most calls end here, and need no timer
-		if o, a = t.send(ctx, v, p.route, t.timeout); o.final {
+		if o, a = t.send(ctx, v, p.route); o.final {
 			return o.reply, o.err
 		}
 	}
-	if t.timeout > 0 {
-		limited, cancel := context.WithTimeout(ctx, t.timeout-(t.router.cfg.Clock.Monotonic()-begun))
+	if !t.call.Deadline.IsZero() {
+		limited, cancel := context.WithDeadline(ctx, t.call.Deadline)
 		defer cancel()
 		ctx = limited
 	}
@@ -132,7 +136,7 @@ func (t *trip) step(ctx context.Context) outcome {
 	case here:
 		return t.stay(ctx, v)
 	case there:
-		o, a := t.send(ctx, v, p.route, 0)
+		o, a := t.send(ctx, v, p.route)
 		if !o.final {
 			o = t.judge(ctx, v, p.route, a)
 		}
@@ -209,8 +213,8 @@ type attempt struct {
 	reply *transport.Reply
 }
 
-// send lets another member run the call, within the timeout if ctx has none; 0: ctx has.
-func (t *trip) send(ctx context.Context, v *view, to cluster.Route, timeout time.Duration) (outcome, attempt) {
+// send lets another member run the call.
+func (t *trip) send(ctx context.Context, v *view, to cluster.Route) (outcome, attempt) {
 	if err := t.pack(ctx); err != nil {
 		return outcome{final: true, err: t.ends(err)}, attempt{}
 	}
@@ -227,7 +231,6 @@ func (t *trip) send(ctx context.Context, v *view, to cluster.Route, timeout time
 		}
 		return outcome{final: true}, attempt{}
 	}
-	c.Timeout = timeout
 	reply, err := link.Call(ctx, c)
 	if err != nil || reply.Err != nil {
 		return outcome{}, attempt{err, reply}

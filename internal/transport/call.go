@@ -63,11 +63,14 @@ type Call struct {
 	// AtMostOnce: never resend this call where it may have run, nor run it if it may have been run before.
 	AtMostOnce bool
 
+	// Deadline ends [Link.Call], if its context does not before, as context.DeadlineExceeded; zero: never. It costs less
+	// than a context of its own would. It is not carried, and [Link.Send] ignores it.
+	Deadline time.Time
+
 	// Timeout is the time that remains, from arrival on the receiving side; 0: unlimited. What a call has waited on its
 	// way beyond what the way takes, as where the receiving process stood still, is off it where the transport can tell.
-	// [Link.Call] is over when its context is or, if that is sooner, so long after its beginning, which costs less than a
-	// context of its own would; that is what it sends. [Link.Send] sends what is left of it when the call leaves. There
-	// the context of [Handler] ends when it is over. A negative one is over already.
+	// [Link.Call] takes it from its context and Deadline, and ignores the field; [Link.Send] sends what is left of it when
+	// the call leaves. There the context of [Handler] ends when it is over. A negative one is over already.
 	Timeout time.Duration
 
 	// How the sender came to this node.

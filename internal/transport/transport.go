@@ -66,7 +66,7 @@ type Endpoint interface {
 type Link interface {
 	// Call has the peer run c and returns its reply, whose Err is set if that is an error of the callee. An error of
 	// Call itself means that there is no reply; see the package about what it says. Call returns when ctx ends, and
-	// lets the peer know, so that the call's context there ends too. c.Timeout ends it in the same way, as
+	// lets the peer know, so that the call's context there ends too. c.Deadline ends it in the same way, as
 	// context.DeadlineExceeded.
 	//
 	// c is neither modified nor used after the return. Call waits for room in the queue of a busy link, while ctx lasts.

@@ -63,6 +63,7 @@ func (t *Transport) open(ctx context.Context, self transport.Peer, lis *listener
 		rpc.Creds(t.cfg.ServerCredentials),
 		rpc.ForceServerCodecV2(newCodec(&t.buffers)),
 		rpc.MaxRecvMsgSize(maxPacket), rpc.MaxSendMsgSize(maxPacket),
+		rpc.SharedWriteBuffer(true),
 		rpc.InitialWindowSize(windowBytes), rpc.InitialConnWindowSize(windowBytes),
 		rpc.MaxHeaderListSize(headerBytes), rpc.MaxConcurrentStreams(maxStreams),
 		rpc.ConnectionTimeout(t.cfg.Keepalive),

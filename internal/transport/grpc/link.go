@@ -46,10 +46,8 @@ type attempt struct {
 func (l *link) Call(ctx context.Context, c *transport.Call) (*transport.Reply, error) {
 	var b bound
 	b.deadline, _ = ctx.Deadline()
-	if c.Timeout != 0 {
-		if d := l.from.clock().Now().Add(c.Timeout); b.deadline.IsZero() || d.Before(b.deadline) {
-			b = bound{d, true}
-		}
+	if d := c.Deadline; !d.IsZero() && (b.deadline.IsZero() || d.Before(b.deadline)) {
+		b = bound{d, true}
 	}
 	conn, w, err := l.begin(ctx, c, false, b)
 	if err != nil {
@@ -85,7 +83,7 @@ func (l *link) begin(ctx context.Context, c *transport.Call, oneWay bool, b boun
 	if err := fits(c); err != nil {
 		return nil, nil, err
 	}
-	if conn := l.conn.Load(); conn != nil && conn.holds() && ctx.Err() == nil && c.Timeout >= 0 && c.Size() < alone {
+	if conn := l.conn.Load(); conn != nil && conn.holds() && ctx.Err() == nil && (!oneWay || c.Timeout >= 0) && c.Size() < alone {
 		w, err := conn.begin(nil, c, oneWay, b) //nolint:contextcheck,staticcheck // SA1012: no context says that it does not wait
 		if err == nil || !errors.Is(err, errNotNow) && !errors.Is(err, transport.ErrBroken) {
 			return conn, w, err

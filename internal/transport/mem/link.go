@@ -25,8 +25,8 @@ type link struct {
 
 // Call implements transport.Link.
 func (l *link) Call(ctx context.Context, c *transport.Call) (*transport.Reply, error) {
-	if c.Timeout != 0 {
-		limited, cancel := context.WithTimeout(ctx, c.Timeout)
+	if !c.Deadline.IsZero() {
+		limited, cancel := context.WithDeadline(ctx, c.Deadline)
 		defer cancel()
 		ctx = limited
 	}
@@ -68,7 +68,7 @@ func (l *link) start(ctx context.Context, c *transport.Call, oneWay bool) (fligh
 		return flight{}, err
 	}
 	sent := copyCall(c)
-	sent.From, sent.OneWay = l.from.self.Incarnation, oneWay
+	sent.From, sent.OneWay, sent.Deadline = l.from.self.Incarnation, oneWay, time.Time{}
 	inTime := true
 	if !oneWay {
 		sent.Timeout, inTime = remaining(ctx, l.net.clock.Now())

@@ -33,7 +33,8 @@ func fullCall() *transport.Call {
 			Metadata: map[string]string{"a": "b", "empty": "", "odd" + odd(): odd()},
 		},
 		CallID: number(1), Op: 200, From: "somebody else", OneWay: true, AtMostOnce: true, Resent: true, Timeout: time.Hour,
-		Shard: math.MaxUint32, Epoch: math.MaxUint64, Revision: math.MinInt64, Hops: math.MaxUint8,
+		Deadline: time.Date(2222, 2, 2, 2, 2, 2, 0, time.UTC),
+		Shard:    math.MaxUint32, Epoch: math.MaxUint64, Revision: math.MinInt64, Hops: math.MaxUint8,
 		Chain: []transport.Step{
 			{ID: "A-1", Method: "X", Turn: number(2)},
 			{ID: odd(), Method: odd(), Turn: transport.CallID{0xff}},
@@ -93,19 +94,20 @@ func testRoundTrip(k *kit) {
 	if left := arrived.Timeout; left <= 0 || left > patience {
 		k.t.Errorf("Timeout = %v, want that of the context", left)
 	}
-	want.Timeout = arrived.Timeout
+	want.Timeout, want.Deadline = arrived.Timeout, time.Time{}
 	k.same("the call", arrived, want)
 
+	sent.Deadline = time.Time{}
+	_, err = ask(context.WithoutCancel(k.ctx), link, sent)
+	k.must(err)
+	if left := comes(k, "the call", got).Timeout; left != 0 {
+		k.t.Errorf("Timeout = %v of a context without a deadline, want 0", left)
+	}
+	sent.Deadline = k.clock.Now().Add(time.Hour)
 	_, err = ask(context.WithoutCancel(k.ctx), link, sent)
 	k.must(err)
 	if left := comes(k, "the call", got).Timeout; left <= patience || left > time.Hour {
 		k.t.Errorf("Timeout = %v of a context without a deadline, want the call's own hour", left)
-	}
-	sent.Timeout = 0
-	_, err = ask(context.WithoutCancel(k.ctx), link, sent)
-	k.must(err)
-	if left := comes(k, "the call", got).Timeout; left != 0 {
-		k.t.Errorf("Timeout = %v of a call without one, want 0", left)
 	}
 }
 
@@ -144,7 +146,7 @@ func testSend(k *kit) {
 	if left := arrived.Timeout; left <= time.Hour-patience || left > time.Hour {
 		k.t.Errorf("Timeout = %v, want what is left of an hour", left)
 	}
-	want.Timeout = arrived.Timeout
+	want.Timeout, want.Deadline = arrived.Timeout, time.Time{}
 	k.same("the call", arrived, want)
 
 	k.must(link.Send(k.ctx, sent)) // over a link that has been there for a while

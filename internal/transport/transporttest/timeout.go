@@ -8,16 +8,16 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
-// testCallTimeout: a call ends when its own time is over, on both sides, though its context goes on; and when its
+// testCallDeadline: a call ends at its own deadline, on both sides, though its context goes on; and when its
 // context ends, if that is sooner.
-func testCallTimeout(k *kit) {
+func testCallDeadline(k *kit) {
 	b := newBlocker()
 	b.stubborn = true // else its reply may be sooner than the end
 	_, link, _ := k.pair(b)
 	k.works("before", link)
 	timed := func(ctx context.Context, timeout time.Duration) error {
 		c := call("Room-1", "Block")
-		c.Timeout = timeout
+		c.Deadline = k.clock.Now().Add(timeout)
 		_, err := ask(ctx, link, c)
 		return err
 	}

@@ -54,7 +54,7 @@ func Cases() []Case {
 		{"Cancellation", on(testCancellation)},
 		{"CallReturnsBeforeItsHandler", on(testCallReturns)},
 		{"DeadlineCrosses", on(testDeadline)},
-		{"TimeoutOfACall", on(testCallTimeout)},
+		{"DeadlineOfACall", on(testCallDeadline)},
 		{"DeadlineOfASend", on(testSendDeadline)},
 		{"SendOutlivesItsContext", on(testSendOutlives)},
 		{"EndedContextSendsNothing", on(testEndedContext)},

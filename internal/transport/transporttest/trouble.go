@@ -153,9 +153,10 @@ func testLeavingInTrouble(k *kit) {
 				k.failed(t.name+": a call with little time", err, object.CodeDeadlineExceeded, executed, context.DeadlineExceeded)
 			}
 			timed := call("Room-1", "Block")
-			timed.Timeout = k.net.Silence / 20
+			timed.Deadline = k.clock.Now().Add(k.net.Silence / 20)
 			_, err := ask(k.ctx, link, timed)
 			k.failed(t.name+": a call of little time", err, object.CodeDeadlineExceeded, object.Executed(err), context.DeadlineExceeded)
+			timed.Deadline = k.clock.Now().Add(k.net.Silence / 20)
 			_, err = ask(k.ctx, caller.Dial(callee.Peer()), timed)
 			k.failed(t.name+": a call of little time, connecting", err, object.CodeDeadlineExceeded, object.ExecutedNo, context.DeadlineExceeded)
 			connecting := caller.Dial(callee.Peer())
