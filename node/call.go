@@ -33,14 +33,13 @@ func (n *Node) call(ctx context.Context, id string, method *wanted, req proto.Me
 	if len(opts) > 0 {
 		return n.callWith(ctx, id, method, req, object.Resolve(opts))
 	}
-	a := n.objects.glimpse(id)
-	if a == nil {
+	if !n.owned.hasAll() && !n.owned.has(n.ShardOf(id)) {
 		if err := n.elsewhere(id, method); err != nil {
 			return nil, err
 		}
 	}
 	t := &turn{parent: ctx, msg: req}
-	if err := n.serve(t, a, id, method); err != nil {
+	if err := n.serve(t, id, method); err != nil {
 		return nil, err
 	}
 	return t.msg, nil
@@ -48,7 +47,7 @@ func (n *Node) call(ctx context.Context, id string, method *wanted, req proto.Me
 
 // callWith is call with options.
 func (n *Node) callWith(ctx context.Context, id string, method *wanted, req proto.Message, s object.CallSettings) (proto.Message, error) {
-	if !s.OneWay && n.objects.glimpse(id) == nil {
+	if !s.OneWay && !n.owned.hasAll() && !n.owned.has(n.ShardOf(id)) {
 		if err := n.elsewhere(id, method); err != nil {
 			return nil, err
 		}
@@ -59,19 +58,20 @@ func (n *Node) callWith(ctx context.Context, id string, method *wanted, req prot
 	if s.OneWay {
 		return nil, n.sendOneWay(t, id, method, s)
 	}
-	if err := n.serve(t, nil, id, method); err != nil {
+	if err := n.serve(t, id, method); err != nil {
 		return nil, err
 	}
 	return t.msg, nil
 }
 
-// elsewhere refuses a call of an object that cannot be on this node.
+// elsewhere refuses a call of an object whose shard is another node's; a client's object
+// is in none.
 func (n *Node) elsewhere(id string, method *wanted) error {
 	typ, err := n.typeOf("call", id)
 	if err != nil {
 		return err
 	}
-	if typ.Client || n.shardOf(id).epoch.Load() != 0 {
+	if typ.Client {
 		return nil
 	}
 	if _, err := method.of(typ, id); err != nil {
@@ -80,10 +80,9 @@ func (n *Node) elsewhere(id string, method *wanted) error {
 	return ErrElsewhere
 }
 
-// serve runs a turn from its arrival to its effects. a is its object's activation, if it
-// has been seen.
-func (n *Node) serve(t *turn, a *activation, id string, method *wanted) error {
-	w, err := n.arrive(t, a, id, method)
+// serve runs a turn from its arrival to its effects.
+func (n *Node) serve(t *turn, id string, method *wanted) error {
+	w, err := n.arrive(t, id, method)
 	if err != nil {
 		return err
 	}
@@ -135,8 +134,8 @@ func (n *Node) perform(t *turn) error {
 
 // arrive checks a call and gives it its place: admitted (a nil waiter and t.act
 // set), or queued.
-func (n *Node) arrive(t *turn, a *activation, id string, method *wanted) (*waiter, error) {
-	to, m, err := n.resolve(t, a, id, method)
+func (n *Node) arrive(t *turn, id string, method *wanted) (*waiter, error) {
+	to, m, err := n.resolve(t, id, method)
 	if err != nil {
 		return nil, err
 	}
@@ -178,13 +177,9 @@ type wanted struct {
 	expr object.Expr // of a typed call, instead of the name
 }
 
-// resolve finds the object, unless it has been seen as a, and the method of a call. It
-// puts nothing into memory.
-func (n *Node) resolve(t *turn, a *activation, id string, method *wanted) (target, *object.MethodInfo, error) {
-	if a == nil {
-		a = n.objects.find(id)
-	}
-	if a != nil {
+// resolve finds the object and the method of a call. It puts nothing into memory.
+func (n *Node) resolve(t *turn, id string, method *wanted) (target, *object.MethodInfo, error) {
+	if a := n.objects.find(id); a != nil {
 		t.act = a
 		m, err := method.of(a.typ, id)
 		return target{a, a.typ}, m, err

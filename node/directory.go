@@ -32,18 +32,12 @@ func (d *directory) of(id string) (s *segment, hash uint32) {
 
 // find returns the activation of id; nil without one.
 func (d *directory) find(id string) *activation {
-	if a := d.glimpse(id); a != nil {
+	s, hash := d.of(id)
+	if a := s.find(hash, id); a != nil {
 		return a
 	}
-	s, hash := d.of(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.find(hash, id)
-}
-
-// glimpse is find that may miss an activation while others are put in.
-func (d *directory) glimpse(id string) *activation {
-	s, hash := d.of(id)
 	return s.find(hash, id)
 }
 

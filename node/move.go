@@ -35,7 +35,7 @@ func (n *Node) OpenShard(ctx context.Context, shard uint32, epoch uint64, state 
 	if known := max(s.epoch.Load(), s.past); epoch < known {
 		return fmt.Errorf("open shard %d at epoch %d: it has been opened at %d", shard, epoch, known)
 	}
-	s.epoch.Store(epoch)
+	s.own(epoch)
 	n.keep(s, state)
 	s.turnGate(open)
 	return nil
@@ -99,7 +99,7 @@ func (n *Node) ReleaseShard(shard uint32, epoch uint64) {
 		s.mu.Unlock()
 		return
 	}
-	s.epoch.Store(0)
+	s.own(0)
 	s.past = epoch
 	s.kept = nil
 	s.turnGate(shut)

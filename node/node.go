@@ -61,6 +61,7 @@ type Node struct {
 	base     time.Time     // the wall clock at the start
 	baseMono time.Duration // the monotonic clock at the same moment
 	shards   []shardState
+	owned    holdings
 	clients  shardState // what belongs to no shard: the client objects
 	objects  *directory // the activations by ID
 	waiters  *sync.Pool
@@ -108,9 +109,10 @@ func New(cfg Config) *Node {
 		shards: make([]shardState, cfg.Shards), objects: &directory{seed: maphash.MakeSeed()}, waiters: newWaiterPool(),
 		hooks: make(chan struct{}, 64), spanKey: spanKeyOf(findSpan),
 	}
+	n.owned.init(cfg.Shards)
 	n.clients.node, n.clients.gate = n, open
 	for i := range n.shards {
-		n.shards[i].node = n
+		n.shards[i].node, n.shards[i].number = n, uint32(i) //nolint:gosec // G115: shards are counted in 32 bits
 	}
 	n.quantum = n.sweepEvery()
 	n.away.known = make(map[TurnID]*departure)

@@ -22,7 +22,7 @@ func (n *Node) sendOneWay(t *turn, id string, method *wanted, s object.CallSetti
 
 // enlist checks a one-way call of a running turn and keeps it among its effects.
 func (n *Node) enlist(t, up *turn, id string, method *wanted, s object.CallSettings) error {
-	a, m, err := n.resolve(t, nil, id, method)
+	a, m, err := n.resolve(t, id, method)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (n *Node) sendElsewhere(t *turn, id string) {
 // dispatch gives the turn its place at the object and runs it on a goroutine of its
 // own. Where its shard moves before its turn has come, elsewhere is called.
 func (n *Node) dispatch(t *turn, id string, method *wanted, elsewhere func()) error {
-	w, err := n.arrive(t, nil, id, method)
+	w, err := n.arrive(t, id, method)
 	if err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func (n *Node) giveUpLate(t *turn) error {
 }
 
 func (n *Node) accept(t *turn, d *Departure) (*waiter, error) {
-	a, m, err := n.resolve(t, nil, d.ID, &wanted{name: d.Method})
+	a, m, err := n.resolve(t, d.ID, &wanted{name: d.Method})
 	if err != nil {
 		return nil, err
 	}

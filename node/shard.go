@@ -17,8 +17,9 @@ const (
 
 // shardState is a set of objects that are owned, and moved, together.
 type shardState struct {
-	node  *Node
-	epoch atomic.Uint64 // under which the node owns the shard; zero while it does not
+	node   *Node
+	number uint32
+	epoch  atomic.Uint64 // under which the node owns the shard; zero while it does not
 
 	mu      sync.Mutex
 	past    uint64 // guarded by mu: the last epoch that was given up

@@ -107,7 +107,7 @@ func (n *Node) closeShards() bool {
 	for s := range n.sets {
 		s.mu.Lock()
 		if s.first == nil {
-			s.epoch.Store(0)
+			s.own(0)
 			s.turnGate(shut)
 		} else {
 			empty = false

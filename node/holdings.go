@@ -1,0 +1,40 @@
+package node
+
+import "sync/atomic"
+
+// holdings is which shards the node owns, in so little memory that it stays close to the
+// processor: it is looked at before anything else of a call that may be another node's.
+type holdings struct {
+	all   int
+	count atomic.Int64
+	words []atomic.Uint64
+}
+
+func (o *holdings) init(shards int) {
+	o.all, o.words = shards, make([]atomic.Uint64, (shards+63)/64)
+}
+
+// own changes under which epoch the shard is owned; zero: not at all. Its lock is held.
+// Who finds the shard to be another's finds its gate shut too, before or after.
+func (s *shardState) own(epoch uint64) {
+	o := &s.node.owned
+	word, bit := &o.words[s.number/64], uint64(1)<<(s.number%64)
+	before := s.epoch.Load()
+	if before == 0 && epoch != 0 {
+		word.Or(bit)
+		o.count.Add(1)
+	}
+	s.epoch.Store(epoch)
+	if before != 0 && epoch == 0 {
+		o.count.Add(-1)
+		word.And(^bit)
+	}
+}
+
+// has says whether the node owns a shard.
+func (o *holdings) has(shard uint32) bool {
+	return o.words[shard/64].Load()&(1<<(shard%64)) != 0
+}
+
+// hasAll says whether there is none that it does not own.
+func (o *holdings) hasAll() bool { return o.count.Load() == int64(o.all) }
