@@ -40,11 +40,11 @@ func Registers(perConn int) peer.Crowd {
 // RoomOfRegisters are clients in one room of a cluster of two nodes, each a Register stream, so many on each connection,
 // which take turns between the nodes. What is said is pushed to each of them.
 func RoomOfRegisters(perConn int) peer.Crowd {
-	return crowd{name: "goverse room, Register", nodes: 2, perConn: perConn, room: true}
+	return crowd{name: "goverse room Register", nodes: 2, perConn: perConn, room: true}
 }
 
 // RoomOfSessions is the same of clients that are the project's Go client with a connection of its own each.
-func RoomOfSessions() peer.Crowd { return crowd{name: "goverse room, Session", nodes: 2, room: true} }
+func RoomOfSessions() peer.Crowd { return crowd{name: "goverse room Session", nodes: 2, room: true} }
 
 type crowd struct {
 	name    string

@@ -27,9 +27,9 @@ type links struct{ dialled bool }
 
 func (l links) Name() string {
 	if l.dialled {
-		return "goverse link, dialled"
+		return "goverse link dialled"
 	}
-	return "goverse link, accepted"
+	return "goverse link accepted"
 }
 
 func (links) Module() string { return modulePath }

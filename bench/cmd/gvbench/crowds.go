@@ -106,6 +106,9 @@ func (p remotePlan) measureRooms(ctx context.Context, r *report.Report, stderr i
 	if !p.short {
 		d = max(d, shoutFor)
 	}
+	if err := p.profile(crews, p.profiles); err != nil {
+		return err
+	}
 	for i := range p.repetitions + 1 {
 		for _, c := range crews {
 			one, err := c.shout(p.members, shoutBytes, d)
@@ -118,7 +121,7 @@ func (p remotePlan) measureRooms(ctx context.Context, r *report.Report, stderr i
 			}
 		}
 	}
-	return nil
+	return p.profile(crews, "")
 }
 
 // shout makes one run, with what all processes together consumed in it.

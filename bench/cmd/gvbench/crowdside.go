@@ -75,12 +75,13 @@ type crowdPart struct {
 
 func (p *crowdPart) can() map[string]fleet.Do {
 	return map[string]fleet.Do{
-		opServe:  fleet.With(p.serve),
-		opGather: fleet.With(p.gather),
-		opAdd:    fleet.With(p.add),
-		opWeigh:  fleet.With(p.weigh),
-		opShout:  fleet.With(p.shout),
-		opUsage:  fleet.With(func(context.Context, struct{}) (any, error) { return measure.ReadUsage(), nil }),
+		opServe:   fleet.With(p.serve),
+		opGather:  fleet.With(p.gather),
+		opAdd:     fleet.With(p.add),
+		opWeigh:   fleet.With(p.weigh),
+		opShout:   fleet.With(p.shout),
+		opProfile: fleet.With(new(profiler).profile),
+		opUsage:   fleet.With(func(context.Context, struct{}) (any, error) { return measure.ReadUsage(), nil }),
 	}
 }
 

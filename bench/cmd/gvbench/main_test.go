@@ -68,7 +68,7 @@ func TestRemoteShort(t *testing.T) {
 			t.Errorf("%s has %d rows, want %d", p.Name(), got, want)
 		}
 	}
-	for _, name := range []string{"goverse.driver.pprof", "client-Session-relayed.server2.pprof"} {
+	for _, name := range []string{"goverse.driver.pprof", "client-Session-relayed.server2.pprof", "goverse-room-Session.server1.pprof"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {
 			t.Errorf("no profile %s: %v", name, err)
 		}

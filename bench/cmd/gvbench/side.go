@@ -69,7 +69,7 @@ func side(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		opUsage:   fleet.With(s.usage),
 		opRun:     fleet.With(s.run),
 		opAudit:   fleet.With(s.audit),
-		opProfile: fleet.With(s.profile),
+		opProfile: fleet.With(new(profiler).profile),
 		opClose:   fleet.With(func(ctx context.Context, _ struct{}) (any, error) { return nil, s.close(ctx) }),
 	})
 	return errors.Join(err, s.close(context.WithoutCancel(ctx)))
@@ -92,7 +92,6 @@ type part struct {
 	bench  measure.Bench
 	server peer.Server
 	driver peer.Driver
-	stop   func() // ends the CPU profile that is written; nil: none is
 }
 
 func (p *part) serve(ctx context.Context, args serveArgs) (any, error) {
@@ -122,20 +121,6 @@ func (p *part) run(ctx context.Context, args runArgs) (any, error) {
 	return p.bench.Drive(ctx, p.driver, args.Workload, args.For, args.Timed)
 }
 
-// profile begins to write a CPU profile, or ends it.
-func (p *part) profile(_ context.Context, args profileArgs) (any, error) {
-	if p.stop != nil {
-		p.stop()
-		p.stop = nil
-	}
-	if args.Path == "" {
-		return nil, nil
-	}
-	var err error
-	p.stop, err = startProfile(args.Path)
-	return nil, err
-}
-
 func (p *part) audit(ctx context.Context, args auditArgs) (any, error) {
 	if a, ok := p.driver.(peer.Auditor); ok {
 		return nil, a.Audit(ctx, args.Made)
@@ -154,4 +139,23 @@ func (p *part) close(ctx context.Context) error {
 	}
 	p.driver, p.server = nil, nil
 	return errors.Join(errs...)
+}
+
+// profiler writes CPU profiles of a side.
+type profiler struct {
+	stop func() // ends the one that is written; nil: none is
+}
+
+// profile begins to write a profile, or ends it.
+func (p *profiler) profile(_ context.Context, args profileArgs) (any, error) {
+	if p.stop != nil {
+		p.stop()
+		p.stop = nil
+	}
+	if args.Path == "" {
+		return nil, nil
+	}
+	var err error
+	p.stop, err = startProfile(args.Path)
+	return nil, err
 }
