@@ -42,7 +42,7 @@ func TestResume(t *testing.T) {
 		}
 	}
 	s.awaitPushes(5)
-	s.pushes = s.pushes[:2] // the others are lost on their way
+	s.pushes, s.replies = s.pushes[:2], nil // the others are lost on their way
 	s.cut()
 	f.detached(s)
 	if err := f.svc.Push(t.Context(), s.object, wrapperspb.String("5")); err != nil {
@@ -53,6 +53,9 @@ func TestResume(t *testing.T) {
 	n := s.resume()
 	if got := n.welcome.GetCallsReceived(); got != 2 {
 		t.Errorf("calls received: %d", got)
+	}
+	if got := n.text(n.reply(1)); got != s.object {
+		t.Errorf("the reply that was lost is %q", got)
 	}
 	n.send(&client_pb.SessionRequest{Calls: []*client_pb.SessionCall{lost}, RepliesTaken: 1})
 	if got := n.text(n.reply(2)); got != "released" {
