@@ -360,3 +360,38 @@ func TestManyCallers(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// What has arrived and was not taken when the connection broke is sent again, and
+// delivered once.
+func TestPushesThatWaitAreNotDoubled(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	via := newProxy(t, f.addr)
+	c, id := f.dialAt(via.addr(), goverseclient.WithPushBuffer(-1))
+	const pushes = 10
+	for i := range pushes {
+		if err := f.svc.Push(t.Context(), id, word(strconv.Itoa(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 { // the pushes come with the replies, or before
+		if _, err := c.Call(t.Context(), "Echo", nil); err != nil {
+			t.Error(err)
+		}
+	}
+	via.set(true, false)
+	via.cut()
+	unconnected(t, c)
+	via.set(false, false)
+	if _, err := c.Call(t.Context(), "Echo", nil); err != nil {
+		t.Error(err)
+	}
+	if err := f.svc.Push(t.Context(), id, word(strconv.Itoa(pushes))); err != nil {
+		t.Error(err)
+	}
+	for i := range pushes + 1 {
+		if msg := <-c.Pushes(); !isWord(msg, strconv.Itoa(i)) {
+			t.Fatalf("push %d is %v: %v", i, msg, c.Err())
+		}
+	}
+}

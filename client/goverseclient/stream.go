@@ -174,7 +174,7 @@ func ended(err error) (why *object.Error, final bool) {
 		}
 	}
 	switch why.Code { //nolint:exhaustive // the others are answers
-	case object.CodeUnavailable, object.CodeInternal, object.CodeUnknown, object.CodeCanceled, object.CodeDeadlineExceeded, object.CodeAborted:
+	case object.CodeUnavailable, object.CodeInternal, object.CodeUnknown, object.CodeCanceled, object.CodeDeadlineExceeded:
 		return why, false
 	}
 	return why, true

@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -219,17 +220,28 @@ func (o *transcript) all() string {
 	return clockTime.ReplaceAllString(o.text.String(), "[time]")
 }
 
-// fakeServer is a client service that does what a test says.
+// fakeServer is a client service that does what a test says. Its sessions cannot be resumed.
 type fakeServer struct {
 	client_pb.UnimplementedClientServiceServer
 
 	addr     string
-	register func(attempt int, stream grpc.ServerStreamingServer[anypb.Any]) error // after the RegisterResponse
+	register func(attempt int, stream *fakeStream) error // after the welcome
 	call     func(ctx context.Context, method string) (proto.Message, error)
 
 	mu       sync.Mutex
 	attempts int // guarded by mu
 }
+
+// fakeStream is the stream of a session of a fakeServer.
+type fakeStream struct {
+	grpc.BidiStreamingServer[client_pb.SessionRequest, client_pb.SessionResponse]
+
+	ctx    context.Context // ends with the stream, and when the client closes it
+	mu     sync.Mutex
+	pushes uint64 // guarded by mu
+}
+
+func (s *fakeStream) Context() context.Context { return s.ctx }
 
 func startFake(t *testing.T, f *fakeServer) *fakeServer {
 	t.Helper()
@@ -246,39 +258,63 @@ func startFake(t *testing.T, f *fakeServer) *fakeServer {
 	return f
 }
 
-// Register implements the service.
-func (f *fakeServer) Register(_ *client_pb.Empty, stream grpc.ServerStreamingServer[anypb.Any]) error {
+// Session implements the service.
+func (f *fakeServer) Session(str grpc.BidiStreamingServer[client_pb.SessionRequest, client_pb.SessionResponse]) error {
 	f.mu.Lock()
 	attempt := f.attempts
 	f.attempts++
 	f.mu.Unlock()
-	if err := push(stream, &client_pb.RegisterResponse{ClientId: "secret"}); err != nil {
+	if err := str.Send(&client_pb.SessionResponse{Welcome: &client_pb.SessionWelcome{ClientId: "secret"}}); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(str.Context())
+	defer cancel()
+	s := &fakeStream{BidiStreamingServer: str, ctx: ctx}
+	go func() {
+		defer cancel()
+		for {
+			in, err := str.Recv()
+			if err != nil || in.GetClose() {
+				return
+			}
+			for _, c := range in.GetCalls() {
+				go f.answer(s, c)
+			}
+		}
+	}()
 	if f.register == nil {
-		<-stream.Context().Done()
+		<-ctx.Done()
 		return nil
 	}
-	return f.register(attempt, stream)
+	return f.register(attempt, s)
 }
 
-// Call implements the service.
-func (f *fakeServer) Call(ctx context.Context, req *client_pb.CallRequest) (*client_pb.CallResponse, error) {
-	if f.call == nil {
-		return nil, errors.New("no call is expected")
+func (f *fakeServer) answer(s *fakeStream, c *client_pb.SessionCall) {
+	msg, err := proto.Message(nil), errors.New("no call is expected")
+	if f.call != nil {
+		msg, err = f.call(s.ctx, c.GetMethod())
 	}
-	msg, err := f.call(ctx, req.GetMethod())
+	packed := &anypb.Any{}
+	if err == nil {
+		packed, err = anypb.New(msg)
+	}
+	reply := &client_pb.SessionReply{Call: c.GetNumber(), Outcome: &client_pb.SessionReply_Response{Response: packed}}
 	if err != nil {
-		return nil, err
+		st := status.Convert(err)
+		reply.Outcome = &client_pb.SessionReply_Error{Error: &client_pb.SessionError{Code: int32(st.Code()), Message: st.Message()}} //nolint:gosec // G115: a code
 	}
-	packed, err := anypb.New(msg)
-	return &client_pb.CallResponse{Response: packed}, err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.Send(&client_pb.SessionResponse{Replies: []*client_pb.SessionReply{reply}})
 }
 
-func push(stream grpc.ServerStreamingServer[anypb.Any], msg proto.Message) error {
+func push(s *fakeStream, msg proto.Message) error {
 	packed, err := anypb.New(msg)
 	if err != nil {
 		return err
 	}
-	return stream.Send(packed)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pushes++
+	return s.Send(&client_pb.SessionResponse{Pushes: []*client_pb.SessionPush{{Offset: s.pushes, Message: packed}}})
 }

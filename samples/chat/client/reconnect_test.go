@@ -7,11 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	chat_pb "github.com/xiaonanln/goverse/samples/chat/proto"
 )
@@ -61,7 +59,7 @@ func TestReconnectShowsWhatWasMissed(t *testing.T) {
 	broken := make(chan struct{})
 	var joins atomic.Int32
 	fake := startFake(t, &fakeServer{
-		register: func(attempt int, stream grpc.ServerStreamingServer[anypb.Any]) error {
+		register: func(attempt int, stream *fakeStream) error {
 			if attempt > 0 {
 				<-stream.Context().Done()
 				return nil
@@ -121,7 +119,7 @@ func TestReconnectElsewhere(t *testing.T) {
 func TestReconnectToTheNext(t *testing.T) {
 	t.Parallel()
 	broken := make(chan struct{})
-	breaks := func(attempt int, stream grpc.ServerStreamingServer[anypb.Any]) error {
+	breaks := func(attempt int, stream *fakeStream) error {
 		if attempt > 0 {
 			<-stream.Context().Done()
 			return nil
@@ -142,7 +140,7 @@ func TestRoomsThatRefuseAreLeft(t *testing.T) {
 	var calls atomic.Int32
 	broken := make(chan struct{})
 	fake := startFake(t, &fakeServer{
-		register: func(attempt int, stream grpc.ServerStreamingServer[anypb.Any]) error {
+		register: func(attempt int, stream *fakeStream) error {
 			if attempt > 0 {
 				<-stream.Context().Done()
 			}
@@ -167,7 +165,7 @@ func TestRoomsThatRefuseAreLeft(t *testing.T) {
 
 func TestThrownOut(t *testing.T) {
 	t.Parallel()
-	fake := startFake(t, &fakeServer{register: func(int, grpc.ServerStreamingServer[anypb.Any]) error {
+	fake := startFake(t, &fakeServer{register: func(int, *fakeStream) error {
 		return status.Error(codes.Aborted, "the client's object was deleted")
 	}})
 	s := startSession(t, testOptions(fake.addr, "ann"))
@@ -178,7 +176,7 @@ func TestThrownOut(t *testing.T) {
 
 func TestTooSlowIsSaid(t *testing.T) {
 	t.Parallel()
-	fake := startFake(t, &fakeServer{register: func(attempt int, stream grpc.ServerStreamingServer[anypb.Any]) error {
+	fake := startFake(t, &fakeServer{register: func(attempt int, stream *fakeStream) error {
 		if attempt > 0 {
 			<-stream.Context().Done()
 		}
