@@ -28,7 +28,6 @@
 //   - The traceparent and tracestate of an rpc's metadata are the trace context of its
 //     call, unless the gRPC server's own tracing has made a span of them already.
 //
-//
 // A session is what the Session rpc opens: calls, replies and pushes on one stream, which
 // it outlives for Limits.Resume. For it holds besides:
 //

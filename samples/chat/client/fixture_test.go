@@ -301,7 +301,7 @@ func (f *fakeServer) answer(s *fakeStream, c *client_pb.SessionCall) {
 	reply := &client_pb.SessionReply{Call: c.GetNumber(), Outcome: &client_pb.SessionReply_Response{Response: packed}}
 	if err != nil {
 		st := status.Convert(err)
-		reply.Outcome = &client_pb.SessionReply_Error{Error: &client_pb.SessionError{Code: int32(st.Code()), Message: st.Message()}} //nolint:gosec // G115: a code
+		reply.Outcome = &client_pb.SessionReply_Error{Error: &client_pb.SessionError{Code: int32(st.Code()), Message: st.Message()}}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
