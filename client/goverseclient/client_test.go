@@ -297,6 +297,9 @@ func TestOddServers(t *testing.T) {
 			c, err := goverseclient.Dial(t.Context(), (&odd{session: test.serve}).start(t))
 			if test.dial != nil {
 				expect(t, err, test.dial, test.executed)
+				if test.serve == nil && !strings.Contains(err.Error(), "which this client needs") {
+					t.Errorf("it is not clear what is missing: %v", err)
+				}
 				return
 			}
 			if err != nil {
