@@ -107,12 +107,16 @@ type fixture struct {
 	addr string
 }
 
-func start(t *testing.T) *fixture {
+func start(t *testing.T, limits ...client.Limits) *fixture {
 	t.Helper()
 	f := &fixture{t: t, node: &echo{
 		attached: make(chan string, 16), detached: make(chan object.DisconnectReason, 16), blocked: make(chan struct{}, 16), unblocked: make(chan struct{}, 16),
 	}}
-	f.svc = client.NewService(client.Config{Node: f.node, ClientType: "Echo"})
+	cfg := client.Config{Node: f.node, ClientType: "Echo"}
+	for _, l := range limits {
+		cfg.Limits = l
+	}
+	f.svc = client.NewService(cfg)
 	server := grpc.NewServer(f.svc.ServerOptions(nil)...)
 	f.svc.Register(server)
 	f.addr = serve(t, server)

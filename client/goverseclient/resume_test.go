@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/xiaonanln/goverse/client"
 	"github.com/xiaonanln/goverse/client/goverseclient"
 	"github.com/xiaonanln/goverse/object"
 )
@@ -348,10 +349,10 @@ func TestCancelIsToldAfterResuming(t *testing.T) {
 // More calls than the server takes at a time wait their turn in the client.
 func TestManyCallers(t *testing.T) {
 	t.Parallel()
-	f := start(t)
+	f := start(t, client.Limits{Calls: 100, CallBytes: 200_000})
 	c, _ := f.dial()
 	var wg sync.WaitGroup
-	for range 3000 {
+	for range 2000 {
 		wg.Go(func() {
 			if _, err := c.Call(t.Context(), "Echo", word(strings.Repeat("x", 10_000))); err != nil {
 				t.Errorf("call: %v", err)
