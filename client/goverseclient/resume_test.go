@@ -351,15 +351,17 @@ func TestManyCallers(t *testing.T) {
 	t.Parallel()
 	f := start(t, client.Limits{Calls: 100, CallBytes: 200_000})
 	c, _ := f.dial()
-	var wg sync.WaitGroup
-	for range 2000 {
-		wg.Go(func() {
-			if _, err := c.Call(t.Context(), "Echo", word(strings.Repeat("x", 10_000))); err != nil {
-				t.Errorf("call: %v", err)
-			}
-		})
+	for _, size := range []int{1, 10_000} {
+		var wg sync.WaitGroup
+		for range 1000 {
+			wg.Go(func() {
+				if _, err := c.Call(t.Context(), "Echo", word(strings.Repeat("x", size))); err != nil {
+					t.Errorf("call: %v", err)
+				}
+			})
+		}
+		wg.Wait()
 	}
-	wg.Wait()
 }
 
 // What has arrived and was not taken when the connection broke is sent again, and
