@@ -13,3 +13,6 @@ func (s *Service) Waiting() int {
 	defer s.mu.Unlock()
 	return s.detached.len()
 }
+
+// Kept returns how many bytes sessions without a stream keep.
+func (s *Service) Kept() int { return int(s.kept.Load()) }

@@ -22,6 +22,7 @@ const (
 	DefaultFlush         = time.Second
 	DefaultResume        = time.Minute
 	DefaultDetached      = 10_000
+	DefaultDetachedBytes = 256 << 20
 	DefaultCalls         = 1024
 	DefaultCallBytes     = 16 << 20
 	DefaultReplyBytes    = 64 << 20
@@ -50,8 +51,8 @@ type Limits struct {
 	// its own on the same connection. What is not there by then loses its order, and
 	// holds up nobody any more; it may still come. Default 5 s.
 	Body time.Duration
-	// Handshake is how long a new connection may take until it speaks HTTP/2.
-	// Default 5 s.
+	// Handshake is how long a new connection may take until it speaks HTTP/2, and a
+	// stream of the Session rpc until it says hello. Default 5 s.
 	Handshake time.Duration
 	// Ping is how long a connection may be silent before it is pinged, at least 1 s;
 	// PingTimeout is how long it may then take to answer. Defaults 25 s and 8 s.
@@ -80,6 +81,10 @@ type Limits struct {
 	// yet before the others. The same happens where there are as many Clients as there
 	// may be and one more comes. Default 10 000.
 	Detached int
+	// DetachedBytes is how many bytes of replies and pushes those sessions may keep
+	// together. Beyond, the one goes that is to keep more, if it keeps more than its
+	// share already, else the one that Detached would end. Default 256 MiB.
+	DetachedBytes int
 	// Calls is how many calls of a session may run or have replies that the client
 	// has not acknowledged. Who makes more breaks the protocol. Default 1024.
 	Calls int
@@ -105,6 +110,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.QueueBytes, DefaultQueueBytes)
 	orDefault(&l.Flush, DefaultFlush)
 	orDefault(&l.Detached, DefaultDetached)
+	orDefault(&l.DetachedBytes, DefaultDetachedBytes)
 	orDefault(&l.Calls, DefaultCalls)
 	orDefault(&l.CallBytes, DefaultCallBytes)
 	orDefault(&l.ReplyBytes, DefaultReplyBytes)

@@ -36,6 +36,8 @@ type resumable struct {
 	callBytes int           // of running calls
 	idle      chan struct{} // closed when a writer finds nothing to send; nil: nobody waits
 	full      bool          // abandoned
+	away      bool          // without a leg, and waiting for its client
+	kept      int           // while it is away: what the service counts for it
 }
 
 var errSuperseded = object.NewError(object.CodeAborted, "another stream has resumed the session")
@@ -169,7 +171,9 @@ func (t *resumable) answer(r *running, reply object.Reply, err error) {
 		t.running = nil
 		t.service.calls.End()
 	}
+	t.countLocked()
 	t.mu.Unlock()
+	t.service.relieve(t)
 	t.session.calls.Done()
 	if w != nil {
 		t.service.start(w)
@@ -220,7 +224,9 @@ func (t *resumable) put(msg *anypb.Any, _ int) verdict {
 		t.pushes.add(appendAny(b, "", msg.GetTypeUrl(), msg.GetValue()))
 		w = t.writerLocked()
 	}
+	t.countLocked()
 	t.mu.Unlock()
+	t.service.relieve(t)
 	if w != nil {
 		t.service.start(w)
 	}
@@ -234,6 +240,7 @@ func (t *resumable) abandon() {
 	t.full = true
 	t.pushes.drop()
 	t.replies.drop()
+	t.countLocked()
 }
 
 // writerLocked returns what is to send what waits, if there is something and nobody

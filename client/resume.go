@@ -62,7 +62,8 @@ func (t *resumable) connectLocked(l *leg, clientID string, resumed bool) []task 
 	}
 	l.welcome, _ = proto.Marshal(&client_pb.SessionResponse{Welcome: welcome}) // its only text is ASCII
 	l.told = t.received
-	t.leg = l
+	t.leg, t.away = l, false
+	t.countLocked()
 	t.replies.rewind()
 	t.pushes.rewind()
 	if w := t.writerLocked(); w != nil {
@@ -151,6 +152,7 @@ func (t *resumable) lose(l *leg) {
 	if victim := t.wait(l); victim != nil {
 		victim.giveUp("too many sessions wait for their clients")
 	}
+	t.service.relieve(t)
 }
 
 // wait lets the session wait for its client. It returns one that has to go for it.
@@ -162,7 +164,8 @@ func (t *resumable) wait(l *leg) (victim *resumable) {
 		t.mu.Unlock()
 		return nil
 	}
-	t.leg = nil
+	t.leg, t.away = nil, t.service.limits.Resume > 0
+	t.countLocked()
 	silent := t.received == 0 && t.pushes.acked == 0
 	t.mu.Unlock()
 	s := t.service
@@ -207,6 +210,7 @@ func (t *resumable) giveUp(why string) {
 	defer t.reading.Unlock()
 	if t.holds(nil) {
 		t.session.end(lost(why))
+		t.abandon()
 	}
 }
 

@@ -50,3 +50,36 @@ func (r *retention) evict() *resumable {
 	r.remove(t)
 	return t
 }
+
+// countLocked counts what a session keeps while it has no stream.
+func (t *resumable) countLocked() {
+	keeps := 0
+	if t.away {
+		keeps = t.replies.bytes + t.pushes.bytes
+	}
+	if keeps != t.kept {
+		t.service.kept.Add(int64(keeps - t.kept))
+		t.kept = keeps
+	}
+}
+
+// relieve ends a session that waits for its client if such ones keep too much, now that
+// one of them may keep more. No lock is held.
+func (s *Service) relieve(t *resumable) {
+	most := s.limits.DetachedBytes
+	if s.kept.Load() <= int64(most) {
+		return
+	}
+	t.mu.Lock()
+	keeps := t.kept
+	t.mu.Unlock()
+	victim := t
+	s.mu.Lock()
+	if keeps <= most/max(1, s.detached.len()) {
+		victim = s.detached.evict()
+	}
+	s.mu.Unlock()
+	if victim != nil {
+		victim.giveUp("sessions that wait for their clients keep too much")
+	}
+}

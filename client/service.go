@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -65,6 +66,7 @@ type Service struct {
 	calls   tally.Tally // running calls
 	streams tally.Tally // sessions, and what serves their streams
 	crew    *crew.Crew[task]
+	kept    atomic.Int64 // bytes that sessions without a stream keep
 
 	mu       sync.Mutex
 	detached retention               // guarded by mu

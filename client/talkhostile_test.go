@@ -334,3 +334,36 @@ func TestMemoryOfHostileSessions(t *testing.T) {
 		t.Errorf("%d bytes for each client", each)
 	}
 }
+
+// What sessions without a stream keep is bounded together: those that keep much go, and
+// not the others.
+func TestWhatWaitingSessionsKeep(t *testing.T) {
+	t.Parallel()
+	f := start(t, withLimits(client.Limits{DetachedBytes: 4 << 20, Resume: time.Hour}))
+	modest := f.begin()
+	modest.cut()
+	f.detached(modest)
+	greedy := make([]*talker, 10)
+	for i := range greedy {
+		greedy[i] = f.begin()
+		greedy[i].call("Echo", strings.Repeat("x", 1<<20))
+		greedy[i].reply(2) // and does not acknowledge it
+		greedy[i].cut()
+		f.detached(greedy[i])
+		if kept := f.svc.Kept(); kept > 4<<20 {
+			t.Errorf("%d bytes are kept", kept)
+		}
+	}
+	until(t, "some are gone", func() bool { return f.svc.Clients() <= 4 })
+	if err := f.svc.Push(t.Context(), modest.object, wrapperspb.String("still here")); err != nil {
+		t.Error(err)
+	}
+	n := modest.resume()
+	n.awaitPushes(1)
+	greedy[0].resume() // was there first
+	if kept := f.svc.Kept(); kept < 2<<20 || kept > 3<<20 {
+		t.Errorf("%d bytes are kept for two of them", kept)
+	}
+	f.svc.LoseAll()
+	until(t, "nothing is kept", func() bool { return f.svc.Kept() == 0 })
+}
