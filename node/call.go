@@ -14,7 +14,7 @@ import (
 // ErrElsewhere refuses a call of an object whose shard the node does not own. It is
 // always this value, which names no call: who passes calls on to other nodes gets it for
 // each of them.
-var ErrElsewhere error = object.Refuse(object.CodeUnavailable, "", "call", "", "", movingMessage)
+var ErrElsewhere error = object.Refuse(object.CodeUnavailable, "", "", "", "", movingMessage)
 
 // Call runs a method of an object and returns its reply, which the caller owns. A
 // nil request is the method's empty message. The turn runs on the calling goroutine
@@ -71,7 +71,7 @@ func (n *Node) elsewhere(id string, method *wanted) error {
 	if err != nil {
 		return err
 	}
-	if typ.Client {
+	if typ.Client || n.closed.Load() != 0 { // which is told in other words
 		return nil
 	}
 	if _, err := method.of(typ, id); err != nil {

@@ -112,7 +112,7 @@ func New(cfg Config) *Node {
 	n.owned.init(cfg.Shards)
 	n.clients.node, n.clients.gate = n, open
 	for i := range n.shards {
-		n.shards[i].node, n.shards[i].number = n, uint32(i) //nolint:gosec // G115: shards are counted in 32 bits
+		n.shards[i].node, n.shards[i].number = n, uint32(i)
 	}
 	n.quantum = n.sweepEvery()
 	n.away.known = make(map[TurnID]*departure)

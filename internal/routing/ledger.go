@@ -243,8 +243,11 @@ func (a *arrival) retell(e *entry) *transport.Reply {
 // finish notes the outcome of a call that was noted, if it is one: what has not run, or not to its end, may run again.
 func (c *column) finish(a *arrival, reply *transport.Reply) {
 	e := entry{id: a.call.CallID, at: c.account.ledger.time(), reply: *reply}
-	if a.withheld != nil && a.call.Shard != noShard {
-		e.reply, e.epoch = *a.withheld, a.epoch
+	if a.call.Shard != noShard {
+		e.epoch = a.epoch
+		if a.withheld != nil {
+			e.reply = *a.withheld
+		}
 	}
 	ran := e.reply.Err == nil || object.Executed(e.reply.Err) == object.ExecutedYes
 	c.mu.Lock()

@@ -36,7 +36,7 @@ func (c *callContext) Err() error {
 		return l.ctx.Err()
 	}
 	if c.ended.Load() {
-		return context.Canceled
+		return c.lifetime().ctx.Err() // from now on it stays so
 	}
 	if err := c.parent.Err(); err != nil {
 		return err

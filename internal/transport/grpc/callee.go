@@ -3,7 +3,6 @@ package grpc
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	rpc "google.golang.org/grpc"
@@ -19,8 +18,16 @@ type service struct {
 	endpoint *endpoint
 }
 
+// errSecondLink refuses a link over a connection that carries one.
+var errSecondLink = errors.New("the connection carries a link already")
+
 // Link serves one link until it breaks.
 func (s service) Link(stream rpc.BidiStreamingServer[pb.LinkRequest, pb.LinkResponse]) error {
+	unlink, ok := links(stream.Context())
+	if !ok {
+		return errSecondLink
+	}
+	defer unlink()
 	c := newCallee(s.endpoint, stream)
 	if !s.endpoint.join(c) {
 		c.cancel(transport.ErrClosed)
@@ -72,12 +79,11 @@ type callee struct {
 	ctx      context.Context //nolint:containedctx // of the calls that arrive; ends with the connection
 	cancel   context.CancelCauseFunc
 	cut      func()
-	from     string        // the caller's incarnation
-	accepted []*served     // the reader's: calls that it has not let run yet
-	at       time.Time     // the reader's: when the message came; zero: nobody has asked
-	sentAt   uint64        // the reader's: when the message left, see packet
-	transit  transit       // the reader's
-	taken    atomic.Uint64 // how many frames have come in
+	from     string    // the caller's incarnation
+	accepted []*served // the reader's: calls that it has not let run yet
+	at       time.Time // the reader's: when the message came; zero: nobody has asked
+	sentAt   uint64    // the reader's: when the message left, see packet
+	transit  transit   // the reader's
 
 	serving board         // guarded by mu: the calls that somebody waits for
 	live    int           // guarded by mu: how many calls run

@@ -137,6 +137,9 @@ func (c *caller) beginAlone(ctx context.Context, w *waiter, h callHeader, call *
 		return transport.ErrDraining
 	}
 	defer c.mu.Unlock()
+	if w != nil && c.slots[uint32(w.number)].waiter != w { //nolint:gosec // G115: the lower half
+		return nil // its time was over meanwhile, and it has been told
+	}
 	if c.byLaneLocked(a) {
 		c.queueBulkLocked(w, buffer[prefixBytes:], call)
 		return nil
@@ -196,6 +199,8 @@ func (c *caller) abandon(ctx context.Context, w *waiter) outcome {
 // giveUpLocked takes a call back whose waiter has left, or has it cancelled.
 func (c *caller) giveUpLocked(w *waiter) object.Execution {
 	switch b := w.bulk; {
+	case b == nil && w.sent == nil: // it is being encoded
+		return object.ExecutedNo
 	case b != nil && b.left == 0:
 		c.lane.withdraw(b)
 		return object.ExecutedNo

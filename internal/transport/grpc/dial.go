@@ -87,7 +87,6 @@ func (l *link) dialOptions(raw net.Conn) []rpc.DialOption {
 			rpc.MaxCallRecvMsgSize(maxPacket), rpc.MaxCallSendMsgSize(maxPacket),
 		),
 		rpc.WithConnectParams(rpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: cfg.Keepalive}),
-		rpc.WithSharedWriteBuffer(true), // most links are idle most of the time
 		rpc.WithInitialWindowSize(windowBytes), rpc.WithInitialConnWindowSize(windowBytes),
 		rpc.WithMaxHeaderListSize(headerBytes),
 		rpc.WithIdleTimeout(0),

@@ -26,6 +26,7 @@ type duplex struct {
 	broken  chan struct{} // closed when the connection has broken
 	heard   atomic.Bool   // something has come in since the last beat
 	spoken  atomic.Bool   // something has gone out since then
+	taken   atomic.Uint64 // how many frames, and parts of frames, have come in
 	busy    atomic.Bool   // the reader does not listen for reasons of its own
 	quiet   int           // beats without; the watch's own
 	known   names         // the reader's: what the peer has named
@@ -211,6 +212,7 @@ func (d *duplex) assemble(sentAt uint64, k kind, part []byte, take func(sentAt u
 		return garbage("a frame in parts that is too large")
 	}
 	d.partial = append(d.partial, part...)
+	d.taken.Add(1)
 	if k == kindPart {
 		return nil
 	}

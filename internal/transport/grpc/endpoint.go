@@ -63,7 +63,7 @@ func (t *Transport) open(ctx context.Context, self transport.Peer, lis *listener
 		rpc.Creds(t.cfg.ServerCredentials),
 		rpc.ForceServerCodecV2(newCodec(&t.buffers)),
 		rpc.MaxRecvMsgSize(maxPacket), rpc.MaxSendMsgSize(maxPacket),
-		rpc.SharedWriteBuffer(true),
+		rpc.ReadBufferSize(readBytes),
 		rpc.InitialWindowSize(windowBytes), rpc.InitialConnWindowSize(windowBytes),
 		rpc.MaxHeaderListSize(headerBytes), rpc.MaxConcurrentStreams(maxStreams),
 		rpc.ConnectionTimeout(t.cfg.Keepalive),
@@ -83,8 +83,10 @@ func (t *Transport) open(ctx context.Context, self transport.Peer, lis *listener
 }
 
 const (
+	// readBytes is the buffer of a connection that is read from, idle or not: a thousand peers have one each.
+	readBytes = 16 << 10
 	// maxStreams bounds the rpcs under way on one connection: a link's connection has one.
-	maxStreams = 64
+	maxStreams = 4
 	// idleTimeout is how long a connection without an rpc may stay.
 	idleTimeout = 5 * time.Minute
 )

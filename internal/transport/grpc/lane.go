@@ -23,6 +23,7 @@ type bulk struct {
 	frame  []byte
 	left   int    // bytes that have left
 	object string // whose later calls must not overtake it; empty: nobody's
+	after  uint64 // the last segment before it, which it must not overtake
 }
 
 // holds says whether a call of an object would overtake one in the lane.
@@ -35,9 +36,9 @@ func (l *lane) holds(object string) bool {
 	return false
 }
 
-// add queues a frame.
-func (l *lane) add(frame []byte, object string) *bulk {
-	b := &bulk{frame: frame, object: object}
+// add queues a frame behind what has been queued in segments.
+func (l *lane) add(frame []byte, object string, after uint64) *bulk {
+	b := &bulk{frame: frame, object: object, after: after}
 	l.made++
 	l.frames = append(l.frames, b)
 	l.bytes += len(frame)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc/peer"
 )
@@ -22,6 +23,7 @@ type conn struct {
 	net.Conn
 
 	listener *listener
+	linked   atomic.Bool // it carries a link
 }
 
 // origin is the remote address of a conn: by it a stream finds the connection that carries it.
@@ -86,6 +88,20 @@ func cutter(ctx context.Context) func() {
 		return func() {}
 	}
 	return func() { _ = from.conn.Close() }
+}
+
+// links says whether a stream may be the link of its connection, which has one at a time, until unlink is called.
+func links(ctx context.Context) (unlink func(), ok bool) {
+	p, known := peer.FromContext(ctx)
+	if !known {
+		return func() {}, true
+	}
+	from, known := p.Addr.(origin)
+	if !known {
+		return func() {}, true
+	}
+	linked := &from.conn.linked
+	return func() { linked.Store(false) }, linked.CompareAndSwap(false, true)
 }
 
 // remote is where the stream of a context comes from, for logs.

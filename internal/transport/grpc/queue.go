@@ -120,7 +120,7 @@ func (d *duplex) sayLocked(s *segment, names ...string) {
 // bulkLocked queues a frame in the lane, of a call of an object or of nobody's.
 func (d *duplex) bulkLocked(frame []byte, object string) *bulk {
 	d.work.Signal()
-	return d.lane.add(frame, object)
+	return d.lane.add(frame, object, d.made)
 }
 
 // frameLocked queues a frame, whether there is room or not.
@@ -179,7 +179,7 @@ func (d *duplex) controlsLocked() bool { return d.ping || d.pong != 0 }
 // takeLocked takes the first segment, or the next part of a large frame, which leaves now; nil if the segment was
 // withdrawn.
 func (d *duplex) takeLocked() *[]byte {
-	if l := &d.lane; len(l.frames) > 0 && (l.waits || len(d.queue) == 0) {
+	if l := &d.lane; len(l.frames) > 0 && (len(d.queue) == 0 || l.waits && d.handed >= l.frames[0].after) {
 		l.waits = false
 		return d.takePartLocked()
 	}

@@ -1,6 +1,7 @@
 package grpc
 
 import (
+	"errors"
 	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
@@ -18,7 +19,9 @@ type served struct {
 	number uint64 // 0: nobody waits for the reply
 	call   transport.Call
 	guard  transport.Guard
-	body   [smallBody]byte // of the call, if that is small
+
+	forgotten bool            // guarded by callee.mu
+	body      [smallBody]byte // of the call, if that is small
 }
 
 // accept takes in a call. It runs when [callee.runAccepted] says so. An error breaks the link.
@@ -82,7 +85,7 @@ func (s *served) run() { s.guard.Run(s.done) }
 func (s *served) done(r *transport.Reply) {
 	defer s.over()
 	if s.number != 0 {
-		s.callee.answer(s.number, r)
+		s.callee.answer(s, r)
 	}
 }
 
@@ -112,7 +115,8 @@ func (c *callee) overloaded(s *served) {
 	err := object.Refuse(object.CodeResourceExhausted, object.Overloaded,
 		s.call.Op.String(), s.call.ID, s.call.Method, "the link has too many calls under way")
 	err.RetryAfter = overloadedRetry
-	c.answer(s.number, &transport.Reply{Err: err})
+	s.forgotten = true // it was not noted
+	c.answer(s, &transport.Reply{Err: err})
 }
 
 // note keeps a call, so that it can be cancelled. If there are too many it is refused, and one that nobody waits for
@@ -122,7 +126,9 @@ func (c *callee) note(s *served) (refused bool, err error) {
 	defer c.mu.Unlock()
 	switch {
 	case s.number == 0:
-		c.awaitSlackLocked()
+		if err := c.awaitSlackLocked(); err != nil {
+			return false, err
+		}
 	case c.live >= c.bounds.calls:
 		return true, nil
 	case !c.serving.add(s):
@@ -132,8 +138,19 @@ func (c *callee) note(s *served) (refused bool, err error) {
 	return false, nil
 }
 
-// awaitSlackLocked holds up the reader, and so in time the caller, while too many calls run.
-func (c *callee) awaitSlackLocked() {
+// stuckAfter is how many times Keepalive the reader waits for room.
+const stuckAfter = 6
+
+// errStuck breaks a link whose calls do not end: they may be waiting to be cancelled, which is read behind what waits.
+var errStuck = errors.New("too many calls have been under way for too long")
+
+// awaitSlackLocked holds up the reader, and so in time the caller, while too many calls run. An error breaks the link.
+func (c *callee) awaitSlackLocked() error {
+	if c.live < c.bounds.calls || c.why != nil {
+		return nil
+	}
+	timer := c.clock.NewTimer(stuckAfter * c.endpoint.transport.cfg.Keepalive)
+	defer timer.Stop()
 	for c.live >= c.bounds.calls && c.why == nil {
 		slack := make(chan struct{})
 		c.slack = slack
@@ -143,16 +160,28 @@ func (c *callee) awaitSlackLocked() {
 		select {
 		case <-slack:
 		case <-c.broken:
+		case <-timer.C:
+			c.mu.Lock()
+			return errStuck
 		}
 		c.mu.Lock()
 		c.busy.Store(false)
 	}
+	return nil
 }
 
 // forget is told that a noted call has ended.
 func (c *callee) forget(s *served) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.forgetLocked(s)
+}
+
+func (c *callee) forgetLocked(s *served) {
+	if s.forgotten {
+		return
+	}
+	s.forgotten = true
 	c.live--
 	if c.slack != nil {
 		close(c.slack)
@@ -173,29 +202,36 @@ func (c *callee) cancelCall(number uint64) {
 	}
 }
 
-// answer sends a reply, or drops it if the connection breaks first.
-func (c *callee) answer(number uint64, r *transport.Reply) {
-	var own *[]byte
+// answer sends the reply of a call, or drops it if nobody waits for it any more before there is room. The call is
+// forgotten before: the caller may make another one as soon as it has the reply.
+func (c *callee) answer(of *served, r *transport.Reply) {
 	size := r.Size()
-	if size >= alone {
-		buffer := make([]byte, prefixBytes, prefixBytes+size+leastBuffer)
-		buffer = appendReply(buffer, number, r, nil)
-		own = &buffer
-	}
-	if c.admit(c.ctx, ask{large: size >= large}) != nil {
+	if c.admit(of, ask{large: size >= large}) != nil {
 		return
 	}
 	defer c.mu.Unlock()
+	c.forgetLocked(of)
 	c.owed = c.pinged + 1
-	switch {
-	case own == nil:
+	if size < alone {
 		c.sayLocked(c.growLocked(), r.Message)
-		c.frameLocked(func(b []byte) []byte { return appendReply(b, number, r, c.said) })
-	case size >= large:
-		c.bulkLocked((*own)[prefixBytes:], "")
-	default:
-		s := c.addLocked(own)
-		s.full = true
-		c.committedLocked(s, len(*own))
+		c.frameLocked(func(b []byte) []byte { return appendReply(b, of.number, r, c.said) })
+		return
 	}
+	held := &c.queued // while it is encoded, beside what others do
+	if size >= large {
+		held = &c.lane.bytes
+	}
+	*held += size
+	c.mu.Unlock()
+	own := make([]byte, prefixBytes, prefixBytes+size+leastBuffer)
+	own = appendReply(own, of.number, r, nil)
+	c.mu.Lock()
+	*held -= size
+	if size >= large {
+		c.bulkLocked(own[prefixBytes:], "")
+		return
+	}
+	s := c.addLocked(&own)
+	s.full = true
+	c.committedLocked(s, len(own))
 }
