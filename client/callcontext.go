@@ -76,12 +76,13 @@ func (c *callContext) livedLocked() context.Context {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background()) //nolint:forbidigo // a session outlives its streams
 	c.life, c.cancel = ctx, cancel
+	if c.cause != nil { // before its deadline
+		cancel(c.cause)
+		return c.life
+	}
 	if !c.deadline.IsZero() {
 		timed, release := context.WithDeadline(ctx, c.deadline)
 		c.life, c.cancel = timed, func(cause error) { cancel(cause); release() }
-	}
-	if c.cause != nil {
-		c.cancel(c.cause)
 	}
 	return c.life
 }

@@ -173,11 +173,12 @@ func (t *resumable) wait(l *leg) (victim *resumable) {
 		t.session.end(lost("its stream has broken"))
 		return nil
 	}
-	s.log.DebugContext(l.str.Context(), "client lost its stream", "client", t.id)
 	t.waits++
 	this := t.waits
 	t.timer = s.clock.AfterFunc(s.limits.Resume, func() { t.expire(this) })
-	return s.retain(t, silent)
+	victim = s.retain(t, silent)
+	s.log.DebugContext(l.str.Context(), "client lost its stream", "client", t.id)
+	return victim
 }
 
 func lost(why string) ending {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
@@ -220,12 +221,11 @@ func TestSessionCalls(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.node.methods["Deadline"] = func(ctx context.Context, _, _ string) (string, error) {
-		_, ok := ctx.Deadline()
+		d, ok := ctx.Deadline()
 		if !ok {
 			return "none", nil
 		}
-		<-ctx.Done()
-		return "", context.Cause(ctx)
+		return time.Until(d).Round(time.Hour).String(), nil
 	}
 	f.node.methods["Cancel"] = func(ctx context.Context, _, _ string) (string, error) {
 		f.node.onAccept(object.Request{})
@@ -249,7 +249,7 @@ func TestSessionCalls(t *testing.T) {
 	calls[7].Number, calls[8].Number = 9, 10
 	calls[1].Request = pack(t, &client_pb.Empty{})
 	calls[2].Metadata = map[string]string{"client-user": "ann", "client-raw-bin": "x", "other": "y", "client-": ""}
-	calls[3].TimeoutMicros = 1000
+	calls[3].TimeoutMicros = uint64(time.Hour / time.Microsecond)
 	calls[8].Metadata = map[string]string{"client-x": string(make([]byte, 5000))}
 	s.send(&client_pb.SessionRequest{Calls: calls})
 	<-running
@@ -262,7 +262,7 @@ func TestSessionCalls(t *testing.T) {
 		2:  {"", object.ErrUnknownMethod, object.ExecutedNo},
 		3:  {"", object.ErrInvalidArgument, object.ExecutedNo},
 		4:  {"client-= client-user=ann", nil, 0},
-		5:  {"", object.ErrDeadlineExceeded, object.ExecutedYes},
+		5:  {"1h0m0s", nil, 0},
 		6:  {"none", nil, 0},
 		7:  {"", object.ErrCanceled, object.ExecutedYes},
 		8:  {"", object.ErrUnknownMethod, object.ExecutedNo},

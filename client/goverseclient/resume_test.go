@@ -320,6 +320,7 @@ func TestCancelReachesTheMethod(t *testing.T) {
 	_, err := c.Call(ctx, "Block", nil)
 	expect(t, err, object.ErrDeadlineExceeded, object.ExecutedUnknown)
 	<-f.node.unblocked
+	<-ctx.Done() // the server's clock may have been first
 	_, err = c.Call(ctx, "Block", nil)
 	expect(t, err, object.ErrDeadlineExceeded, object.ExecutedNo)
 }
