@@ -104,7 +104,10 @@ func (a *arrival) atOnce(epoch uint64) (run func() *transport.Reply) {
 	return func() *transport.Reply { return a.runOrWait(begun()) }
 }
 
-func (a *arrival) runFirst() *transport.Reply { return a.runOrWait(a.first.Run()) }
+func (a *arrival) runFirst() (reply *transport.Reply) {
+	defer a.exited(&reply)
+	return a.runOrWait(a.first.Run())
+}
 
 // runOrWait is the reply to a call that has run, unless the node refused.
 func (a *arrival) runOrWait(reply object.Reply, err error) *transport.Reply {

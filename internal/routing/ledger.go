@@ -162,6 +162,7 @@ func (c *column) sweep(now time.Duration) (used bool) {
 			a.left = now
 		case now-a.left > keepEntries:
 			c.unlinkLocked(a)
+			a.isOverLocked()
 		}
 		a = following
 	}
@@ -182,7 +183,8 @@ func (a *arrival) enroll() (run func() *transport.Reply) {
 			if first.over == nil {
 				first.over = make(chan struct{})
 			}
-			return func() *transport.Reply { return a.follow(first) }
+			over := first.over
+			return func() *transport.Reply { return a.follow(over) }
 		}
 		if e := c.findLocked(id); e != nil && a.mayTell(e) {
 			told := *e
@@ -201,9 +203,9 @@ func (a *arrival) enroll() (run func() *transport.Reply) {
 }
 
 // follow answers a call whose first sending runs.
-func (a *arrival) follow(first *arrival) *transport.Reply {
+func (a *arrival) follow(over <-chan struct{}) *transport.Reply {
 	select {
-	case <-first.over:
+	case <-over:
 	case <-a.ctx.Done():
 		return a.reply(object.Reply{}, object.Refuse(endOf(a.ctx), "", a.call.Op.String(), a.call.ID, a.call.Method,
 			"it ended while the call, which was sent before, ran").WithExecuted(object.ExecutedUnknown))
@@ -256,8 +258,24 @@ func (c *column) finish(a *arrival, reply *transport.Reply) {
 	if ran {
 		c.keepLocked(e)
 	}
+	a.isOverLocked()
+}
+
+// isOverLocked lets those go on who wait for the end of a call. It may be called again.
+func (a *arrival) isOverLocked() {
 	if a.over != nil {
 		close(a.over)
+		a.over = nil
+	}
+}
+
+// exited forgets a call that was noted and has ended its goroutine.
+func (a *arrival) exited(reply **transport.Reply) {
+	if c := a.column; c != nil && *reply == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.unlinkLocked(a)
+		a.isOverLocked()
 	}
 }
 

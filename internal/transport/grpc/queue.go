@@ -214,7 +214,7 @@ func (d *duplex) takeLocked() *[]byte {
 func (d *duplex) takePartLocked() *[]byte {
 	out := d.fresh()
 	var last bool
-	if *out, last = d.lane.part(*out); last {
+	if *out, last = d.lane.part(*out, d.handed); last {
 		d.roomLocked()
 		if d.controlsDueLocked() {
 			*out = d.appendControlsLocked(*out)

@@ -103,9 +103,22 @@ func (c *callee) refuse(number uint64, call *transport.Call) {
 			"from", c.from, "object", call.ID, "method", call.Method)
 		return
 	}
-	if c.admit(c.ctx, ask{}) == nil {
+	c.reply(func(b []byte) []byte { return appendNumbered(b, kindRefusal, number) })
+}
+
+// reply has the reader answer with a small frame. Where it has to wait for room it does not let others wait for what it
+// has accepted.
+func (c *callee) reply(add func([]byte) []byte) {
+	err := c.admit(nil, ask{}) //nolint:contextcheck,staticcheck // SA1012: no context says that it does not wait
+	if errors.Is(err, errNotNow) {
+		c.busy.Store(true)
+		c.runAccepted()
+		err = c.admit(c.ctx, ask{})
+		c.busy.Store(false)
+	}
+	if err == nil {
 		c.owed = c.pinged + 1
-		c.frameLocked(func(b []byte) []byte { return appendNumbered(b, kindRefusal, number) })
+		c.frameLocked(add)
 		c.mu.Unlock()
 	}
 }
@@ -115,8 +128,7 @@ func (c *callee) overloaded(s *served) {
 	err := object.Refuse(object.CodeResourceExhausted, object.Overloaded,
 		s.call.Op.String(), s.call.ID, s.call.Method, "the link has too many calls under way")
 	err.RetryAfter = overloadedRetry
-	s.forgotten = true // it was not noted
-	c.answer(s, &transport.Reply{Err: err})
+	c.reply(func(b []byte) []byte { return appendReply(b, s.number, &transport.Reply{Err: err}, nil) })
 }
 
 // note keeps a call, so that it can be cancelled. If there are too many it is refused, and one that nobody waits for

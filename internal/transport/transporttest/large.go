@@ -110,7 +110,7 @@ func testOrderOfLargeMessages(k *kit) {
 		id := fmt.Sprintf("Room-%d", i)
 		callers.Go(func() {
 			for n := range rounds {
-				size := []int{1, 300 << 10, 20 << 10, 1, 70 << 10}[n%5]
+				size := []int{1, 40 << 10, 40 << 10, 40 << 10, 70 << 10, 1, 300 << 10, 20 << 10}[n%8]
 				c := call(id, "Note", bytes.Repeat([]byte{byte(n)}, size)...)
 				if err := link.Send(k.ctx, c); err != nil { //nolint:contextcheck // the other context has ended
 					k.t.Errorf("a send of %d bytes: %v", size, err)
