@@ -4,7 +4,11 @@
 // has the messages and frame.go the frames inside them. Many calls share a message: whoever sends encodes a frame into
 // the link's queue, and the link's writer sends all that has queued as one message. It yields once before it looks, so
 // that the callers who are about to add a frame do so first; it never waits for company. Frames are encoded once and
-// decoded once, and bodies are only copied.
+// decoded once, and bodies are only copied. The names of methods and messages cross a connection once, and are numbers
+// after that.
+//
+// A frame of 64 KiB or more travels in parts, each beside a message of others, so that it holds up nobody; only calls of
+// the same object wait behind it, as they must not overtake it.
 //
 // What the seam leaves to its implementations is decided here:
 //
@@ -22,11 +26,11 @@
 //   - Drain: one-way calls that were on their way when the peer learned of it are accepted. A peer that says
 //     nothing at all for two seconds is not waited for.
 //
-// A large message holds up what is queued behind it for as long as its bytes take. The handshake proves no identity:
-// that takes credentials.
+// The handshake proves no identity: that takes credentials. A TCP connection carries one link at a time. What is on its
+// way already, in the windows of gRPC and the buffers of TCP, holds up what comes after it: a mebibyte or so.
 //
 // Goroutines: a connection has a reader and a writer on each side. The caller's belong to the link, whose Close waits
 // for them; so does the one that connects. The callee's belong to the endpoint, and so do its watch over the silence of
-// all its connections, the gRPC server, and one goroutine for each call that runs, which then waits for another while
-// there are many; Close of the endpoint waits for them. AcceptCall runs on the readers. gRPC has goroutines of its own, which end with their connection.
+// all its connections, the gRPC server, and the crew that runs the calls (package
+// crew: the short ones of a message on one goroutine); Close of the endpoint waits for them. AcceptCall runs on the readers. gRPC has goroutines of its own, which end with their connection.
 package grpc
