@@ -20,6 +20,7 @@ type resumable struct {
 
 	service *Service
 	hash    secretHash
+	resume  time.Duration // how long it waits for its client; 0: not at all
 
 	// reading is held while a message of the client is taken in, and while the leg is
 	// changed: before mu, and before the service's.

@@ -21,12 +21,16 @@ func (s *Service) greet(l *leg, hello *client_pb.SessionHello) (*resumable, erro
 	case hello.GetPushes() != 0 || hello.GetReplies() != 0:
 		return nil, errors.New("a new session that has taken something")
 	}
-	return s.begin(l)
+	return s.begin(l, hello)
 }
 
 // begin begins a session.
-func (s *Service) begin(l *leg) (*resumable, error) {
+func (s *Service) begin(l *leg, hello *client_pb.SessionHello) (*resumable, error) {
 	t := s.newResumable()
+	t.resume = s.limits.Resume
+	if micros := hello.GetResumeMicros(); micros > 0 && micros < uint64(t.resume/time.Microsecond) { //nolint:gosec // G115: not negative
+		t.resume = time.Duration(micros) * time.Microsecond //nolint:gosec // G115: it is less than another
+	}
 	if err := s.enroll(t.session); err != nil {
 		return nil, err
 	}
@@ -58,7 +62,7 @@ func (t *resumable) connectLocked(l *leg, clientID string, resumed bool) []task 
 		ClientId: clientID, Resumed: resumed, CallsReceived: t.received,
 		MaxCalls: uint32(lim.Calls), MaxCallBytes: uint64(lim.CallBytes), MaxReplyBytes: uint64(lim.ReplyBytes), //nolint:gosec // G115: positive
 		MaxPushes: uint32(lim.QueueMessages), MaxPushBytes: uint64(lim.QueueBytes), //nolint:gosec // G115: positive
-		MaxMessageBytes: uint64(lim.MessageBytes), ResumeMicros: uint64(lim.Resume / time.Microsecond), //nolint:gosec // G115: positive
+		MaxMessageBytes: uint64(lim.MessageBytes), ResumeMicros: uint64(t.resume / time.Microsecond), //nolint:gosec // G115: positive
 	}
 	l.welcome, _ = proto.Marshal(&client_pb.SessionResponse{Welcome: welcome}) // its only text is ASCII
 	l.told = t.received
@@ -164,18 +168,18 @@ func (t *resumable) wait(l *leg) (victim *resumable) {
 		t.mu.Unlock()
 		return nil
 	}
-	t.leg, t.away = nil, t.service.limits.Resume > 0
+	t.leg, t.away = nil, t.resume > 0
 	t.countLocked()
 	silent := t.received == 0 && t.pushes.acked == 0
 	t.mu.Unlock()
 	s := t.service
-	if s.limits.Resume <= 0 {
+	if t.resume <= 0 {
 		t.session.end(lost("its stream has broken"))
 		return nil
 	}
 	t.waits++
 	this := t.waits
-	t.timer = s.clock.AfterFunc(s.limits.Resume, func() { t.expire(this) })
+	t.timer = s.clock.AfterFunc(t.resume, func() { t.expire(this) })
 	victim = s.retain(t, silent)
 	s.log.DebugContext(l.str.Context(), "client lost its stream", "client", t.id)
 	return victim

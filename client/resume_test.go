@@ -137,6 +137,21 @@ func TestSessionWaitsNoLongerThanItsTime(t *testing.T) {
 	}
 }
 
+// A client may want less time, and gets no more than the server allows.
+func TestClientsChooseTheirTime(t *testing.T) {
+	t.Parallel()
+	f := start(t, withLimits(client.Limits{Resume: time.Hour}))
+	for wants, gets := range map[uint64]uint64{0: 3600e6, 5: 5, 3600e6: 3600e6, 1 << 63: 3600e6} {
+		s := f.talk()
+		s.hello(&client_pb.SessionHello{ResumeMicros: wants})
+		if got := s.welcome.GetResumeMicros(); got != gets {
+			t.Errorf("who wants %d microseconds gets %d", wants, got)
+		}
+		s.cut()
+	}
+	until(t, "the one that does not wait is gone", func() bool { return f.svc.Clients() == 3 })
+}
+
 // A session that was resumed in time does not end when its time would have been over.
 func TestResumedInTime(t *testing.T) {
 	t.Parallel()

@@ -26,6 +26,7 @@ const (
 	helloClientID = 1
 	helloPushes   = 2
 	helloReplies  = 3
+	helloResume   = 4
 
 	callNumber   = 1
 	callMethod   = 2
@@ -129,6 +130,8 @@ func parseHello(h *client_pb.SessionHello, b []byte) error {
 			h.Pushes = v.varint
 		case num == helloReplies && v.isVarint:
 			h.Replies = v.varint
+		case num == helloResume && v.isVarint:
+			h.ResumeMicros = v.varint
 		}
 		return nil
 	})

@@ -55,7 +55,7 @@ func forget(t *testing.T, m *client_pb.SessionRequest) {
 func FuzzSessionRequest(f *testing.F) {
 	for _, m := range []*client_pb.SessionRequest{
 		{},
-		{Hello: &client_pb.SessionHello{ClientId: "id", Pushes: 1, Replies: 1 << 63}, Close: true},
+		{Hello: &client_pb.SessionHello{ClientId: "id", Pushes: 1, Replies: 1 << 63, ResumeMicros: 9}, Close: true},
 		{Cancels: []uint64{1, 300, 1 << 62}, PushesTaken: 5, RepliesTaken: 6},
 		{Calls: []*client_pb.SessionCall{
 			{Number: 1, Method: "Say", Request: &anypb.Any{TypeUrl: "a/b.C", Value: []byte("body")}, TimeoutMicros: 7, Metadata: map[string]string{"client-a": "b"}},

@@ -16,7 +16,6 @@ import (
 // Client is a registered client. Use [Dial].
 type Client struct {
 	conn   *grpc.ClientConn
-	resume time.Duration   // how long to try; 0: as long as the server says; negative: not at all
 	ctx    context.Context //nolint:containedctx // of its streams; ends with Close
 	cancel context.CancelFunc
 	pushes chan proto.Message
@@ -41,11 +40,11 @@ func Dial(ctx context.Context, addr string, opts ...Option) (*Client, error) {
 		return nil, object.Refuse(object.CodeInvalidArgument, "", "register", "", "", fmt.Sprintf("dial %s: %v", addr, err))
 	}
 	c := &Client{
-		conn: conn, resume: o.resume,
+		conn:   conn,
 		pushes: make(chan proto.Message, o.pushes), gone: make(chan struct{}), done: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	c.session.init()
+	c.session.init(o.resume)
 	stop := context.AfterFunc(ctx, c.cancel)
 	l, err := c.connect(c.ctx) //nolint:contextcheck // it is derived from ctx, and outlives it
 	if err == nil && !stop() {

@@ -47,8 +47,8 @@ func WithPushBuffer(n int) Option {
 }
 
 // WithResume sets for how long a client whose connection broke tries to go on with its
-// session. Default, and at most, as long as the server keeps sessions, usually a minute;
-// negative: not at all, a broken connection is the end.
+// session, and the server keeps it. Default, and at most, as long as the server allows,
+// usually a minute; negative: not at all, a broken connection is the end.
 func WithResume(d time.Duration) Option {
 	return optionFunc(func(o *options) { o.resume = d })
 }

@@ -14,7 +14,8 @@ import (
 // session is what a client and its server know of each other, whatever connection
 // they have.
 type session struct {
-	clock clock.Clock
+	clock  clock.Clock
+	resume time.Duration // how long to try; 0: as long as the server says; negative: not at all
 
 	mu      sync.Mutex // guards the fields below
 	work    sync.Cond  // the writer waits for something to write
@@ -46,7 +47,8 @@ type session struct {
 	due          bool // acknowledgements are to be sent
 }
 
-func (s *session) init() {
+func (s *session) init(resume time.Duration) {
+	s.resume = resume
 	s.clock = clock.System()
 	s.work.L, s.arrival.L = &s.mu, &s.mu
 	s.calls = make(map[uint64]*call)
@@ -56,7 +58,15 @@ func (s *session) init() {
 func (s *session) hello() *client_pb.SessionHello {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &client_pb.SessionHello{ClientId: s.id, Pushes: s.taken, Replies: s.replies}
+	h := &client_pb.SessionHello{ClientId: s.id, Pushes: s.taken, Replies: s.replies}
+	switch {
+	case s.id != "" || s.resume == 0:
+	case s.resume < time.Microsecond:
+		h.ResumeMicros = 1
+	default:
+		h.ResumeMicros = uint64(s.resume / time.Microsecond)
+	}
+	return h
 }
 
 // connect takes a stream that the server has welcomed: what it has not received is
@@ -87,15 +97,15 @@ func (s *session) connect(l *leg, w *client_pb.SessionWelcome) error {
 }
 
 // window is for how long the session can be resumed, if the client wants so.
-func (s *session) window(wanted time.Duration) time.Duration {
+func (s *session) window() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing || wanted < 0 {
+	if s.closing || s.resume < 0 {
 		return 0
 	}
 	d := time.Duration(min(s.limits.GetResumeMicros(), mostMicros)) * time.Microsecond
-	if wanted > 0 {
-		d = min(d, wanted)
+	if s.resume > 0 {
+		d = min(d, s.resume)
 	}
 	return d
 }

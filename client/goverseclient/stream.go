@@ -114,7 +114,7 @@ const (
 // reconnect resumes the session after its stream has ended with err. A nil leg means
 // that it is over, for the reason returned.
 func (c *Client) reconnect(err error) (*leg, *object.Error) {
-	window := c.session.window(c.resume)
+	window := c.session.window()
 	ctx, cancel := context.WithTimeout(c.ctx, window)
 	defer cancel()
 	for backoff := leastBackoff; ; backoff = min(2*backoff, mostBackoff) {

@@ -98,7 +98,7 @@ func forget(t *testing.T, m *client_pb.SessionResponse) {
 func TestWrittenRequests(t *testing.T) {
 	t.Parallel()
 	var s session
-	s.init()
+	s.init(0)
 	s.limits = &client_pb.SessionWelcome{MaxCalls: 100}
 	s.leg = &leg{}
 	ask := func(method string, req proto.Message, pairs ...string) *call {

@@ -344,14 +344,18 @@ func (x *SessionRequest) GetClose() bool {
 type SessionHello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The session to resume: SessionWelcome.client_id. Empty: begin a new one,
-	// and the other fields are zero.
+	// and pushes and replies are zero.
 	ClientId string `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
 	// The offset of the last pushed message that the client has taken; the
 	// server sends those above it. It is at least the last pushes_taken.
 	Pushes uint64 `protobuf:"varint,2,opt,name=pushes,proto3" json:"pushes,omitempty"`
 	// How many replies have arrived since the session began; the server sends
 	// those after. It is at least the last replies_taken.
-	Replies       uint64 `protobuf:"varint,3,opt,name=replies,proto3" json:"replies,omitempty"`
+	Replies uint64 `protobuf:"varint,3,opt,name=replies,proto3" json:"replies,omitempty"`
+	// With a new session: for how many microseconds it is to be kept after its
+	// stream has broken. Zero, or more than the server allows: as long as that
+	// allows. A client that will not resume says 1.
+	ResumeMicros  uint64 `protobuf:"varint,4,opt,name=resume_micros,json=resumeMicros,proto3" json:"resume_micros,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -403,6 +407,13 @@ func (x *SessionHello) GetPushes() uint64 {
 func (x *SessionHello) GetReplies() uint64 {
 	if x != nil {
 		return x.Replies
+	}
+	return 0
+}
+
+func (x *SessionHello) GetResumeMicros() uint64 {
+	if x != nil {
+		return x.ResumeMicros
 	}
 	return 0
 }
@@ -939,11 +950,12 @@ const file_client_proto_client_proto_rawDesc = "" +
 	"\acancels\x18\x03 \x03(\x04R\acancels\x12!\n" +
 	"\fpushes_taken\x18\x04 \x01(\x04R\vpushesTaken\x12#\n" +
 	"\rreplies_taken\x18\x05 \x01(\x04R\frepliesTaken\x12\x14\n" +
-	"\x05close\x18\x06 \x01(\bR\x05close\"]\n" +
+	"\x05close\x18\x06 \x01(\bR\x05close\"\x82\x01\n" +
 	"\fSessionHello\x12\x1b\n" +
 	"\tclient_id\x18\x01 \x01(\tR\bclientId\x12\x16\n" +
 	"\x06pushes\x18\x02 \x01(\x04R\x06pushes\x12\x18\n" +
-	"\areplies\x18\x03 \x01(\x04R\areplies\"\x90\x02\n" +
+	"\areplies\x18\x03 \x01(\x04R\areplies\x12#\n" +
+	"\rresume_micros\x18\x04 \x01(\x04R\fresumeMicros\"\x90\x02\n" +
 	"\vSessionCall\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12.\n" +

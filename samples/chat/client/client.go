@@ -185,8 +185,11 @@ func connect(ctx context.Context, servers []string) (*connection, error) {
 	return nil, errors.New(strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "; "))
 }
 
+// resumeFor is for how long a user whose connection broke is a member still.
+const resumeFor = 2 * time.Second
+
 func dial(ctx context.Context, server string) (*goverseclient.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	return goverseclient.Dial(ctx, server)
+	return goverseclient.Dial(ctx, server, goverseclient.WithResume(resumeFor))
 }
