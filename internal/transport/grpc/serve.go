@@ -109,7 +109,7 @@ func (c *callee) refuse(number uint64, call *transport.Call) {
 // reply has the reader answer with a small frame. Where it has to wait for room it does not let others wait for what it
 // has accepted.
 func (c *callee) reply(add func([]byte) []byte) {
-	err := c.admit(nil, ask{}) //nolint:contextcheck,staticcheck // SA1012: no context says that it does not wait
+	err := c.admit(nil, ask{}) //nolint:staticcheck // SA1012: no context says that it does not wait
 	if errors.Is(err, errNotNow) {
 		c.busy.Store(true)
 		c.runAccepted()
