@@ -69,7 +69,7 @@ func (n *Node) invoke(t *turn) error {
 // answer makes out the turn's reply, apart from the object's memory.
 func (n *Node) answer(t *turn, out proto.Message) error {
 	if r := t.rare.Load(); r != nil && r.encode {
-		body, err := proto.Marshal(out)
+		body, err := proto.MarshalOptions{}.MarshalAppend(r.body[:0], out)
 		if err != nil {
 			return t.refuse(object.CodeInternal, "", "encode the reply: "+err.Error()).WithExecuted(object.ExecutedYes)
 		}

@@ -41,8 +41,13 @@ type Arrival struct {
 	turn   turn
 	rare   rare
 	waiter *waiter
-	err    error // why it has no place
+	err    error            // why it has no place
+	body   [smallReply]byte // of the reply, if that is small
 }
+
+// smallReply is how many bytes an encoded reply may have to need no memory of its own. Who
+// keeps it for longer than the call copies it.
+const smallReply = 48
 
 // Begin is [Node.Arrive]. Nothing of d is kept but its strings and maps.
 func (a *Arrival) Begin(ctx context.Context, n *Node, d *Departure) {
@@ -57,6 +62,9 @@ func (a *Arrival) Begin(ctx context.Context, n *Node, d *Departure) {
 	}
 	r := &a.rare
 	r.encode, r.brisk, r.key, r.meta = true, true, d.Key, d.Metadata
+	if r.key == "" { // else the outcome is kept
+		r.body = a.body[:0]
+	}
 	t.rare.Store(r)
 	a.waiter, a.err = n.accept(t, d)
 }
