@@ -64,13 +64,14 @@ type column struct {
 
 // entry is the outcome of a call.
 type entry struct {
-	id    transport.CallID
-	at    time.Duration
-	reply transport.Reply
-	epoch uint64   // not 0: it was withheld, and is to be told only while the node owns the shard under that
-	large bool     // the reply was too large to keep
-	short int      // how long the body is, if it is here and not with the reply
-	body  [64]byte // a small one: it shares its memory with the call that it came from
+	id       transport.CallID
+	at       time.Duration
+	reply    transport.Reply
+	epoch    uint64   // not 0: it is to be told only while the node owns the shard under that
+	withheld bool     // it is to be told only while the shard's gate is open, too
+	large    bool     // the reply was too large to keep
+	short    int      // how long the body is, if it is here and not with the reply
+	body     [64]byte // a small one: it shares its memory with the call that it came from
 }
 
 // size is what an entry takes, with some for its error.
@@ -216,13 +217,14 @@ func (a *arrival) follow(over <-chan struct{}) *transport.Reply {
 	return a.accept()()
 }
 
-// mayTell says whether an outcome that was withheld is one: the object's memory is still that of the turn.
+// mayTell says whether an outcome still is one: the object's memory is that of the turn, and, for one that was withheld,
+// may be answered for again. A client object's is as long as it is there.
 func (a *arrival) mayTell(e *entry) bool {
 	if e.epoch == 0 {
 		return true
 	}
 	epoch, open, _ := a.router.cfg.Node.Gate(a.call.Shard)
-	return open && epoch == e.epoch
+	return epoch == e.epoch && (open || !e.withheld)
 }
 
 // retell answers a call with the outcome of its first sending.
@@ -248,7 +250,7 @@ func (c *column) finish(a *arrival, reply *transport.Reply) {
 	if a.call.Shard != noShard {
 		e.epoch = a.epoch
 		if a.withheld != nil {
-			e.reply = *a.withheld
+			e.reply, e.withheld = *a.withheld, true
 		}
 	}
 	ran := e.reply.Err == nil || object.Executed(e.reply.Err) == object.ExecutedYes

@@ -28,6 +28,7 @@ type duplex struct {
 	spoken  atomic.Bool   // something has gone out since then
 	taken   atomic.Uint64 // how many frames, and parts of frames, have come in
 	busy    atomic.Bool   // the reader does not listen for reasons of its own
+	blocked atomic.Bool   // the reader waits for room for a refusal
 	quiet   int           // beats without; the watch's own
 	known   names         // the reader's: what the peer has named
 	partial []byte        // the reader's: the parts of a large frame that have come
@@ -79,7 +80,7 @@ func (d *duplex) breakLocked(why error) bool {
 func (d *duplex) beat() bool {
 	heard, spoken := d.heard.Swap(false), d.spoken.Swap(false)
 	switch {
-	case heard, d.busy.Load(): // who is busy answers no pings
+	case heard, d.busy.Load(), d.blocked.Load() && spoken: // who is busy, or waits for room that there will be, reads no pongs
 		d.quiet = 0
 	default:
 		d.quiet++

@@ -111,10 +111,10 @@ func (c *callee) refuse(number uint64, call *transport.Call) {
 func (c *callee) reply(add func([]byte) []byte) {
 	err := c.admit(nil, ask{}) //nolint:staticcheck // SA1012: no context says that it does not wait
 	if errors.Is(err, errNotNow) {
-		c.busy.Store(true)
+		c.blocked.Store(true)
 		c.runAccepted()
 		err = c.admit(c.ctx, ask{})
-		c.busy.Store(false)
+		c.blocked.Store(false)
 	}
 	if err == nil {
 		c.owed = c.pinged + 1
@@ -223,8 +223,8 @@ func (c *callee) answer(of *served, r *transport.Reply) {
 	}
 	defer c.mu.Unlock()
 	c.forgetLocked(of)
-	c.owed = c.pinged + 1
 	if size < alone {
+		c.owed = c.pinged + 1
 		c.sayLocked(c.growLocked(), r.Message)
 		c.frameLocked(func(b []byte) []byte { return appendReply(b, of.number, r, c.said) })
 		return
@@ -238,6 +238,7 @@ func (c *callee) answer(of *served, r *transport.Reply) {
 	own := make([]byte, prefixBytes, prefixBytes+size+leastBuffer)
 	own = appendReply(own, of.number, r, nil)
 	c.mu.Lock()
+	c.owed = c.pinged + 1 // not before: a pong to a ping that has left meanwhile says nothing of it
 	*held -= size
 	if size >= large {
 		c.bulkLocked(own[prefixBytes:], "")
