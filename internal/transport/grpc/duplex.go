@@ -169,8 +169,8 @@ func (d *duplex) awaitPong(ctx context.Context, number uint64) error {
 
 // receive hands the frames of each message to f until there is an error.
 func (d *duplex) receive(from stream, take func(sentAt uint64, k kind, payload []byte) error, done func()) error {
+	var p packet // of all messages
 	for {
-		var p packet
 		if err := from.RecvMsg(&p); err != nil {
 			return err
 		}

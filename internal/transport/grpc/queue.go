@@ -139,12 +139,12 @@ func (d *duplex) withdrawLocked(s *segment, at int) {
 
 // write is the writer: it sends what has queued until the connection breaks. It returns why that ended.
 func (d *duplex) write(to stream) error {
+	var p packet // of all messages: gRPC has encoded it when it returns
 	for {
-		out := d.next()
-		if out == nil {
+		if p.out = d.next(); p.out == nil {
 			return d.why // does not change any more
 		}
-		if err := to.SendMsg(&packet{out: out}); err != nil {
+		if err := to.SendMsg(&p); err != nil {
 			return err
 		}
 	}
