@@ -189,13 +189,14 @@ func (d *duplex) takeLocked() *[]byte {
 	}
 	s := d.queue[0]
 	d.queue[0] = nil
-	d.queue = d.queue[1:]
+	if len(d.queue) == 1 {
+		d.queue = d.queue[:0] // the place is used again
+	} else {
+		d.queue = d.queue[1:]
+	}
 	d.queued -= len(*s.buffer)
 	d.handed = s.number
 	d.roomLocked()
-	if len(d.queue) == 0 {
-		d.queue = nil
-	}
 	if d.controlsDueLocked() {
 		*s.buffer = d.appendControlsLocked(*s.buffer)
 		s.live++
