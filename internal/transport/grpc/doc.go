@@ -16,9 +16,10 @@
 //     flight, and accepts messages of [transport.MaxBytes] with a mebibyte for the rest of a frame, 1024 steps of a
 //     chain and 4096 pairs of metadata. Call and Send wait for room; what exceeds the size of a message is
 //     transport.ErrTooLarge. Who receives more calls than the bound refuses them (overloaded, executed=no), and
-//     reads no further before there is room for a one-way one.
-//   - Silence. Each side of a link pings when it has heard nothing for a quarter of Keepalive, and breaks the link when
-//     it has heard nothing for the whole, be the peer gone, stopped or cut off without a word.
+//     reads no further before there is room for a one-way one; a link on which there is none for six times Keepalive
+//     is broken.
+//   - Silence. Each side of a link pings when it has heard or said nothing for a quarter of Keepalive, and breaks the
+//     link when it has heard nothing for the whole, be the peer gone, stopped or cut off without a word.
 //   - Connecting fails at once where nobody listens. Until the next attempt, some 10 to 80 ms later, calls fail with
 //     the reason of the last one.
 //   - Versions: the newest that both sides speak is spoken. A peer that speaks none of ours, or is no node, is
@@ -31,6 +32,7 @@
 //
 // Goroutines: a connection has a reader and a writer on each side. The caller's belong to the link, whose Close waits
 // for them; so does the one that connects. The callee's belong to the endpoint, and so do its watch over the silence of
-// all its connections, the gRPC server, and the crew that runs the calls (package
-// crew: the short ones of a message on one goroutine); Close of the endpoint waits for them. AcceptCall runs on the readers. gRPC has goroutines of its own, which end with their connection.
+// all its connections, the gRPC server, and the crew that runs the calls (package crew: the short ones of a message on
+// one goroutine); Close of the endpoint waits for them. AcceptCall runs on the readers. gRPC has goroutines of its own,
+// which end with their connection.
 package grpc
