@@ -168,12 +168,13 @@ func (s *Server) memberConfig(p *parts, self transport.Peer) cluster.Config {
 		Name: s.cfg.Cluster, Address: s.advertised(self.Address), Incarnation: self.Incarnation,
 		Shards: s.cfg.Shards, Weight: s.cfg.Weight, LeaseTTL: s.cfg.LeaseTTL,
 		UUID: s.uuid(p), LeaveTimeout: s.cfg.DrainTimeout, Broken: p.broken,
-		LastWords: func(ctx context.Context) { // one-way calls of the last turns
+		LastWords: func(ctx context.Context) { // one-way calls and pushes of the last turns
 			until, release := s.untilDeadline(ctx)
 			defer release()
 			until, cancel := context.WithTimeout(until, lastWords)
 			defer cancel()
 			_ = p.node.Settle(until) // what is not gone by then does not go
+			p.router.FlushPushes(until)
 		},
 	}
 	if s.cfg.inMemory() { // who does not answer there is dead, and has been signed off

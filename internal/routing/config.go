@@ -49,7 +49,8 @@ type Dialer interface {
 type Clients interface {
 	// Push queues a message for the client that a client object stands for; it never blocks.
 	Push(ctx context.Context, id string, msg proto.Message) error
-	// PushAny is Push for a message that is encoded already: msg is what the client receives.
+	// PushAny is Push for a message that is encoded already: msg is what the client receives. It is called on a goroutine
+	// that receives what other nodes send.
 	PushAny(ctx context.Context, id string, msg *anypb.Any) error
 	// Kick disconnects a client.
 	Kick(ctx context.Context, id string) error
@@ -79,6 +80,14 @@ type Config struct {
 	// them: fewer than a link carries, as others have to get through. Default 100 000 and 4096.
 	ParkedCalls, PeerCalls int
 
+	// WaitingBytes bounds what may wait here to be pushed to the clients of each other node, some 128 bytes for each
+	// message included: one more may begin before it is reached. Default 16 MiB.
+	WaitingBytes int
+
+	// PushBytes is the largest message, as its client receives it, that is pushed to a client of another node. Default
+	// 4 MiB, as of the client service.
+	PushBytes int
+
 	// Flaws are guards to leave out, for tests that prove them. Default: none.
 	Flaws shard.Flaws
 
@@ -92,6 +101,8 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.CallTimeout, object.DefaultCallTimeout)
 	setDefault(&c.ParkedCalls, 100_000)
 	setDefault(&c.PeerCalls, 4096)
+	setDefault(&c.WaitingBytes, 16<<20)
+	setDefault(&c.PushBytes, 4<<20)
 	setDefault(&c.KeptBytes, 256<<20)
 	setDefault(&c.KeptTime, 10*time.Minute)
 	return c

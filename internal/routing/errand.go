@@ -89,11 +89,11 @@ func (c *calling) unpack(r object.Reply) (proto.Message, error) { return c.away.
 
 func (c *calling) release() { c.away.Release() }
 
-// lifeErrand is one that has no reply: the creation or deletion of an object, or a push.
+// lifeErrand is the creation or deletion of an object. It has no reply.
 type lifeErrand struct {
-	run    func(ctx context.Context) error // on this node; nil: it cannot be here
+	run    func(ctx context.Context) error // on this node
 	encode func() (object.Request, error)
-	chain  func(ctx context.Context) ([]node.Step, func(), error) // who waits for it; nil: nobody
+	chain  func(ctx context.Context) ([]node.Step, func(), error) // who waits for it
 
 	leave func()
 }
@@ -101,7 +101,7 @@ type lifeErrand struct {
 func (e *lifeErrand) local(ctx context.Context) (proto.Message, error) { return nil, e.run(ctx) }
 
 func (e *lifeErrand) pack(ctx context.Context, to *transport.Call) (err error) {
-	if to.Request, err = e.encode(); err != nil || e.chain == nil {
+	if to.Request, err = e.encode(); err != nil {
 		return err
 	}
 	waiting, leave, err := e.chain(ctx)

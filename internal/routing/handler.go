@@ -17,6 +17,10 @@ type handler struct{ router *Router }
 // AcceptCall implements [transport.Handler]. It gives a call its place at its object where the gate is open, and else in
 // the line of those who wait for it.
 func (h *handler) AcceptCall(ctx context.Context, c *transport.Call) (run func() *transport.Reply) {
+	if c.OneWay && (c.Op == transport.OpPush || c.Op == opGone) {
+		h.router.take(ctx, c)
+		return taken
+	}
 	a := &arrival{router: h.router, view: h.router.view.Load(), ctx: w3c.With(ctx, c.TraceParent, c.TraceState), call: c}
 	if a.view.table == nil {
 		return a.refuse(object.CodeUnavailable, misrouted, "the node is no member of the cluster")
@@ -223,7 +227,7 @@ func (a *arrival) pinned() (run func() *transport.Reply) {
 	case c.Op == transport.OpCall:
 		return a.atClient()
 	case c.Op == transport.OpPush:
-		begun = func() error { return r.pushed(a.ctx, c.Request) }
+		return a.refuse(object.CodeInvalidArgument, "", "nobody waits for a push")
 	case c.Op == transport.OpDelete:
 		begun = func() error { return r.kick(a.ctx, c.ID) }
 	default:

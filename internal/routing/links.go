@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,11 @@ type links struct {
 	cluster string
 	clock   clock.Clock
 	network Dialer
+	waiting int                // bytes that may wait for each
+	lost    *atomic.Uint64     // how many pushes were lost that waited for one
+	life    context.Context    //nolint:containedctx // of the goroutines of outboxes; ends with close
+	end     context.CancelFunc // … its end
+	wg      sync.WaitGroup     // … themselves
 
 	known atomic.Pointer[map[string]*link] // by incarnation, of those in byPeer; never nil, and never changed
 
@@ -34,6 +40,7 @@ type links struct {
 // link is one of them.
 type link struct {
 	transport.Link
+	outbox
 
 	address string
 	made    time.Duration // when
@@ -41,8 +48,13 @@ type link struct {
 	gone    time.Duration // since when it does not; 0: it does
 }
 
-func newLinks(cfg Config, network Dialer) *links {
-	l := &links{cluster: cfg.Cluster, clock: cfg.Clock, network: network, byPeer: make(map[transport.Peer]*link)}
+// newLinks has no links yet. The goroutines of its links get the values of ctx.
+func newLinks(ctx context.Context, cfg Config, network Dialer, lost *atomic.Uint64) *links {
+	l := &links{
+		cluster: cfg.Cluster, clock: cfg.Clock, network: network, waiting: cfg.WaitingBytes, lost: lost,
+		byPeer: make(map[transport.Peer]*link),
+	}
+	l.life, l.end = context.WithCancel(context.WithoutCancel(ctx))
 	l.publishLocked()
 	return l
 }
@@ -58,7 +70,7 @@ func (l *links) publishLocked() {
 }
 
 // to is the link to a member.
-func (l *links) to(rt cluster.Route) transport.Link {
+func (l *links) to(rt cluster.Route) *link {
 	if found := (*l.known.Load())[rt.Incarnation]; found != nil && found.address == rt.Address {
 		return found
 	}
@@ -69,6 +81,7 @@ func (l *links) to(rt cluster.Route) transport.Link {
 		return found
 	}
 	made := &link{Link: l.network.Dial(peer), address: rt.Address, made: l.clock.Monotonic()}
+	made.outbox = outbox{links: l, link: made.Link, limit: l.waiting}
 	if l.closed {
 		made.Close()
 		return made
@@ -109,7 +122,37 @@ func (l *links) pick(table Table) (dead []*link) {
 	return dead
 }
 
-// close closes all links, for good.
+// begin starts a goroutine of an outbox; false: the links are closed.
+func (l *links) begin(f func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.wg.Go(f)
+	return true
+}
+
+// rest lets some time pass before the next attempt to send; false: the links are closed.
+func (l *links) rest(tries int) bool {
+	timer := backOff(l.clock, tries)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.life.Done():
+		return false
+	}
+}
+
+// flush waits until what has been posted is on its way, or ctx ends.
+func (l *links) flush(ctx context.Context) {
+	for _, x := range *l.known.Load() {
+		x.flush(ctx, time.Time{})
+	}
+}
+
+// close closes all links, for good. What waits for them is lost.
 func (l *links) close() {
 	l.mu.Lock()
 	l.closed = true
@@ -117,7 +160,9 @@ func (l *links) close() {
 	l.byPeer = make(map[transport.Peer]*link)
 	l.publishLocked()
 	l.mu.Unlock()
+	l.end()
 	for _, x := range all {
 		x.Close()
 	}
+	l.wg.Wait()
 }

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,7 +56,7 @@ func TestLinksLastAsLongAsTheirMembers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		network, table := &fakeNetwork{}, members{living: map[string]bool{"a": true, "b": true}}
-		l := newLinks(Config{Cluster: "test", Clock: clock.Virtual()}, network)
+		l := newLinks(t.Context(), Config{Cluster: "test", Clock: clock.Virtual()}, network, new(atomic.Uint64))
 		route := func(name string) cluster.Route {
 			return cluster.Route{Incarnation: name, Address: name + ":1", Epoch: 1}
 		}
@@ -76,8 +77,8 @@ func TestLinksLastAsLongAsTheirMembers(t *testing.T) {
 		}
 		want := func(what string, links ...bool) {
 			t.Helper()
-			for i, x := range []transport.Link{a, b, stranger} {
-				if made := x.(*link).Link.(*fakeLink); made.closed != links[i] {
+			for i, x := range []*link{a, b, stranger} {
+				if made := x.Link.(*fakeLink); made.closed != links[i] {
 					t.Errorf("%s: link %d is closed: %v", what, i, made.closed)
 				}
 			}
@@ -103,7 +104,7 @@ func TestLinksLastAsLongAsTheirMembers(t *testing.T) {
 		want("never known", false, true, true)
 		l.close()
 		want("closed", true, true, true)
-		if x := l.to(route("a")).(*link).Link.(*fakeLink); !x.closed {
+		if x := l.to(route("a")).Link.(*fakeLink); !x.closed {
 			t.Error("there are links after the end")
 		}
 	})

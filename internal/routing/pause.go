@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/util/clock"
 )
 
 // askStore brings the table up to date; false: ctx ended.
@@ -20,7 +21,7 @@ func (t *trip) askStore(ctx context.Context, v *view) bool {
 
 // pause waits before the next attempt: for longer each time, but not when the object is elsewhere by then.
 func (t *trip) pause(ctx context.Context, v *view, tried cluster.Route) outcome {
-	timer := t.router.backOff(t.tries)
+	timer := backOff(t.router.cfg.Clock, t.tries)
 	defer timer.Stop()
 	t.tries++
 	guessing := t.wrong > 1 // the first hint is followed at once, others are no reason to hurry
@@ -45,17 +46,17 @@ func (t *trip) pause(ctx context.Context, v *view, tried cluster.Route) outcome 
 }
 
 // backOff is the pause after the nth failed attempt.
-func (r *Router) backOff(n int) *time.Timer {
+func backOff(c clock.Clock, n int) *time.Timer {
 	d := min(firstPause<<min(n, 10), maxPause)
 	if n >= hurried {
 		d = longPause
 	}
-	return r.cfg.Clock.NewTimer(d/2 + rand.N(d/2+1)) //nolint:gosec // G404: jitter
+	return c.NewTimer(d/2 + rand.N(d/2+1)) //nolint:gosec // G404: jitter
 }
 
 // pause lets that time pass; false: ctx or the view ended.
 func (r *Router) pause(ctx context.Context, v *view, n int) bool {
-	timer := r.backOff(n)
+	timer := backOff(r.cfg.Clock, n)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -23,6 +23,7 @@ type Router struct {
 	parked lot
 	ledger ledger
 	host   *Host
+	pushes pushes
 
 	callings sync.Pool
 }
@@ -58,7 +59,7 @@ const expire = 250 * time.Millisecond
 // next Serve. The links are closed when it returns.
 func (r *Router) Serve(ctx context.Context, table Table, network Dialer) error {
 	idle := r.view.Load()
-	v := &view{table: table, self: table.Incarnation(), links: newLinks(r.cfg, network), over: make(chan struct{})}
+	v := &view{table: table, self: table.Incarnation(), links: newLinks(ctx, r.cfg, network, &r.pushes.lost), over: make(chan struct{})}
 	if idle.table != nil || idle.last || !r.view.CompareAndSwap(idle, v) {
 		return ErrServing
 	}
@@ -74,6 +75,7 @@ func (r *Router) Serve(ctx context.Context, table Table, network Dialer) error {
 		changed := table.Changed()
 		v.links.sweep(table)
 		r.host.limbo.expire()
+		r.pushes.report(ctx, r.cfg.Logger)
 		r.ledger.sweep(r.cfg.Clock.Monotonic(), func(node string) bool { _, lives := table.Node(node); return lives })
 		select {
 		case <-changed:

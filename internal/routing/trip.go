@@ -225,6 +225,9 @@ func (t *trip) send(ctx context.Context, v *view, to cluster.Route) (outcome, at
 	c.Shard, c.Epoch, c.Revision, c.Hops = t.shard, to.Epoch, to.Revision, t.wrong
 	c.Resent = t.mayRun
 	link := v.links.to(to)
+	if t.pinned { // behind what the caller has pushed to the client
+		link.flush(ctx, c.Deadline)
+	}
 	if t.oneWay {
 		if err := link.Send(ctx, c); err != nil {
 			return outcome{}, attempt{err: err}
