@@ -20,7 +20,12 @@ const idleWorkers = 256
 type task interface{ do() }
 
 // start has tasks done, of which the session that they are of is not forgotten before.
-func (s *Service) start(tasks ...task) { s.crew.Go(tasks...) }
+func (s *Service) start(tasks ...task) {
+	if len(tasks) > 0 {
+		s.trimmer.note()
+		s.crew.Go(tasks...)
+	}
+}
 
 // running is a call of a session.
 type running struct {

@@ -2,16 +2,12 @@ package client
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/object"
@@ -66,6 +62,7 @@ type Service struct {
 	calls   tally.Tally // running calls
 	streams tally.Tally // sessions, and what serves their streams
 	crew    *crew.Crew[task]
+	trimmer trimmer
 	kept    atomic.Int64 // bytes that sessions without a stream keep
 
 	mu       sync.Mutex
@@ -83,11 +80,13 @@ func NewService(cfg Config) *Service {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.System()
 	}
-	return &Service{
+	s := &Service{
 		node: cfg.Node, typ: cfg.ClientType, place: cfg.Place, log: cfg.Logger, clock: cfg.Clock, limits: cfg.Limits.withDefaults(),
 		crew: crew.New(task.do, idleWorkers),
 		byID: make(map[string]*session), byHash: make(map[secretHash]*session),
 	}
+	s.trimmer.clock, s.trimmer.trim = cfg.Clock, s.crew.Trim
+	return s
 }
 
 // Register adds the service to a gRPC server, which should be made with
@@ -101,50 +100,6 @@ func (s *Service) Clients() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.byID)
-}
-
-// Push queues msg for the client whose object has that ID; it never blocks, and msg
-// may be changed when it has returned. The error is InvalidArgument for a nil or
-// unencodable message or one over Limits.MessageBytes, NotFound when there is no such
-// client, ResourceExhausted when too much waits for it: then its stream ends and its
-// object goes. After any error the message is not sent.
-func (s *Service) Push(ctx context.Context, id string, msg proto.Message) error {
-	if msg == nil || !msg.ProtoReflect().IsValid() {
-		return refusePush(object.CodeInvalidArgument, id, "the message is nil")
-	}
-	packed, err := anypb.New(msg)
-	if err != nil {
-		return refusePush(object.CodeInvalidArgument, id, "encode message: "+err.Error())
-	}
-	return s.PushAny(ctx, id, packed)
-}
-
-// PushAny is [Service.Push] for a message that is encoded already, and belongs to the
-// service from now on.
-func (s *Service) PushAny(_ context.Context, id string, packed *anypb.Any) error {
-	sess := s.find(id)
-	if sess == nil {
-		return refusePush(object.CodeNotFound, id, "no such client is connected here")
-	}
-	size := proto.Size(packed)
-	if size > s.limits.MessageBytes {
-		return refusePush(object.CodeInvalidArgument, id,
-			fmt.Sprintf("the message takes %d bytes, at most %d are allowed", size, s.limits.MessageBytes))
-	}
-	switch sess.out.put(packed, size) {
-	case overflow:
-		text := fmt.Sprintf("the client does not read: %d messages or %d bytes are waiting for it", s.limits.QueueMessages, s.limits.QueueBytes)
-		sess.end(ending{object.DisconnectTooSlow, object.NewError(object.CodeResourceExhausted, text), false})
-		sess.out.abandon()
-		return refusePush(object.CodeResourceExhausted, id, text)
-	case tooLarge:
-		return refusePush(object.CodeInvalidArgument, id,
-			fmt.Sprintf("the message takes %d bytes, and with what is around it more than the %d that are allowed", size, s.limits.MessageBytes))
-	case shut:
-		return refusePush(object.CodeNotFound, id, "the client has gone")
-	case queued:
-	}
-	return nil
 }
 
 // Kick ends the client's stream because its object is deleted, and returns at once:
@@ -198,6 +153,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	if err := s.streams.Wait(ctx); err != nil {
 		return s.giveUp(sessions, err)
 	}
+	s.trimmer.stop()
 	s.crew.Close() // what makes tasks has ended
 	s.crew.Wait()
 	return nil
@@ -209,122 +165,11 @@ func (s *Service) giveUp(sessions []*session, cause error) error {
 		sess.end(ending{object.DisconnectStopping, errStopping(""), false})
 		sess.abortWork(cause)
 	}
+	s.trimmer.stop()
 	s.crew.Close() // whoever is left works on its own, and may be the last
 	return fmt.Errorf("stop client service, %d clients left: %w", s.Clients(), cause)
 }
 
-// crowdedRetry is after what time a client should try again that finds the server full;
-// another server may have room at once.
-const crowdedRetry = time.Second
-
-// admit makes the session of a new Register stream, known by its object's ID.
-func (s *Service) admit() (*session, error) {
-	sess := newSession(s.newID(), s.limits)
-	return sess, s.enroll(sess)
-}
-
-func (s *Service) newID() string { return s.typ + "-" + rand.Text() }
-
-// enroll makes a session known by its object's ID. Where there are too many, one that
-// waits for its client goes.
-func (s *Service) enroll(sess *session) error {
-	victim, err := s.enter(sess)
-	if victim != nil {
-		victim.giveUp("the server needs the place of a client that is connected")
-	}
-	return err
-}
-
-func (s *Service) enter(sess *session) (victim *resumable, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.stopping:
-		return nil, errStopping("register")
-	case s.typ == "":
-		return nil, object.Refuse(object.CodeFailedPrecondition, "", "register", "", "", "the server has no client type")
-	case len(s.byID) >= s.limits.Clients:
-		if victim = s.detached.evict(); victim == nil {
-			err := object.Refuse(object.CodeResourceExhausted, object.Overloaded, "register", "", "",
-				fmt.Sprintf("the server has %d clients, as many as it takes", len(s.byID)))
-			err.RetryAfter = crowdedRetry
-			return nil, err
-		}
-	}
-	if s.place != nil { // under the lock: whoever loses all clients afterwards finds those of the place before
-		sess.id += "@" + s.place()
-	}
-	s.byID[sess.id] = sess
-	s.streams.Begin()
-	return victim, nil
-}
-
-// open gives the client its secret: from now on it may call.
-func (s *Service) open(sess *session) (clientID string, hash secretHash) {
-	clientID = rand.Text()
-	hash = hashSecret(clientID)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.byHash[hash] = sess
-	return clientID, hash
-}
-
-// shutOut makes the client's secret stale and lets no more calls begin.
-func (s *Service) shutOut(sess *session, hash secretHash) {
-	sess.refuseCalls()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.byHash, hash)
-}
-
-// forget is the end of a session: nobody finds it any more.
-func (s *Service) forget(sess *session) {
-	s.mu.Lock()
-	delete(s.byID, sess.id)
-	s.mu.Unlock()
-	s.streams.End()
-}
-
-func (s *Service) find(id string) *session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.byID[id]
-}
-
-// findCaller returns the session a client_id belongs to, and counts a call of it, which
-// has an end: calls that are refused must not keep [Service.Stop] waiting.
-func (s *Service) findCaller(clientID string) (sess *session, end func(), err error) {
-	var hash secretHash // nobody's
-	if len(clientID) <= maxSecretBytes {
-		hash = hashSecret(clientID)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sess = s.byHash[hash]
-	switch {
-	case s.stopping:
-		return nil, nil, errStopping("call")
-	case sess == nil:
-		return nil, nil, errUnauthenticated()
-	}
-	s.calls.Begin()
-	return sess, s.calls.End, nil
-}
-
-func (s *Service) snapshot() []*session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make([]*session, 0, len(s.byID))
-	for _, sess := range s.byID {
-		all = append(all, sess)
-	}
-	return all
-}
-
 func errStopping(op string) error {
 	return object.Refuse(object.CodeUnavailable, "", op, "", "", "the server is stopping: register elsewhere")
-}
-
-func refusePush(code object.Code, id, message string) error {
-	return object.Refuse(code, "", "push", id, "", message)
 }

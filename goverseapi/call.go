@@ -82,8 +82,10 @@ func DeleteObject(ctx context.Context, id string) error {
 	return rt.Delete(ctx, id)
 }
 
-// PushMessage queues msg for the client that owns the client object of that ID; see
-// [BaseClient]'s Push.
+// PushMessage queues msg for the client that owns the client object of that ID, wherever
+// that client is connected, and waits for nothing. No error means that the message is
+// queued, not that it has arrived: on the way to another server it is lost if the link
+// breaks. [BaseClient]'s Push says what the errors mean.
 func PushMessage(ctx context.Context, clientObjectID string, msg proto.Message) error {
 	rt, err := runtimeFor(ctx, "push", clientObjectID)
 	if err != nil {

@@ -187,10 +187,25 @@ type BaseClient struct{ BaseObject }
 
 func (*BaseClient) baseClient() {}
 
-// Push queues msg for the client. It never blocks: a client that does not read is
-// refused with [ErrResourceExhausted] and disconnected, one that is gone with
-// [ErrNotFound]. Messages pushed by one goroutine arrive in that order. The message
-// is encoded before Push returns.
+// Push queues msg for the client. It never blocks. The message is encoded before Push
+// returns, and may be changed then. Messages pushed by one goroutine arrive in that
+// order, each once at most.
+//
+// No error means that the message is queued, not that it was delivered. For a client of
+// this server, and so for an object that pushes to its own client, it waits for the
+// client to read it. For a client of another server it waits for that server, and is
+// lost, without a word to the pusher, if the link breaks, no connection can be had for a
+// second, that server ends, or the client is gone or does not read; servers count and
+// log what they know of. Who must know that something has arrived calls a method of the
+// client object instead, and lets that push.
+//
+// After an error nothing is sent. It is [ErrNotFound] for a client that is known to be
+// gone, as every client of a server that has left the cluster is; of one that has just
+// gone from another server it is known after the first push that has found nobody there.
+// A client that does not read is refused with [ErrResourceExhausted] by its own server,
+// and disconnected. [ErrOverloaded], which is one, too, says that too much waits for
+// the client's server: nothing is wrong with the client, and the message may be pushed
+// again later. [ErrUnavailable]: the server is no member of its cluster at the moment.
 func (c *BaseClient) Push(ctx context.Context, msg proto.Message) error {
 	rt, ok := FromContext(c.Context()) //nolint:contextcheck // only its own server is taken from it, whatever server ctx is of
 	if !ok {

@@ -20,7 +20,8 @@ type Runtime interface {
 	Create(ctx context.Context, typ, id string, init proto.Message) (string, error)
 	// Delete ends an object and removes all that is kept of it.
 	Delete(ctx context.Context, id string) error
-	// Push queues a message for the client that owns a client object.
+	// Push queues a message for the client that owns a client object, and waits for
+	// nothing; see [BaseClient.Push].
 	Push(ctx context.Context, clientID string, msg proto.Message) error
 }
 

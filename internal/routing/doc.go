@@ -26,9 +26,12 @@
 //
 // One-way calls from outside any turn are on their way when Call returns. They are lost with the connection or the node
 // that they are on their way to, and may be late or out of order where they have to be passed on; never doubled.
+// Pushes to clients of other nodes wait in an outbox for each node, so that who pushes waits for nothing; they are never
+// passed on, and never doubled.
 //
 // # Goroutines
 //
 // Calls run on their callers' goroutines and on those of the transport. [Router.Serve] is one more, which closes the
-// links to members that are gone; it is the caller's.
+// links to members that are gone; it is the caller's. An outbox has one while something waits in it, for which Serve
+// waits.
 package routing
