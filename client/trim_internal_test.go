@@ -73,5 +73,10 @@ func TestTrimmerSleepsOverNothing(t *testing.T) {
 		if trims < 50 || trims > 53 || tr.state.Load() != rests {
 			t.Errorf("%d times in %v, state %d", trims, 50*trimEvery, tr.state.Load())
 		}
+		tr.stop()
+		tr.note()
+		if tr.timer.Stop() {
+			t.Error("it has a timer after its end")
+		}
 	})
 }

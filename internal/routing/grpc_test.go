@@ -24,11 +24,15 @@ type online struct {
 	leave  func()
 }
 
-func (w *world) connect(store *coord.Store, name string) *online {
+func (w *world) connect(store *coord.Store, name string, opts ...func(*grpc.Config)) *online {
 	w.Helper()
 	x := &online{}
+	var wire grpc.Config
+	for _, set := range opts {
+		set(&wire)
+	}
 	x.peer = w.build(name, func(c *routing.Config) { c.Valid = func() bool { return x.member.Valid() } })
-	endpoint, err := grpc.New(grpc.Config{}).Listen(w.Context(), transport.Peer{Cluster: "test", Address: "127.0.0.1:0", Incarnation: name}, x.Handler())
+	endpoint, err := grpc.New(wire).Listen(w.Context(), transport.Peer{Cluster: "test", Address: "127.0.0.1:0", Incarnation: name}, x.Handler())
 	if err != nil {
 		w.Fatal(err)
 	}
