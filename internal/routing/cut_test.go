@@ -33,7 +33,7 @@ func newScissors() *scissors { return &scissors{conns: make(map[net.Conn]struct{
 
 // dial connects, for a [grpc.Config].
 func (s *scissors) dial(ctx context.Context, address string) (net.Conn, error) {
-	lis, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is over at once
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
