@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -167,37 +166,26 @@ func (r *ChatRoom) GetRecentMessages(ctx context.Context, req *chat_pb.ChatRoom_
 	return &chat_pb.ChatRoom_GetRecentMessagesResponse{Messages: r.history.after(req.GetAfterTimestamp()), Clock: r.history.clock(time.Now())}, nil
 }
 
-// tellOthers pushes a message to all members but its sender, all at the same time: a
-// push to a client of another server takes until that one has it, and up to a second
-// where it does not answer. The next message waits until this one is pushed, so that
-// each member gets them in order.
+// tellOthers pushes a message to all members but its sender. A push is queued and holds up
+// nobody; each member gets them in order.
 func (r *ChatRoom) tellOthers(ctx context.Context, sender string, msg *chat_pb.ChatMessage) {
 	push := &chat_pb.Client_MessagePush{RoomName: r.Name(), Message: msg}
-	var pushes sync.WaitGroup
-	var mu sync.Mutex
-	failed := make(map[string]error) // guarded by mu
 	for client := range r.members {
 		if client == sender {
 			continue
 		}
-		pushes.Go(func() {
-			if err := goverseapi.PushMessage(ctx, client, push); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failed[client] = err
-			}
-		})
-	}
-	pushes.Wait()
-	for client, err := range failed {
-		r.notPushed(ctx, client, err)
+		if err := goverseapi.PushMessage(ctx, client, push); err != nil {
+			r.notPushed(ctx, client, err)
+		}
 	}
 }
 
 // notPushed draws the consequences of a push that was refused: a member that is gone,
-// or is being disconnected because it does not read, is a member no more.
+// or is being disconnected because it does not read, is a member no more. One whose server
+// has too much waiting for it misses the message, and finds it in the history.
 func (r *ChatRoom) notPushed(ctx context.Context, client string, err error) {
-	if errors.Is(err, goverseapi.ErrNotFound) || errors.Is(err, goverseapi.ErrResourceExhausted) {
+	overloaded := errors.Is(err, goverseapi.ErrOverloaded)
+	if !overloaded && (errors.Is(err, goverseapi.ErrNotFound) || errors.Is(err, goverseapi.ErrResourceExhausted)) {
 		r.remove(ctx, client, goverseapi.CodeOf(err).String())
 		return
 	}
