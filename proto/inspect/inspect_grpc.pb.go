@@ -5,12 +5,14 @@
 // source: proto/inspect/inspect.proto
 
 // What a node tells an inspector about itself. Served on the node port; private to
-// the runtime and its tools. Nothing here ever carries a client's secret id.
+// the runtime and its tools. The messages are in message.proto, whose Go package does
+// without gRPC. Nothing here ever carries a client's secret id.
 
 package inspectpb
 
 import (
 	context "context"
+	inspectmsg "github.com/xiaonanln/goverse/proto/inspect/inspectmsg"
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
@@ -38,17 +40,17 @@ const (
 type InspectServiceClient interface {
 	// Watch tells what the node does, every interval, for as long as the stream lives. What costs something is captured only
 	// while somebody watches it. The client says what it is interested in, at first and whenever that changes.
-	Watch(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WatchRequest, WatchResponse], error)
+	Watch(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[inspectmsg.WatchRequest, inspectmsg.WatchResponse], error)
 	// Search lists objects in memory. Sorted and cut at the node.
-	Search(ctx context.Context, in *SearchRequest, opts ...grpc.CallOption) (*SearchResponse, error)
+	Search(ctx context.Context, in *inspectmsg.SearchRequest, opts ...grpc.CallOption) (*inspectmsg.SearchResponse, error)
 	// Describe tells what is known of one object.
-	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
+	Describe(ctx context.Context, in *inspectmsg.DescribeRequest, opts ...grpc.CallOption) (*inspectmsg.DescribeResponse, error)
 	// Clients lists the clients that are connected.
-	Clients(ctx context.Context, in *ClientsRequest, opts ...grpc.CallOption) (*ClientsResponse, error)
+	Clients(ctx context.Context, in *inspectmsg.ClientsRequest, opts ...grpc.CallOption) (*inspectmsg.ClientsResponse, error)
 	// Types lists the registered types with their methods and message descriptors.
-	Types(ctx context.Context, in *TypesRequest, opts ...grpc.CallOption) (*TypesResponse, error)
+	Types(ctx context.Context, in *inspectmsg.TypesRequest, opts ...grpc.CallOption) (*inspectmsg.TypesResponse, error)
 	// Act does what an operator asks, once, and leaves a line in the node's log.
-	Act(ctx context.Context, in *ActRequest, opts ...grpc.CallOption) (*ActResponse, error)
+	Act(ctx context.Context, in *inspectmsg.ActRequest, opts ...grpc.CallOption) (*inspectmsg.ActResponse, error)
 }
 
 type inspectServiceClient struct {
@@ -59,22 +61,22 @@ func NewInspectServiceClient(cc grpc.ClientConnInterface) InspectServiceClient {
 	return &inspectServiceClient{cc}
 }
 
-func (c *inspectServiceClient) Watch(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WatchRequest, WatchResponse], error) {
+func (c *inspectServiceClient) Watch(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[inspectmsg.WatchRequest, inspectmsg.WatchResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &InspectService_ServiceDesc.Streams[0], InspectService_Watch_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	x := &grpc.GenericClientStream[WatchRequest, WatchResponse]{ClientStream: stream}
+	x := &grpc.GenericClientStream[inspectmsg.WatchRequest, inspectmsg.WatchResponse]{ClientStream: stream}
 	return x, nil
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type InspectService_WatchClient = grpc.BidiStreamingClient[WatchRequest, WatchResponse]
+type InspectService_WatchClient = grpc.BidiStreamingClient[inspectmsg.WatchRequest, inspectmsg.WatchResponse]
 
-func (c *inspectServiceClient) Search(ctx context.Context, in *SearchRequest, opts ...grpc.CallOption) (*SearchResponse, error) {
+func (c *inspectServiceClient) Search(ctx context.Context, in *inspectmsg.SearchRequest, opts ...grpc.CallOption) (*inspectmsg.SearchResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(SearchResponse)
+	out := new(inspectmsg.SearchResponse)
 	err := c.cc.Invoke(ctx, InspectService_Search_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -82,9 +84,9 @@ func (c *inspectServiceClient) Search(ctx context.Context, in *SearchRequest, op
 	return out, nil
 }
 
-func (c *inspectServiceClient) Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error) {
+func (c *inspectServiceClient) Describe(ctx context.Context, in *inspectmsg.DescribeRequest, opts ...grpc.CallOption) (*inspectmsg.DescribeResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(DescribeResponse)
+	out := new(inspectmsg.DescribeResponse)
 	err := c.cc.Invoke(ctx, InspectService_Describe_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -92,9 +94,9 @@ func (c *inspectServiceClient) Describe(ctx context.Context, in *DescribeRequest
 	return out, nil
 }
 
-func (c *inspectServiceClient) Clients(ctx context.Context, in *ClientsRequest, opts ...grpc.CallOption) (*ClientsResponse, error) {
+func (c *inspectServiceClient) Clients(ctx context.Context, in *inspectmsg.ClientsRequest, opts ...grpc.CallOption) (*inspectmsg.ClientsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ClientsResponse)
+	out := new(inspectmsg.ClientsResponse)
 	err := c.cc.Invoke(ctx, InspectService_Clients_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -102,9 +104,9 @@ func (c *inspectServiceClient) Clients(ctx context.Context, in *ClientsRequest, 
 	return out, nil
 }
 
-func (c *inspectServiceClient) Types(ctx context.Context, in *TypesRequest, opts ...grpc.CallOption) (*TypesResponse, error) {
+func (c *inspectServiceClient) Types(ctx context.Context, in *inspectmsg.TypesRequest, opts ...grpc.CallOption) (*inspectmsg.TypesResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(TypesResponse)
+	out := new(inspectmsg.TypesResponse)
 	err := c.cc.Invoke(ctx, InspectService_Types_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -112,9 +114,9 @@ func (c *inspectServiceClient) Types(ctx context.Context, in *TypesRequest, opts
 	return out, nil
 }
 
-func (c *inspectServiceClient) Act(ctx context.Context, in *ActRequest, opts ...grpc.CallOption) (*ActResponse, error) {
+func (c *inspectServiceClient) Act(ctx context.Context, in *inspectmsg.ActRequest, opts ...grpc.CallOption) (*inspectmsg.ActResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ActResponse)
+	out := new(inspectmsg.ActResponse)
 	err := c.cc.Invoke(ctx, InspectService_Act_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -130,17 +132,17 @@ func (c *inspectServiceClient) Act(ctx context.Context, in *ActRequest, opts ...
 type InspectServiceServer interface {
 	// Watch tells what the node does, every interval, for as long as the stream lives. What costs something is captured only
 	// while somebody watches it. The client says what it is interested in, at first and whenever that changes.
-	Watch(grpc.BidiStreamingServer[WatchRequest, WatchResponse]) error
+	Watch(grpc.BidiStreamingServer[inspectmsg.WatchRequest, inspectmsg.WatchResponse]) error
 	// Search lists objects in memory. Sorted and cut at the node.
-	Search(context.Context, *SearchRequest) (*SearchResponse, error)
+	Search(context.Context, *inspectmsg.SearchRequest) (*inspectmsg.SearchResponse, error)
 	// Describe tells what is known of one object.
-	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
+	Describe(context.Context, *inspectmsg.DescribeRequest) (*inspectmsg.DescribeResponse, error)
 	// Clients lists the clients that are connected.
-	Clients(context.Context, *ClientsRequest) (*ClientsResponse, error)
+	Clients(context.Context, *inspectmsg.ClientsRequest) (*inspectmsg.ClientsResponse, error)
 	// Types lists the registered types with their methods and message descriptors.
-	Types(context.Context, *TypesRequest) (*TypesResponse, error)
+	Types(context.Context, *inspectmsg.TypesRequest) (*inspectmsg.TypesResponse, error)
 	// Act does what an operator asks, once, and leaves a line in the node's log.
-	Act(context.Context, *ActRequest) (*ActResponse, error)
+	Act(context.Context, *inspectmsg.ActRequest) (*inspectmsg.ActResponse, error)
 	mustEmbedUnimplementedInspectServiceServer()
 }
 
@@ -151,22 +153,22 @@ type InspectServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedInspectServiceServer struct{}
 
-func (UnimplementedInspectServiceServer) Watch(grpc.BidiStreamingServer[WatchRequest, WatchResponse]) error {
+func (UnimplementedInspectServiceServer) Watch(grpc.BidiStreamingServer[inspectmsg.WatchRequest, inspectmsg.WatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
-func (UnimplementedInspectServiceServer) Search(context.Context, *SearchRequest) (*SearchResponse, error) {
+func (UnimplementedInspectServiceServer) Search(context.Context, *inspectmsg.SearchRequest) (*inspectmsg.SearchResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Search not implemented")
 }
-func (UnimplementedInspectServiceServer) Describe(context.Context, *DescribeRequest) (*DescribeResponse, error) {
+func (UnimplementedInspectServiceServer) Describe(context.Context, *inspectmsg.DescribeRequest) (*inspectmsg.DescribeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Describe not implemented")
 }
-func (UnimplementedInspectServiceServer) Clients(context.Context, *ClientsRequest) (*ClientsResponse, error) {
+func (UnimplementedInspectServiceServer) Clients(context.Context, *inspectmsg.ClientsRequest) (*inspectmsg.ClientsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Clients not implemented")
 }
-func (UnimplementedInspectServiceServer) Types(context.Context, *TypesRequest) (*TypesResponse, error) {
+func (UnimplementedInspectServiceServer) Types(context.Context, *inspectmsg.TypesRequest) (*inspectmsg.TypesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Types not implemented")
 }
-func (UnimplementedInspectServiceServer) Act(context.Context, *ActRequest) (*ActResponse, error) {
+func (UnimplementedInspectServiceServer) Act(context.Context, *inspectmsg.ActRequest) (*inspectmsg.ActResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Act not implemented")
 }
 func (UnimplementedInspectServiceServer) mustEmbedUnimplementedInspectServiceServer() {}
@@ -191,14 +193,14 @@ func RegisterInspectServiceServer(s grpc.ServiceRegistrar, srv InspectServiceSer
 }
 
 func _InspectService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
-	return srv.(InspectServiceServer).Watch(&grpc.GenericServerStream[WatchRequest, WatchResponse]{ServerStream: stream})
+	return srv.(InspectServiceServer).Watch(&grpc.GenericServerStream[inspectmsg.WatchRequest, inspectmsg.WatchResponse]{ServerStream: stream})
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type InspectService_WatchServer = grpc.BidiStreamingServer[WatchRequest, WatchResponse]
+type InspectService_WatchServer = grpc.BidiStreamingServer[inspectmsg.WatchRequest, inspectmsg.WatchResponse]
 
 func _InspectService_Search_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(SearchRequest)
+	in := new(inspectmsg.SearchRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
@@ -210,13 +212,13 @@ func _InspectService_Search_Handler(srv interface{}, ctx context.Context, dec fu
 		FullMethod: InspectService_Search_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(InspectServiceServer).Search(ctx, req.(*SearchRequest))
+		return srv.(InspectServiceServer).Search(ctx, req.(*inspectmsg.SearchRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
 
 func _InspectService_Describe_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(DescribeRequest)
+	in := new(inspectmsg.DescribeRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
@@ -228,13 +230,13 @@ func _InspectService_Describe_Handler(srv interface{}, ctx context.Context, dec 
 		FullMethod: InspectService_Describe_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(InspectServiceServer).Describe(ctx, req.(*DescribeRequest))
+		return srv.(InspectServiceServer).Describe(ctx, req.(*inspectmsg.DescribeRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
 
 func _InspectService_Clients_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ClientsRequest)
+	in := new(inspectmsg.ClientsRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
@@ -246,13 +248,13 @@ func _InspectService_Clients_Handler(srv interface{}, ctx context.Context, dec f
 		FullMethod: InspectService_Clients_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(InspectServiceServer).Clients(ctx, req.(*ClientsRequest))
+		return srv.(InspectServiceServer).Clients(ctx, req.(*inspectmsg.ClientsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
 
 func _InspectService_Types_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(TypesRequest)
+	in := new(inspectmsg.TypesRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
@@ -264,13 +266,13 @@ func _InspectService_Types_Handler(srv interface{}, ctx context.Context, dec fun
 		FullMethod: InspectService_Types_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(InspectServiceServer).Types(ctx, req.(*TypesRequest))
+		return srv.(InspectServiceServer).Types(ctx, req.(*inspectmsg.TypesRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
 
 func _InspectService_Act_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ActRequest)
+	in := new(inspectmsg.ActRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
@@ -282,7 +284,7 @@ func _InspectService_Act_Handler(srv interface{}, ctx context.Context, dec func(
 		FullMethod: InspectService_Act_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(InspectServiceServer).Act(ctx, req.(*ActRequest))
+		return srv.(InspectServiceServer).Act(ctx, req.(*inspectmsg.ActRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
