@@ -197,7 +197,7 @@ func (n *Node) enterWithin(t, holder *turn) (ok bool, err error) {
 	select {
 	case inside <- struct{}{}:
 	default:
-		if r := t.rare.Load(); r != nil && r.brisk {
+		if a := t.arrival(); a != nil && a.brisk {
 			return false, errOccupied
 		}
 		select {

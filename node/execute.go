@@ -68,12 +68,12 @@ func (n *Node) invoke(t *turn) error {
 
 // answer makes out the turn's reply, apart from the object's memory.
 func (n *Node) answer(t *turn, out proto.Message) error {
-	if r := t.rare.Load(); r != nil && r.encode {
-		body, err := proto.MarshalOptions{}.MarshalAppend(r.body[:0], out)
+	if a := t.arrival(); a != nil {
+		body, err := proto.MarshalOptions{}.MarshalAppend(a.body[:0], out)
 		if err != nil {
 			return t.refuse(object.CodeInternal, "", "encode the reply: "+err.Error()).WithExecuted(object.ExecutedYes)
 		}
-		r.body = body
+		a.body = body
 		return nil
 	}
 	if !t.act.typ.Share {

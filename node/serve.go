@@ -34,46 +34,65 @@ func (n *Node) Arrive(ctx context.Context, d Departure) (run func() (object.Repl
 	return a.Run
 }
 
-// Arrival is a call of another node's with all that its turn needs, in one allocation:
-// what runs there is small, and there are many. It is used once, and must not be copied.
+// Arrival is a call of another node's on its way through this one. What a method may keep, the
+// context, is not part of it: it may be used again for another call, see [Arrival.Spent].
+// It must not be copied.
 type Arrival struct {
 	node   *Node
-	turn   turn
-	rare   rare
+	turn   *turn
 	waiter *waiter
-	err    error            // why it has no place
-	body   [smallReply]byte // of the reply, if that is small
+	err    error  // why it has no place
+	brisk  bool   // who brings it does not wait for its place, see errOccupied
+	body   []byte // the encoded reply; before: the memory for it
 }
 
-// smallReply is how many bytes an encoded reply may have to need no memory of its own. Who
-// keeps it for longer than the call copies it.
-const smallReply = 48
+// visit is a turn that another node asked for, in one allocation with its parent: they are what a
+// method may keep.
+type visit struct {
+	turn  turn
+	guest guest
+}
+
+// guest is the context that such a turn comes with.
+type guest struct {
+	context.Context //nolint:containedctx // a context wrapper
+
+	arrival *Arrival // takes the reply; nobody's business once the turn has ended
+}
+
+// keptReply is how much memory of an encoded reply an arrival keeps for the next.
+const keptReply = 16 << 10
+
+// arrival is where the reply of a turn from another node goes.
+func (t *turn) arrival() *Arrival {
+	if !t.flags.has(visiting) {
+		return nil
+	}
+	return t.parent.(*guest).arrival //nolint:forcetypeassert // that is what the flag says
+}
 
 // Begin is [Node.Arrive]. Nothing of d is kept but its strings and maps.
 func (a *Arrival) Begin(ctx context.Context, n *Node, d *Departure) {
-	a.node = n
-	t := &a.turn
-	t.parent, t.flags = ctx, owned
+	v := &visit{guest: guest{ctx, a}}
+	t := &v.turn
+	t.parent, t.flags = &v.guest, owned|visiting
 	if d.OneWay {
-		t.parent = traced(n.killed, ctx)
+		v.guest.Context = traced(n.killed, ctx)
 		if at, limited := ctx.Deadline(); limited {
 			t.deadline = max(int64(at.Sub(n.base)), 1)
 		}
 	}
-	r := &a.rare
-	r.encode, r.brisk, r.key, r.meta = true, true, d.Key, d.Metadata
-	if r.key == "" { // else the outcome is kept
-		r.body = a.body[:0]
-	}
-	t.rare.Store(r)
+	t.setMetadata(d.Metadata)
+	t.setKey(d.Key)
+	*a = Arrival{node: n, turn: t, brisk: true, body: a.body[:0]}
 	a.waiter, a.err = n.accept(t, d)
 }
 
-// Run brings the call to its end.
+// Run brings the call to its end. The body of the reply is the arrival's, until that is used again.
 func (a *Arrival) Run() (object.Reply, error) {
-	n, t := a.node, &a.turn
+	n, t := a.node, a.turn
 	if a.err == errOccupied { //nolint:errorlint // internal, never wrapped
-		a.rare.brisk = false
+		a.brisk = false
 		a.waiter, a.err = n.seat(t, n.target(t, t.id(), t.act.typ), t.act.typ)
 	}
 	if a.err == nil && a.waiter == nil {
@@ -85,7 +104,21 @@ func (a *Arrival) Run() (object.Reply, error) {
 	if err := n.see(t, a.waiter); err != nil {
 		return object.Reply{}, err
 	}
-	return object.Reply{Message: t.method().ReplyName(), Body: a.rare.body}, nil
+	return object.Reply{Message: t.method().ReplyName(), Body: a.body}, nil
+}
+
+// Spent reports whether the arrival may be used again, by another Begin, after a Run that has
+// succeeded and when its reply is not needed any more: nobody else knows it then. A call that
+// had to wait, or may have been left by who waited for it, is not looked into.
+func (a *Arrival) Spent() bool {
+	if a.err != nil || a.waiter != nil || a.turn.flags.has(detached) {
+		return false
+	}
+	body := a.body
+	if *a = (Arrival{}); cap(body) <= keptReply {
+		a.body = body[:0]
+	}
+	return true
 }
 
 // giveUpLate gives back the admission of a turn whose time has run out since: who runs

@@ -40,6 +40,7 @@ const (
 	activates                   // admitted as the first: run the activation before the turn
 	detached                    // of a method whose call may return before it
 	linked                      // another turn makes this call, see up
+	visiting                    // from another node, which wants the reply encoded: its parent is a guest
 )
 
 func (f flags) has(which flags) bool { return f&which != 0 }
@@ -53,9 +54,6 @@ type rare struct {
 	path    []Step                 // from another node: the chain that waits for the turn
 	via     *departure             // from another node: what its chain passed here before, in the step beyond
 	beyond  int                    // of path
-	encode  bool                   // the reply is wanted encoded, in body
-	brisk   bool                   // who brings it from another node does not wait for its place, see errOccupied
-	body    []byte                 // the encoded reply
 	within  *turn                  // re-entrant: the turn of the same chain that this one runs inside of
 	inside  atomic.Pointer[inside] // made when the first turn wants to run inside this one
 	claimed atomic.Bool            // detached: it runs, or its caller has left

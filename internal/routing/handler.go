@@ -21,7 +21,8 @@ func (h *handler) AcceptCall(ctx context.Context, c *transport.Call) (run func()
 		h.router.take(ctx, c)
 		return taken
 	}
-	a := &arrival{router: h.router, view: h.router.view.Load(), ctx: w3c.With(ctx, c.TraceParent, c.TraceState), call: c}
+	a := h.router.arrival()
+	a.view, a.ctx, a.call = h.router.view.Load(), w3c.With(ctx, c.TraceParent, c.TraceState), c
 	if a.view.table == nil {
 		return a.refuse(object.CodeUnavailable, misrouted, "the node is no member of the cluster")
 	}
@@ -33,9 +34,12 @@ func (h *handler) AcceptCall(ctx context.Context, c *transport.Call) (run func()
 	return a.accept()
 }
 
-// arrival is a call that has arrived.
+// arrival is a call that has arrived. One that runs at once, and that nobody else has come to know, is used again for
+// others.
 type arrival struct {
 	router *Router
+	begun  func() *transport.Reply // runFirst
+	spent  func()                  // recycle
 	view   *view
 	ctx    context.Context //nolint:containedctx // of the one call
 	call   *transport.Call
@@ -53,6 +57,30 @@ type arrival struct {
 	prev, next *arrival      // guarded by column.mu: others that run
 	left       time.Duration // guarded by column.mu: when its context was found ended; 0: it was not
 	over       chan struct{} // guarded by column.mu: closed when it is over; nil: nobody waits
+}
+
+// arrival returns one to begin with.
+func (r *Router) arrival() *arrival {
+	if a, ok := r.arrivals.Get().(*arrival); ok {
+		return a
+	}
+	a := &arrival{router: r}
+	a.begun, a.spent = a.runFirst, a.recycle // once, for all calls
+	return a
+}
+
+// recycle keeps an arrival for another call, if the node lets go of it too.
+func (a *arrival) recycle() {
+	kept := a.column != nil && len(a.out.Body) > len(entry{}.body) // by the ledger
+	if !a.first.Spent() {
+		return
+	}
+	if kept {
+		a.first = node.Arrival{}
+	}
+	a.column = nil
+	a.view, a.ctx, a.call, a.epoch, a.out = nil, nil, nil, 0, transport.Reply{}
+	a.router.arrivals.Put(a)
 }
 
 // accept finds the call's place at its object.
@@ -102,7 +130,7 @@ func (a *arrival) atOnce(epoch uint64) (run func() *transport.Reply) {
 		a.epoch = epoch
 		d := departure(a.call)
 		a.first.Begin(a.ctx, a.router.cfg.Node, &d)
-		return a.runFirst
+		return a.begun
 	}
 	begun := a.begin(epoch)
 	return func() *transport.Reply { return a.runOrWait(begun()) }
@@ -110,7 +138,12 @@ func (a *arrival) atOnce(epoch uint64) (run func() *transport.Reply) {
 
 func (a *arrival) runFirst() (reply *transport.Reply) {
 	defer a.exited(&reply)
-	return a.runOrWait(a.first.Run())
+	r, err := a.first.Run()
+	reply = a.runOrWait(r, err)
+	if err == nil && reply.Err == nil {
+		reply.Spent = a.spent
+	}
+	return reply
 }
 
 // runOrWait is the reply to a call that has run, unless the node refused.

@@ -25,7 +25,8 @@ type Router struct {
 	host   *Host
 	pushes pushes
 
-	callings sync.Pool
+	callings sync.Pool // of those that are over
+	arrivals sync.Pool // likewise
 }
 
 var _ object.Runtime = (*Router)(nil)

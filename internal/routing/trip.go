@@ -242,7 +242,10 @@ func (t *trip) send(ctx context.Context, v *view, to cluster.Route) (outcome, at
 		to.Epoch, to.Revision = reply.Epoch, reply.Revision
 		v.table.Learn(t.shard, to)
 	}
-	msg, err := t.errand.unpack(reply.Reply)
+	msg, err := t.errand.unpack(reply.Reply) // a copy
+	if reply.Spent != nil {
+		reply.Spent()
+	}
 	if err != nil {
 		err = object.FromError(err).At(t.op.String(), t.id, t.method).WithExecuted(object.ExecutedYes)
 	}

@@ -105,6 +105,12 @@ type Reply struct {
 	Revision int64  // of the shard's record as the callee knows it; 0: unknown
 	// Owner is who owns the shard, from a callee that does not own it but knows; else nil.
 	Owner *Peer
+
+	// Spent gives back the memory of a reply, and of the call that it answers where that was given to a [Handler]. Who
+	// was given the reply may call it, once, when it needs neither any more: the strings and maps in them stay as they
+	// are, the bodies do not. Nil: nobody wants it back. A handler that returns a reply with a Spent gives up its call,
+	// also where the reply comes from a link.
+	Spent func()
 }
 
 // Size is how many bytes the call's variable parts have. Fixed parts and framing are not counted.

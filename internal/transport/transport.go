@@ -92,8 +92,9 @@ type Handler interface {
 	// ctx ends when the caller has left, the link is broken, the call's time is over, or the endpoint is closed, and in
 	// any case after run has returned. The function should return soon then.
 	//
-	// The call is the handler's to keep or change. The reply must not change until ctx has ended; it is not modified,
-	// and nothing of it is kept afterwards. A panic in either function, and a nil function or reply, is the error
+	// The call is the handler's to keep or change, unless the reply has a Spent: then the transport calls that when ctx
+	// has ended, and may use the memory of the call again. The reply must not change until ctx has ended; it is not
+	// modified, and nothing of it is kept afterwards. A panic in either function, and a nil function or reply, is the error
 	// CodeInternal with executed=unknown.
 	AcceptCall(ctx context.Context, c *Call) (run func() *Reply)
 }

@@ -167,8 +167,7 @@ func (c *callee) take(sentAt uint64, k kind, payload []byte) error {
 	c.sentAt = sentAt
 	switch k {
 	case kindCall:
-		s := &served{callee: c}
-		s.call.Body = s.body[:0]
+		s := c.served()
 		var err error
 		if s.number, err = readCall(payload, sentAt, c.known, &s.call); err != nil {
 			return err

@@ -41,6 +41,7 @@ type caller struct {
 	cut      func() // ends the stream at once; may be called again
 	free     func() // what is left to do when the stream has ended
 	waiters  *sync.Pool
+	replies  *replies
 	arrived  []delivery // the reader's
 	draining bool       // guarded by mu: the peer takes no calls any more
 	slots    []slot     // guarded by mu
@@ -268,7 +269,7 @@ func (c *caller) leaveLocked(number uint64) *waiter {
 func (c *caller) take(_ uint64, k kind, payload []byte) error {
 	switch k {
 	case kindReply:
-		number, reply, err := readReply(payload, c.known)
+		number, reply, err := readReply(payload, c.known, c.replies.get())
 		c.arrived = append(c.arrived, delivery{number: number, outcome: outcome{reply: reply}})
 		return err
 	case kindRefusal:

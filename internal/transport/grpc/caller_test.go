@@ -17,7 +17,7 @@ func TestOneOutcomePerCall(t *testing.T) {
 	t.Parallel()
 	tr := New(Config{Clock: clock.Virtual()})
 	for round := range 5000 {
-		c := &caller{waiters: &tr.waiters, cut: func() {}, free: func() {}}
+		c := &caller{waiters: &tr.waiters, replies: &tr.replies, cut: func() {}, free: func() {}}
 		c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
 		ctx, cancel := context.WithCancel(t.Context())
 		w, err := c.begin(ctx, &transport.Call{}, false, bound{})
@@ -52,7 +52,7 @@ func TestOneOutcomePerCall(t *testing.T) {
 func TestALargeCallMeetsAGoodbye(t *testing.T) {
 	t.Parallel()
 	tr := New(Config{Clock: clock.Virtual()})
-	c := &caller{waiters: &tr.waiters, cut: func() {}, free: func() {}}
+	c := &caller{waiters: &tr.waiters, replies: &tr.replies, cut: func() {}, free: func() {}}
 	c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
 	call := &transport.Call{Request: object.Request{Body: make([]byte, alone)}}
 	c.mu.Lock()

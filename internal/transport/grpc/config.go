@@ -61,6 +61,8 @@ type Transport struct {
 	farewell time.Duration
 	buffers  buffers
 	waiters  sync.Pool
+	replies  replies
+	served   sync.Pool
 }
 
 // New is a transport without endpoints. It needs no closing: its endpoints do.

@@ -83,7 +83,7 @@ func FuzzReply(f *testing.F) {
 		f.Add(payloadOf(appendReply(nil, uint64(i), r, nil)))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		number, r, err := readReply(payload, names{})
+		number, r, err := readReply(payload, names{}, new(smallReply))
 		if err != nil {
 			if !errors.Is(err, errGarbage) {
 				t.Errorf("the error is %v", err)
@@ -93,7 +93,7 @@ func FuzzReply(f *testing.F) {
 		if r.Size() > len(payload) {
 			t.Errorf("%d bytes were read from %d", r.Size(), len(payload))
 		}
-		again, s, err := readReply(payloadOf(appendReply(nil, number, r, nil)), names{})
+		again, s, err := readReply(payloadOf(appendReply(nil, number, r, nil)), names{}, new(smallReply))
 		if err != nil || again != number || !reflect.DeepEqual(r, s) {
 			t.Errorf("read again, %+v is %+v, %v", r, s, err)
 		}
@@ -158,7 +158,7 @@ func FuzzMessage(f *testing.F) {
 	})
 	f.Fuzz(func(t *testing.T, message []byte) {
 		from := &played{message: message}
-		calling := &caller{stream: from, waiters: &e.transport.waiters, cut: func() {}, free: func() {}}
+		calling := &caller{stream: from, waiters: &e.transport.waiters, replies: &e.transport.replies, cut: func() {}, free: func() {}}
 		calling.init(e.clock(), &e.transport.buffers, e.transport.bounds())
 		w, err := calling.begin(context.Background(), &transport.Call{}, false, bound{})
 		if err != nil {

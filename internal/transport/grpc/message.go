@@ -3,6 +3,7 @@ package grpc
 import (
 	"encoding/binary"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
@@ -166,25 +167,47 @@ func appendReply(b []byte, number uint64, r *transport.Reply, v vocabulary) []by
 	return endFrame(b, start)
 }
 
-// smallBody is how many bytes a body may have to be in the memory of what it belongs to.
-const smallBody = 64
+// keptBody is how large the memory of a body may be that is kept for the next.
+const keptBody = 16 << 10
 
-// smallReply is a reply with that memory.
+// replies recycles what replies are read into.
+type replies struct{ pool sync.Pool }
+
+// smallReply is a reply with memory for its body.
 type smallReply struct {
 	transport.Reply
 
-	body [smallBody]byte
+	body  []byte
+	spent func() // gives it back
 }
 
-// readReply reads the payload of a reply, which shares nothing with it.
-func readReply(payload []byte, known names) (number uint64, reply *transport.Reply, err error) {
+// get is an empty one.
+func (p *replies) get() *smallReply {
+	if kept, ok := p.pool.Get().(*smallReply); ok {
+		return kept
+	}
+	r := new(smallReply)
+	r.spent = func() { p.put(r) }
+	return r
+}
+
+func (p *replies) put(r *smallReply) {
+	if cap(r.Body) > cap(r.body) && cap(r.Body) <= keptBody {
+		r.body = r.Body
+	}
+	r.Reply = transport.Reply{}
+	p.pool.Put(r)
+}
+
+// readReply reads the payload of a reply, which shares nothing with it, into empty memory.
+func readReply(payload []byte, known names, memory *smallReply) (number uint64, reply *transport.Reply, err error) {
 	c := cursor{rest: payload}
 	number = c.uvarint()
 	flags := c.uvarint()
-	memory := new(smallReply)
 	r := &memory.Reply
+	r.Spent = memory.spent
 	r.Epoch, r.Revision = c.uvarint(), c.varint()
-	r.Message, r.Body = c.name(known), c.body(memory.body[:0])
+	r.Message, r.Body = c.name(known), c.body(memory.body)
 	if flags&replyFailed != 0 {
 		code, executed := object.Code(c.uint32()), object.Execution(c.byte())
 		e := &object.Error{

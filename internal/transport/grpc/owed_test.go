@@ -20,8 +20,7 @@ func TestWhatIsOwed(t *testing.T) {
 	for range 3000 {
 		c := &callee{ctx: context.Background()}
 		c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
-		of := &served{callee: c, number: 1}
-		of.parent, of.clock = context.Background(), tr.cfg.Clock
+		of := &served{callee: c, number: 1, ctx: &callContext{parent: context.Background(), clock: tr.cfg.Clock}}
 		var wg sync.WaitGroup
 		wg.Go(func() { c.answer(of, reply) })
 		wg.Go(func() { runtime.Gosched(); c.sendPing() })

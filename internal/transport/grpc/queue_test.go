@@ -15,7 +15,7 @@ import (
 // quiet is a calling side without a network: the test is its writer.
 func quiet(limits bounds) *caller {
 	tr := New(Config{Clock: clock.Virtual()})
-	c := &caller{waiters: &tr.waiters, cut: func() {}, free: func() {}}
+	c := &caller{waiters: &tr.waiters, replies: &tr.replies, cut: func() {}, free: func() {}}
 	c.init(tr.cfg.Clock, &tr.buffers, limits)
 	return c
 }

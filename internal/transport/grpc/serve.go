@@ -11,17 +11,41 @@ import (
 // overloadedRetry is after what time a caller should try again that has as many calls under way as a link may.
 const overloadedRetry = 100 * time.Millisecond
 
-// served is a call that has arrived, and its context.
+// served is a call that has arrived. Its context is not part of it: that may be kept for longer than the call, and the
+// memory of the call is used again where its handler gives it back.
 type served struct {
-	callContext
+	ctx *callContext
 
 	callee *callee
 	number uint64 // 0: nobody waits for the reply
 	call   transport.Call
 	guard  transport.Guard
+	answer func(*transport.Reply) // done
 
-	forgotten bool            // guarded by callee.mu
-	body      [smallBody]byte // of the call, if that is small
+	forgotten bool   // guarded by callee.mu
+	spent     bool   // the handler has given it back
+	body      []byte // memory for that of the call
+}
+
+// served is one to begin with.
+func (c *callee) served() *served {
+	s, ok := c.endpoint.transport.served.Get().(*served)
+	if !ok {
+		s = new(served)
+		s.answer = s.done // once, for all calls
+	}
+	s.ctx, s.callee, s.call.Body = &callContext{parent: c.ctx, clock: c.clock}, c, s.body
+	return s
+}
+
+// recycle keeps the memory of a call for another one. Nobody else knows it any more.
+func (s *served) recycle() {
+	pool, body := &s.callee.endpoint.transport.served, s.body
+	if b := s.call.Body; cap(b) > cap(body) && cap(b) <= keptBody {
+		body = b
+	}
+	*s = served{answer: s.answer, body: body[:0]}
+	pool.Put(s)
 }
 
 // accept takes in a call. It runs when [callee.runAccepted] says so. An error breaks the link.
@@ -31,15 +55,14 @@ func (c *callee) accept(s *served) error {
 		c.refuse(s.number, &s.call)
 		return nil
 	}
-	s.clock, s.parent = c.clock, c.ctx
 	if s.call.OneWay { // it outlives the connection
-		s.parent = e.base
+		s.ctx.parent = e.base
 	}
 	if s.call.Timeout != 0 {
-		s.deadline = c.arrived().Add(s.call.Timeout)
+		s.ctx.deadline = c.arrived().Add(s.call.Timeout)
 	}
 	if refused, err := c.note(s); refused || err != nil {
-		s.end()
+		s.ctx.end()
 		e.calls.End()
 		if refused {
 			c.overloaded(s)
@@ -52,7 +75,7 @@ func (c *callee) accept(s *served) error {
 			s.over()
 		}
 	}()
-	s.guard.Accept(s, e.handler, &s.call, e.logger())
+	s.guard.Accept(s.ctx, e.handler, &s.call, e.logger())
 	accepted = true
 	c.accepted = append(c.accepted, s)
 	return nil
@@ -79,20 +102,28 @@ func (c *callee) arrived() time.Time {
 }
 
 // run runs the call.
-func (s *served) run() { s.guard.Run(s.done) }
+func (s *served) run() {
+	s.guard.Run(s.answer)
+	if s.spent {
+		s.recycle()
+	}
+}
 
 // done takes the reply.
 func (s *served) done(r *transport.Reply) {
-	defer s.over()
 	if s.number != 0 {
 		s.callee.answer(s, r)
+	}
+	s.over()
+	if s.spent = r.Spent != nil; s.spent {
+		r.Spent()
 	}
 }
 
 // over is the end of the call.
 func (s *served) over() {
 	s.callee.forget(s)
-	s.end()
+	s.ctx.end()
 	s.callee.endpoint.calls.End()
 }
 
@@ -206,11 +237,14 @@ func (c *callee) forgetLocked(s *served) {
 
 // cancel ends the context of the call of a number, if it runs.
 func (c *callee) cancelCall(number uint64) {
+	var ctx *callContext
 	c.mu.Lock()
-	s := c.serving.find(number)
+	if s := c.serving.find(number); s != nil {
+		ctx = s.ctx // s may be another call's when the lock is free
+	}
 	c.mu.Unlock()
-	if s != nil {
-		s.end()
+	if ctx != nil {
+		ctx.end()
 	}
 }
 
@@ -218,7 +252,7 @@ func (c *callee) cancelCall(number uint64) {
 // forgotten before: the caller may make another one as soon as it has the reply.
 func (c *callee) answer(of *served, r *transport.Reply) {
 	size := r.Size()
-	if c.admit(of, ask{large: size >= large}) != nil {
+	if c.admit(of.ctx, ask{large: size >= large}) != nil {
 		return
 	}
 	defer c.mu.Unlock()

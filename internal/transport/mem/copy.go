@@ -20,7 +20,7 @@ func copyCall(c *transport.Call) *transport.Call {
 // copyReply is the reply as the other side decodes it.
 func copyReply(r *transport.Reply) *transport.Reply {
 	d := *r
-	d.Body = bytes.Clone(r.Body)
+	d.Body, d.Spent = bytes.Clone(r.Body), nil
 	if r.Err != nil {
 		e := *r.Err
 		e.RetryAfter = max(e.RetryAfter, 0)

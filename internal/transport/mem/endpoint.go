@@ -114,11 +114,14 @@ func (e *endpoint) accept(c *conn, number uint64, call *transport.Call) {
 	go guard.Run(func(r *transport.Reply) {
 		if oneWay {
 			over()
-			return
+		} else {
+			reply := copyReply(r)
+			c.end(number, s)
+			release()
+			c.answer(number, outcome{reply: reply}, e.calls.done)
 		}
-		reply := copyReply(r)
-		c.end(number, s)
-		release()
-		c.answer(number, outcome{reply: reply}, e.calls.done)
+		if r.Spent != nil {
+			r.Spent()
+		}
 	})
 }

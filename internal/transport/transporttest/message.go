@@ -82,7 +82,7 @@ func testRoundTrip(k *kit) {
 	caller, link, _ := k.pair(h)
 	sent := fullCall()
 	k.filled(*sent)
-	k.filled(*answer, "Err")
+	k.filled(*answer, "Err", "Spent")
 	reply, err := ask(k.ctx, link, sent)
 	k.must(err)
 	k.same("the caller's call, afterwards", sent, fullCall())

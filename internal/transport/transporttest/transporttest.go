@@ -39,6 +39,7 @@ func Cases() []Case {
 	return []Case{
 		{"RoundTrip", on(testRoundTrip)},
 		{"RoundTripOfNothing", on(testRoundTripOfNothing)},
+		{"SpentMemory", on(testSpentMemory)},
 		{"Send", on(testSend)},
 		{"ErrorsCross", on(testErrorsCross)},
 		{"ConcurrentCalls", on(testConcurrentCalls)},

@@ -1,0 +1,74 @@
+package transporttest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// miser is an echo that takes the memory of its replies back, spoils it, and gives up that of its calls.
+type miser struct {
+	k    *kit
+	back atomic.Int32 // how many replies came back
+}
+
+// AcceptCall implements transport.Handler.
+func (m *miser) AcceptCall(ctx context.Context, c *transport.Call) func() *transport.Reply {
+	body, id := bytes.Clone(c.Body), c.ID
+	return func() *transport.Reply {
+		if !bytes.Equal(c.Body, body) || c.ID != id {
+			m.k.t.Errorf("the call of %s has become that of %s between its arrival and its run", id, c.ID)
+		}
+		out := bytes.Clone(body)
+		times := 0
+		return &transport.Reply{Reply: object.Reply{Message: c.ID, Body: out}, Spent: func() {
+			m.back.Add(1)
+			if times++; times > 1 {
+				m.k.t.Errorf("the reply to %s came back %d times", id, times)
+			}
+			if ctx.Err() == nil {
+				m.k.t.Errorf("the reply to %s came back before its context ended", id)
+			}
+			clear(out)
+		}}
+	}
+}
+
+// Memory that is given back belongs to nobody else: neither the calls and replies under way nor what comes later sees
+// that it is used again.
+func testSpentMemory(k *kit) {
+	const callers, calls = 16, 100
+	h := &miser{k: k}
+	_, link, callee := k.pair(h)
+	var all sync.WaitGroup
+	for i := range callers {
+		all.Go(func() {
+			for j := range calls {
+				id := fmt.Sprintf("Room-%d.%d", i, j)
+				body := bytes.Repeat([]byte(id), 1+(i*j)%50)
+				reply, err := link.Call(k.ctx, call(id, "Echo", body...))
+				switch {
+				case err != nil:
+					k.t.Errorf("call %s: %v", id, err)
+					return
+				case reply.Message != id || !bytes.Equal(reply.Body, body):
+					k.t.Errorf("the reply to %s is %q, %q", id, reply.Message, reply.Body)
+				}
+				if reply.Spent != nil {
+					reply.Spent()
+				}
+			}
+		})
+	}
+	all.Wait()
+	k.must(callee.Drain(k.ctx)) // the last ones have ended
+	k.must(callee.Close(k.ctx))
+	if n := h.back.Load(); n != callers*calls {
+		k.t.Errorf("%d replies of %d came back", n, callers*calls)
+	}
+}
