@@ -119,6 +119,9 @@ func (n *Node) runHook(a *activation, cause *turn, h hook, f func(context.Contex
 		t.join(cause)
 	}
 	t.limit(a.typ.CallTimeout)
+	if n.look(t); t.watched() {
+		t.begins()
+	}
 	returned := false
 	defer func() {
 		if !returned {
@@ -130,6 +133,9 @@ func (n *Node) runHook(a *activation, cause *turn, h hook, f func(context.Contex
 			if failure.Reason != object.Fenced || began.Err() == nil {
 				failure = failure.OfHook()
 			}
+		}
+		if t.watched() {
+			t.seen(asError(failure))
 		}
 	}()
 	if err := f(t); err != nil {

@@ -45,8 +45,8 @@ type activation struct {
 	writer     bool // a sequential turn, a hook or the end runs
 	readers    int32
 	concurrent int32
-	lost       atomic.Bool // its shard was given up while it was in memory; set with mu held
-	queue      *queue      // nil until a turn waits
+	lost       mark   // its shard was given up while it was in memory, set with mu held; and since when it is there
+	queue      *queue // nil until a turn waits
 	extras     *extras
 }
 

@@ -20,6 +20,7 @@ func (l *alarm) disarm() {
 func (n *Node) enqueue(a *activation, w *waiter, privileged bool) {
 	if a.queue == nil {
 		a.queue = new(queue)
+		n.queues.add(a)
 	}
 	if w.privileged = privileged; privileged {
 		a.queue.pushPrivileged(w)

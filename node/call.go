@@ -104,13 +104,13 @@ func (n *Node) carryOut(t *turn, w *waiter) error {
 	if w != nil {
 		var err error
 		if ran, err = n.wait(t, w); err != nil {
-			t.finish()
+			t.fail(err)
 			return err
 		}
 	}
 	if !ran {
 		if err := n.perform(t); err != nil {
-			t.finish()
+			t.fail(err)
 			return err
 		}
 	}
@@ -151,6 +151,7 @@ func (n *Node) settleIn(t *turn, a target, m *object.MethodInfo) (*waiter, error
 	if err := n.prepare(t, a.typ, m); err != nil {
 		return nil, err
 	}
+	n.look(t)
 	return n.seat(t, a.activation, a.typ)
 }
 
@@ -159,9 +160,17 @@ func (n *Node) settleIn(t *turn, a target, m *object.MethodInfo) (*waiter, error
 func (n *Node) seat(t *turn, a *activation, typ *object.Type) (*waiter, error) {
 	w, err := n.place(t, a, typ)
 	if err != nil && err != errOccupied { //nolint:errorlint // internal, never wrapped
-		t.finish()
+		t.fail(err)
 	}
 	return w, err
+}
+
+// fail ends a turn that failed, whether it ran or not.
+func (t *turn) fail(err error) {
+	t.finish()
+	if t.watched() {
+		t.seen(err)
+	}
 }
 
 // target is what an ID leads to: a type, and an activation if there is one.

@@ -170,6 +170,7 @@ func (n *Node) overloaded(t *turn, a *activation, limit int) error {
 	err := t.refuse(object.CodeResourceExhausted, object.Overloaded,
 		fmt.Sprintf("%d calls wait for the object already, its mailbox limit", limit))
 	err.RetryAfter = min(max(n.elapsed()-a.queue.since(), leastRetry), mostRetry)
+	n.tellOverload(t, err.Message)
 	return err
 }
 
@@ -261,6 +262,7 @@ func (t *turn) deadlock(holder *turn) error {
 		path = append(path, f.up().name())
 	}
 	slices.Reverse(path)
-	return t.refuse(object.CodeFailedPrecondition, object.Deadlock,
-		"the call would wait for itself: "+strings.Join(path, " → "))
+	text := "the call would wait for itself: " + strings.Join(path, " → ")
+	t.node().tell(t, "deadlock", "warning", text, "")
+	return t.refuse(object.CodeFailedPrecondition, object.Deadlock, text)
 }

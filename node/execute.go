@@ -39,12 +39,18 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 		if lost {
 			r.err = t.fenced().WithExecuted(object.ExecutedUnknown)
 		}
+		if t.watched() {
+			t.seen(r.err)
+		}
 		if isRunner && (returned || !exited) {
 			r.next = next
 			return
 		}
 		n.startRunner(next)
 	}()
+	if t.watched() {
+		t.begins()
+	}
 	if t.flags.has(bound) && !t.extra().timer.begins() {
 		returned = true // stopped while it waited
 		return
@@ -100,11 +106,13 @@ func (n *Node) appError(t *turn, err error) *object.Error {
 
 // crashed is the error of a turn that panicked, or whose goroutine exited.
 func (n *Node) crashed(t *turn, reason any) *object.Error {
-	n.cfg.Logger.Error("turn panicked", "object", t.id(), "turn", t.name(), "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
+	stack := debug.Stack()
+	n.cfg.Logger.Error("turn panicked", "object", t.id(), "turn", t.name(), "panic", fmt.Sprint(reason), "stack", string(stack))
 	what := t.what() + " panicked"
 	if reason == nil {
 		what = "the goroutine of " + t.what() + " exited"
 	}
+	n.tellPanic(t, what, reason, stack)
 	e := t.refuse(object.CodeInternal, "", what+"; see the server's log")
 	return e.WithExecuted(object.ExecutedYes)
 }

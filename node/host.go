@@ -192,13 +192,17 @@ func (n *Node) runTimer(tm *timer, a *activation) (refused bool) {
 	t.limit(tm.method.CallTimeout)
 	err := n.prepare(t, a.typ, tm.method)
 	if err == nil {
+		n.look(t)
 		var w *waiter
 		var ok bool
 		if w, ok, err = n.enter(t, a); !ok && err == nil {
+			t.fail(errEnded)
 			return false
 		}
 		if err == nil {
 			err = n.carryOut(t, w)
+		} else {
+			t.fail(err)
 		}
 	}
 	if errors.Is(err, object.ErrFenced) && object.Executed(err) == object.ExecutedNo {

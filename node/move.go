@@ -121,7 +121,7 @@ func (n *Node) disown(a *activation) {
 	if a.phase == dead || a.lost.Load() {
 		return
 	}
-	a.lost.Store(true)
+	a.lost.Lose()
 	seg.remove(a)
 	a.refuse(&object.Error{Code: object.CodeUnavailable, Message: movingMessage}, true)
 	if a.phase == fresh || a.phase == live {

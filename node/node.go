@@ -13,6 +13,7 @@ import (
 
 	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/proto/inspect/inspectmsg"
 	"github.com/xiaonanln/goverse/util/clock"
 	"github.com/xiaonanln/goverse/util/tally"
 )
@@ -53,6 +54,9 @@ type Config struct {
 	// ClientGone is told when a client object ended without being detached: its turn
 	// panicked. It must not block. Default: nothing.
 	ClientGone func(id string)
+	// Event is told what operators want to know: panics, deadlocks, full queues, and slow turns
+	// while somebody observes. It must not block, nor call the node. Default: nothing.
+	Event func(*inspectmsg.Event)
 }
 
 // Node holds the live objects of one process. All methods are safe for concurrent use.
@@ -65,10 +69,12 @@ type Node struct {
 	clients  shardState // what belongs to no shard: the client objects
 	objects  *directory // the activations by ID
 	waiters  *sync.Pool
-	spanKey  any           // see spanKeyOf
-	quantum  time.Duration // how often the sweep looks
-	coarse   atomic.Int64  // elapsed time at the last sweep, in ns
-	count    atomic.Int64  // activations
+	spanKey  any                  // see spanKeyOf
+	quantum  time.Duration        // how often the sweep looks
+	coarse   atomic.Int64         // elapsed time at the last sweep, in ns
+	count    atomic.Int64         // activations
+	made     atomic.Uint64        // activations since the start
+	lens     atomic.Pointer[lens] // nil while nobody observes
 
 	closed  atomic.Uint32   // why calls from outside are refused, see closedBy…; zero: they are not
 	killed  context.Context //nolint:containedctx // the end of all turns, not a caller's context
@@ -79,6 +85,11 @@ type Node struct {
 	tasks   tally.Tally   // the goroutines that the node started
 	hooks   chan struct{} // slots for the hooks of ending activations
 	reaping atomic.Bool   // a goroutine ends idle activations with hooks
+
+	observers  sync.Mutex // taken by who begins and ends to observe
+	population population
+	queues     queues
+	overloads  seldom
 }
 
 // New returns a node that owns no shard yet. It starts nothing.

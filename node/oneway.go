@@ -64,6 +64,7 @@ func (n *Node) release(t *turn) {
 		sent := &turn{parent: e.ctx, msg: e.req, flags: owned | inner}
 		sent.setKey(e.key)
 		sent.setMetadata(e.meta)
+		sent.sentBy(t)
 		elsewhere := func() { n.lines.begin(t, e) }
 		err := n.dispatch(sent, e.id, &wanted{name: e.method}, elsewhere)
 		switch {

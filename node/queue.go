@@ -18,6 +18,7 @@ type waiter struct {
 	ready      chan struct{}              // capacity 1; one send per wait
 
 	mode       object.Mode
+	entry      entry         // the turn's
 	up         *turn         // the turn that makes the call
 	chained    bool          // its chain runs on this node: let it finish while the node drains
 	bound      bool          // a timer's call: ends with the activation

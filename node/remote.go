@@ -217,7 +217,7 @@ func (n *Node) follow(t *turn, chain []Step) error {
 	for i := len(chain) - 1; i >= 0; i-- {
 		call, own := n.away.find(&chain[i])
 		if call != nil {
-			r.via, r.beyond = call, i+1
+			r.via, r.beyond = call, int32(i+1) //nolint:gosec // G115: at most maxDepth
 			t.link(call.turn)
 		}
 		if own { // what is further out does not wait for what a turn here has left behind

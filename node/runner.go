@@ -43,6 +43,7 @@ type claim struct {
 	due   time.Duration // the waiter's
 	since time.Duration // the waiter's
 	watch *watch        // the waiter's
+	entry entry         // the turn's
 }
 
 // The lower bits of a waiter's word; the rest counts its claims.
@@ -121,7 +122,7 @@ func (a *activation) nextForRunner(isRunner bool) *waiter {
 	b.size, b.begun = 0, 0
 	for ; w.runnable() && b.size < batchSize; w = a.queue.first() {
 		a.queue.unlink(w)
-		b.claims[b.size] = claim{w: w, word: w.claim(), due: w.due, since: w.since, watch: w.watch}
+		b.claims[b.size] = claim{w: w, word: w.claim(), due: w.due, since: w.since, watch: w.watch, entry: w.entry}
 		b.size++
 	}
 	return b.next(a)

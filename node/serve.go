@@ -129,8 +129,9 @@ func (n *Node) giveUpLate(t *turn) error {
 		return nil
 	}
 	_ = n.giveBack(t)
-	t.finish()
-	return n.refuseExpired(t, err, "before it began")
+	err = n.refuseExpired(t, err, "before it began")
+	t.fail(err)
+	return err
 }
 
 func (n *Node) accept(t *turn, d *Departure) (*waiter, error) {

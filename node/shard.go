@@ -78,9 +78,12 @@ func (n *Node) add(t *turn, a *activation, idleAt int64) (there *activation, add
 		s.due = idleAt
 	}
 	a.hash = hash
+	a.lost.bear(n.now())
 	seg.put(a)
 	s.link(a)
+	n.made.Add(1)
 	n.count.Add(1)
+	n.population.add(a.typ, 1)
 	return a, true
 }
 
@@ -144,6 +147,7 @@ func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras) {
 		if heir == nil {
 			heir = &activation{id: a.id, hash: a.hash, typ: a.typ, shard: s}
 			heir.use(a.used.Load())
+			heir.lost.bear(n.now())
 			heir.lock()
 			defer heir.unlock()
 		}
@@ -157,11 +161,16 @@ func (n *Node) replace(a *activation, fate func(*waiter) error) (x *extras) {
 	if heir == nil {
 		watch.end()
 		n.count.Add(-1)
+		n.population.add(a.typ, -1)
 	} else {
+		n.made.Add(1)
 		watch.moveTo(heir)
 		seg.put(heir)
 		s.link(heir)
 		heir.admitNext()
+	}
+	if a.queue != nil {
+		n.queues.remove(a)
 	}
 	x, a.extras = a.extras, nil
 	return x

@@ -147,7 +147,7 @@ func (n *Node) idleIn(s *shardState, now int64) (idle []*activation) {
 		timeout := n.patience(a, n.quantum)
 		a.lock()
 		if a.quiet() && a.queue.len() == 0 {
-			a.queue = nil // what waiting has left: an idle object owns nothing
+			n.dropQueue(a) // what waiting has left: an idle object owns nothing
 		}
 		busy := a.phase == live && !a.quiet()
 		used := a.used.Load()
@@ -162,4 +162,12 @@ func (n *Node) idleIn(s *shardState, now int64) (idle []*activation) {
 		a.unlock()
 	}
 	return idle
+}
+
+// dropQueue lets go of an empty queue. The activation's lock is held.
+func (n *Node) dropQueue(a *activation) {
+	if a.queue != nil {
+		n.queues.remove(a)
+		a.queue = nil
+	}
 }

@@ -53,12 +53,13 @@ type rare struct {
 	up      *turn                  // the turn that makes this call, where that is not its context
 	path    []Step                 // from another node: the chain that waits for the turn
 	via     *departure             // from another node: what its chain passed here before, in the step beyond
-	beyond  int                    // of path
+	beyond  int32                  // of path
 	within  *turn                  // re-entrant: the turn of the same chain that this one runs inside of
 	inside  atomic.Pointer[inside] // made when the first turn wants to run inside this one
 	claimed atomic.Bool            // detached: it runs, or its caller has left
 	left    atomic.Bool            // detached: it runs, and its caller has left
 	timer   *timer                 // bound: the timer whose call it is
+	sample  *sample                // what the lens that picked the turn knows of it; of a one-way call: whose it is
 
 	mu      sync.Mutex
 	effects []effect // guarded by mu: leave when the turn has ended well

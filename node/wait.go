@@ -18,7 +18,7 @@ var errExpired = errors.New("expired")
 func (n *Node) newWaiter(t *turn, a *activation) *waiter {
 	w, _ := n.waiters.Get().(*waiter)
 	w.up = t.up()
-	w.mode, w.bound, w.persists = t.mode, t.flags.has(bound), t.isHook()
+	w.mode, w.entry, w.bound, w.persists = t.mode, t.entry, t.flags.has(bound), t.isHook()
 	w.chained = w.up != nil && t.chained() || t.flags.has(inner)
 	w.due, w.since = t.clockIn()
 	if !t.isHook() && !t.flags.has(detached) {

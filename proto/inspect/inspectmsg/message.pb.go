@@ -96,7 +96,8 @@ type WatchRequest struct {
 	Objects bool `protobuf:"varint,1,opt,name=objects,proto3" json:"objects,omitempty"`
 	// Only calls that one of these types takes part in, on either side; empty: all. For single objects only.
 	Types []string `protobuf:"bytes,2,rep,name=types,proto3" json:"types,omitempty"`
-	// Only calls of this object's, on either side, with its turns as they run; empty: none in particular.
+	// Calls of this object's, on either side, are told whatever objects and types say, and its turns as they run; empty: none
+	// in particular.
 	Focus string `protobuf:"bytes,3,opt,name=focus,proto3" json:"focus,omitempty"`
 	// How many edges between single objects to tell at most, the busiest first. 0: 500.
 	MaxEdges uint32 `protobuf:"varint,4,opt,name=max_edges,json=maxEdges,proto3" json:"max_edges,omitempty"`
@@ -967,7 +968,7 @@ type Turn struct {
 	ArrivedUs int64 `protobuf:"varint,4,opt,name=arrived_us,json=arrivedUs,proto3" json:"arrived_us,omitempty"`
 	// How long it waited for its turn, nanoseconds.
 	WaitedNs int64 `protobuf:"varint,5,opt,name=waited_ns,json=waitedNs,proto3" json:"waited_ns,omitempty"`
-	// How long it ran, nanoseconds; -1: it runs.
+	// How long it ran, nanoseconds; -1: it runs. Of a turn that Describe tells: 0, it waits.
 	RanNs int64 `protobuf:"varint,6,opt,name=ran_ns,json=ranNs,proto3" json:"ran_ns,omitempty"`
 	// The error's code; empty: none.
 	Code          string `protobuf:"bytes,7,opt,name=code,proto3" json:"code,omitempty"`

@@ -1,0 +1,110 @@
+package node
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/proto/inspect/inspectmsg"
+)
+
+// The bounds of an event's parts, in bytes.
+const (
+	maxStack = 8 << 10
+	maxText  = 1 << 10
+)
+
+// tell makes an event of what a turn did.
+func (n *Node) tell(t *turn, kind, level, text, stack string) {
+	if n.cfg.Event == nil {
+		return
+	}
+	n.cfg.Event(&inspectmsg.Event{
+		Kind: kind, Level: level, Text: clip(text, maxText), Object: t.id(), Method: t.what(), Shard: t.act.shardNumber(), Stack: stack,
+	})
+}
+
+// tellPanic makes an event of a panic, and lets the lens know the stack.
+func (n *Node) tellPanic(t *turn, what string, reason any, stack []byte) {
+	text := clip(string(stack), maxStack)
+	if t.watched() {
+		s := t.rare.Load().sample
+		s.lens.mu.Lock()
+		s.stack = text
+		s.lens.mu.Unlock()
+	}
+	if reason != nil {
+		what += ": " + fmt.Sprint(reason)
+	}
+	n.tell(t, "panic", "error", what, text)
+}
+
+func (n *Node) tellSlow(t *turn, ran time.Duration) {
+	n.tell(t, "slow", "warning", fmt.Sprintf("%s ran for %v", t.what(), ran.Round(time.Millisecond)), "")
+}
+
+// tellOverload makes an event of a full queue, seldom for one object.
+func (n *Node) tellOverload(t *turn, text string) {
+	if n.cfg.Event != nil && n.overloads.allows(t.id(), n.elapsed()) {
+		n.tell(t, "overloaded", "warning", text, "")
+	}
+}
+
+// clip cuts a text to so many bytes, between runes.
+func clip(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return strings.Clone(text[:most])
+}
+
+// seldom lets something through once in a while for each object.
+type seldom struct {
+	mu   sync.Mutex
+	last map[string]time.Duration // guarded by mu
+}
+
+const (
+	seldomEvery = 10 * time.Second
+	seldomMost  = 1000 // objects; for more nothing is let through
+)
+
+func (s *seldom) allows(id string, now time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at, there := s.last[id]; there && now-at < seldomEvery {
+		return false
+	}
+	if len(s.last) >= seldomMost {
+		for other, at := range s.last {
+			if now-at >= seldomEvery {
+				delete(s.last, other)
+			}
+		}
+		if len(s.last) >= seldomMost {
+			return false
+		}
+	}
+	if s.last == nil {
+		s.last = make(map[string]time.Duration)
+	}
+	s.last[id] = now
+	return true
+}
+
+// codeName is a code's name as inspectors show it, "NotFound".
+func codeName(c object.Code) string {
+	var name strings.Builder
+	for part := range strings.SplitSeq(c.String(), "_") {
+		if part != "" {
+			name.WriteString(strings.ToUpper(part[:1]) + part[1:])
+		}
+	}
+	return name.String()
+}

@@ -1,0 +1,218 @@
+package node
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xiaonanln/goverse/object"
+)
+
+// slowTurn is how long a turn runs at least that makes an event while the node is observed.
+const slowTurn = time.Second
+
+// maxLoads is for how many objects calls and times are kept.
+const maxLoads = 100_000
+
+// lens is what the turns of an observed node pass: it is there while somebody observes.
+// Turns that it picks leave what they did with every observation.
+type lens struct {
+	node    *Node
+	general sampler                  // of all turns
+	near    sampler                  // of those that a focused object runs or causes
+	focus   atomic.Pointer[[]string] // the focused objects; nil without any
+
+	mu           sync.Mutex
+	observations map[*Observation]struct{} // guarded by mu
+	flying       map[*sample]struct{}      // guarded by mu: turns that wait or run
+	loads        map[string]*load          // guarded by mu: by object
+	turns        uint64                    // guarded by mu: the last turn's number
+}
+
+// load is what an object has done since somebody observes.
+type load struct {
+	calls uint64
+	time  time.Duration
+}
+
+// methodKey names a method.
+type methodKey struct {
+	typ   *object.Type
+	entry entry
+}
+
+// sample is a turn that was picked. What the turn writes, it writes under the lens's lock.
+type sample struct {
+	lens    *lens
+	id      uint64
+	object  string
+	caller  string // an object; empty from outside
+	method  methodKey
+	weight  uint64 // how many turns it stands for; zero: it was picked for the focus only
+	near    uint64 // the same, among those of focused objects; zero: it is none
+	arrived time.Duration
+	began   time.Duration
+	runs    bool // began is set
+	over    bool
+	stack   string // of a panic
+}
+
+// look lets the lens look at a turn that arrives, if there is one.
+func (n *Node) look(t *turn) {
+	if l := n.lens.Load(); l != nil {
+		l.look(t)
+	}
+}
+
+func (l *lens) look(t *turn) {
+	weight, near := uint64(0), uint64(0)
+	if !t.isHook() {
+		weight = l.general.picks(t)
+	}
+	if ids := l.focus.Load(); ids != nil && l.isNear(t, *ids) {
+		near = l.near.picks(t)
+	}
+	if weight|near != 0 {
+		l.pick(t, weight, near)
+	}
+}
+
+// isNear reports whether the turn is one of the objects', or called by one.
+func (l *lens) isNear(t *turn, ids []string) bool {
+	for _, id := range ids {
+		if t.act.id == id || !t.isHook() && t.caller() == id {
+			return true
+		}
+	}
+	return false
+}
+
+// pick begins a turn's sample.
+func (l *lens) pick(t *turn, weight, near uint64) {
+	x := t.extra()
+	if x.sample == nil {
+		x.sample = &sample{caller: t.caller()}
+	}
+	s := x.sample
+	s.lens, s.object, s.method, s.weight, s.near = l, t.id(), methodKey{t.act.typ, t.entry}, weight, near
+	s.arrived = l.node.elapsed()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.turns++
+	s.id = l.turns
+	if weight != 0 {
+		l.general.picked(s.arrived)
+	}
+	if near != 0 {
+		l.near.picked(s.arrived)
+	}
+	l.flying[s] = struct{}{}
+}
+
+// caller is the object that makes the call; empty from outside.
+func (t *turn) caller() string {
+	if r := t.rare.Load(); r != nil {
+		switch {
+		case len(r.path) > 0:
+			return r.path[len(r.path)-1].ID
+		case r.sample != nil:
+			return r.sample.caller
+		}
+	}
+	if up := t.up(); up != nil {
+		return up.id()
+	}
+	return ""
+}
+
+// sentBy notes whose one-way call the turn is, where the lens may want to know.
+func (t *turn) sentBy(from *turn) {
+	if from.node().lens.Load() != nil {
+		t.extra().sample = &sample{caller: from.id()}
+	}
+}
+
+// watched reports whether the turn was picked by a lens.
+func (t *turn) watched() bool {
+	r := t.rare.Load()
+	return r != nil && r.sample != nil && r.sample.lens != nil
+}
+
+// begins notes that a picked turn runs now.
+func (t *turn) begins() {
+	s := t.rare.Load().sample
+	l := s.lens
+	now := l.node.elapsed()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.began, s.runs = now, true
+	if s.near != 0 {
+		for o := range l.observations {
+			o.sees(s)
+		}
+	}
+}
+
+// seen notes the end of a picked turn, whether it ran or not. Only the first end counts.
+func (t *turn) seen(err error) {
+	s := t.rare.Load().sample
+	l := s.lens
+	now := l.node.elapsed()
+	if l.end(s, now, err) && s.runs && now-s.began >= slowTurn {
+		l.node.tellSlow(t, now-s.began)
+	}
+}
+
+func (l *lens) end(s *sample, now time.Duration, err error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s.over {
+		return false
+	}
+	s.over = true
+	delete(l.flying, s)
+	if s.weight != 0 {
+		l.burden(s, now)
+	}
+	for o := range l.observations {
+		o.record(s, now, err)
+	}
+	return true
+}
+
+// burden adds a turn to its object's load.
+func (l *lens) burden(s *sample, now time.Duration) {
+	to := l.loads[s.object]
+	if to == nil {
+		if len(l.loads) >= maxLoads {
+			l.unload()
+		}
+		to = new(load)
+		l.loads[s.object] = to
+	}
+	to.calls += s.weight
+	if s.runs {
+		to.time += time.Duration(s.weight) * (now - s.began) //nolint:gosec // G115: at most 2^maxShift
+	}
+}
+
+// unload makes room: it forgets the objects with the least calls.
+func (l *lens) unload() {
+	sum := uint64(0)
+	for _, of := range l.loads {
+		sum += of.calls
+	}
+	mean := sum / uint64(len(l.loads))
+	for id, of := range l.loads {
+		if of.calls <= mean { // the mean is at least the smallest
+			delete(l.loads, id)
+		}
+	}
+}
+
+// typeName is the type of an object's ID; empty for the empty one.
+func typeName(id string) string {
+	name, _, _ := strings.Cut(id, "-")
+	return name
+}

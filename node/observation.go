@@ -1,0 +1,291 @@
+package node
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/proto/inspect/inspectmsg"
+)
+
+// The bounds of what an observation keeps between two collections.
+const (
+	maxPairs     = 20_000 // pairs of objects that call each other
+	maxTurns     = 200    // turns of the focused object
+	maxOpenTurns = 1000   // of these, told to run and not yet to have ended
+	defaultEdges = 500    // edges between objects that are told
+)
+
+// Observation is somebody's look at what a node does. While there is one, the node captures
+// it; with several, each gets all of it. All methods are safe for concurrent use.
+type Observation struct {
+	lens *lens // whose mutex guards all below
+
+	aim     *inspectmsg.WatchRequest
+	types   map[string]bool // of the aim; nil: all
+	methods map[methodKey]*methodStats
+	kinds   map[pair]*flow // between types
+	pairs   map[pair]*flow // between objects
+	close   map[pair]*flow // those of the focused object
+	other   uint64         // calls between objects for which there was no room
+	turns   []*inspectmsg.Turn
+	open    map[uint64]bool // turns that were told to run
+}
+
+// pair is two parties between which calls, or pushes, flow.
+type pair struct {
+	from, to string
+	push     bool
+}
+
+type flow struct {
+	calls, errors uint64
+	time          time.Duration
+}
+
+type methodStats struct {
+	flow
+
+	latency           histogram
+	code, text, stack string // of the last error
+}
+
+// Observe begins to capture what the node does, until the observation is closed.
+func (n *Node) Observe() *Observation {
+	n.observers.Lock()
+	defer n.observers.Unlock()
+	l := n.lens.Load()
+	if l == nil {
+		l = &lens{node: n, observations: make(map[*Observation]struct{}), flying: make(map[*sample]struct{}), loads: make(map[string]*load)}
+		l.general.since, l.near.since = n.elapsed(), n.elapsed()
+	}
+	o := &Observation{lens: l, aim: new(inspectmsg.WatchRequest), open: make(map[uint64]bool)}
+	o.reset()
+	l.mu.Lock()
+	l.observations[o] = struct{}{}
+	l.mu.Unlock()
+	n.lens.Store(l)
+	n.refresh()
+	return o
+}
+
+// Close ends the observation; the last one ends the capture and lets go of all that was
+// captured. It may be called again.
+func (o *Observation) Close() {
+	l := o.lens
+	n := l.node
+	n.observers.Lock()
+	defer n.observers.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.observations, o)
+	o.reset()
+	clear(o.open)
+	l.aimAll()
+	if len(l.observations) == 0 {
+		n.lens.CompareAndSwap(l, nil)
+		clear(l.loads)
+	}
+}
+
+// Aim says what the observation is interested in: see [inspectmsg.WatchRequest].
+func (o *Observation) Aim(at *inspectmsg.WatchRequest) {
+	l := o.lens
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if at.GetFocus() != o.aim.GetFocus() {
+		clear(o.close)
+		clear(o.open)
+		o.turns = nil
+	}
+	if !at.GetObjects() {
+		clear(o.pairs)
+		o.other = 0
+	}
+	o.aim, o.types = at, nil
+	for _, name := range at.GetTypes() {
+		if o.types == nil {
+			o.types = make(map[string]bool)
+		}
+		o.types[name] = true
+	}
+	l.aimAll()
+}
+
+// aimAll puts the focus of all observations together. The lock is held.
+func (l *lens) aimAll() {
+	var ids []string
+	for o := range l.observations {
+		if id := o.aim.GetFocus(); id != "" && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	if ids == nil {
+		l.focus.Store(nil)
+		return
+	}
+	l.focus.Store(&ids)
+}
+
+// reset begins a new interval. The lock is held, or nobody else has the observation.
+func (o *Observation) reset() {
+	o.methods, o.kinds = make(map[methodKey]*methodStats), make(map[pair]*flow)
+	o.pairs, o.close = make(map[pair]*flow), make(map[pair]*flow)
+	o.other, o.turns = 0, nil
+}
+
+// record adds a turn that has ended. The lock is held.
+func (o *Observation) record(s *sample, now time.Duration, err error) {
+	took := now - s.arrived
+	if s.weight != 0 {
+		m := o.methods[s.method]
+		if m == nil {
+			m = new(methodStats)
+			o.methods[s.method] = m
+		}
+		m.add(s.weight, took, err)
+		m.latency[bucketOf(took)] += s.weight
+		if err != nil {
+			m.fails(err, s.stack)
+		}
+	}
+	o.connects(pair{s.caller, s.object, false}, s.weight, s.near, took, err)
+	if s.near != 0 {
+		o.ends(s, now, err)
+	}
+}
+
+// connects adds to the flow between two objects, and between their types. The lock is held.
+func (o *Observation) connects(way pair, weight, near uint64, took time.Duration, err error) {
+	from, to := typeName(way.from), typeName(way.to)
+	if weight != 0 {
+		flowOf(o.kinds, pair{from, to, way.push}).add(weight, took, err)
+	}
+	if focus := o.aim.GetFocus(); near != 0 && focus != "" && (way.from == focus || way.to == focus) {
+		if o.close[way] != nil || len(o.close) < maxPairs {
+			flowOf(o.close, way).add(near, took, err)
+		} else {
+			o.other += near
+		}
+	}
+	switch {
+	case weight == 0 || !o.aim.GetObjects() || o.types != nil && !o.types[from] && !o.types[to]:
+	case o.pairs[way] != nil || len(o.pairs) < maxPairs:
+		flowOf(o.pairs, way).add(weight, took, err)
+	default:
+		o.other += weight
+	}
+}
+
+func flowOf(flows map[pair]*flow, way pair) *flow {
+	f := flows[way]
+	if f == nil {
+		f = new(flow)
+		flows[way] = f
+	}
+	return f
+}
+
+func (f *flow) add(weight uint64, took time.Duration, err error) {
+	f.calls += weight
+	if err != nil {
+		f.errors += weight
+	}
+	f.time += time.Duration(weight) * took //nolint:gosec // G115: at most 2^maxShift
+}
+
+// fails notes a method's last error.
+func (m *methodStats) fails(err error, stack string) {
+	m.code, m.text, m.stack = codeName(object.CodeOf(err)), clip(err.Error(), maxText), stack
+}
+
+// Collect returns what happened since it was called last, or since the observation began:
+// all of the response but vitals, events and the interval.
+func (o *Observation) Collect() *inspectmsg.WatchResponse {
+	l := o.lens
+	l.node.refresh()
+	l.mu.Lock()
+	now := l.node.elapsed()
+	l.general.advance(now)
+	l.near.advance(now)
+	took := *o
+	o.reset()
+	running := l.running()
+	sampling := uint32(1) << l.general.shift.Load()
+	l.mu.Unlock()
+
+	r := &inspectmsg.WatchResponse{Turns: took.turns, Sampling: sampling, Types: l.node.census()}
+	r.Methods = told(took.methods, running)
+	r.TypeEdges = edges(took.kinds)
+	for way := range took.close { // told exactly, not as an estimate too
+		delete(took.pairs, way)
+	}
+	r.ObjectEdges, r.OtherCalls = cutEdges(append(edges(took.close), edges(took.pairs)...), cmp.Or(int(took.aim.GetMaxEdges()), defaultEdges))
+	r.OtherCalls += took.other
+	return r
+}
+
+// running counts the turns that run by their method. The lock is held.
+func (l *lens) running() map[methodKey]uint64 {
+	running := make(map[methodKey]uint64)
+	for s := range l.flying {
+		if s.runs && s.weight != 0 {
+			running[s.method] += s.weight
+		}
+	}
+	return running
+}
+
+// told puts figures of methods into words, in the order of their names.
+func told(methods map[methodKey]*methodStats, running map[methodKey]uint64) []*inspectmsg.MethodStats {
+	for key := range running {
+		if methods[key] == nil {
+			methods[key] = new(methodStats)
+		}
+	}
+	list := make([]*inspectmsg.MethodStats, 0, len(methods))
+	for key, m := range methods {
+		list = append(list, &inspectmsg.MethodStats{
+			Type: key.typ.Name, Method: key.name(), Calls: m.calls, Errors: m.errors, Latency: m.latency.counts(),
+			LastCode: m.code, LastError: m.text, LastStack: m.stack, TotalNs: uint64(m.time), Running: running[key], //nolint:gosec // G115: not negative
+		})
+	}
+	slices.SortFunc(list, func(a, b *inspectmsg.MethodStats) int {
+		return cmp.Or(cmp.Compare(a.GetType(), b.GetType()), cmp.Compare(a.GetMethod(), b.GetMethod()))
+	})
+	return list
+}
+
+// name is that of the method or hook.
+func (m methodKey) name() string {
+	if m.entry < firstMethod {
+		return hook(m.entry).String()
+	}
+	return m.typ.MethodAt(int(m.entry - firstMethod)).Name
+}
+
+// edges returns flows, the busiest first.
+func edges(flows map[pair]*flow) []*inspectmsg.Edge {
+	list := make([]*inspectmsg.Edge, 0, len(flows))
+	for way, f := range flows {
+		list = append(list, &inspectmsg.Edge{
+			From: way.from, To: way.to, Push: way.push, Calls: f.calls, Errors: f.errors, TotalNs: uint64(f.time), //nolint:gosec // G115: not negative
+		})
+	}
+	slices.SortFunc(list, func(a, b *inspectmsg.Edge) int {
+		return cmp.Or(cmp.Compare(b.GetCalls(), a.GetCalls()), cmp.Compare(a.GetFrom(), b.GetFrom()), cmp.Compare(a.GetTo(), b.GetTo()))
+	})
+	return list
+}
+
+// cutEdges cuts a list, and counts the calls of what it leaves out.
+func cutEdges(list []*inspectmsg.Edge, most int) (first []*inspectmsg.Edge, others uint64) {
+	if len(list) <= most {
+		return list, 0
+	}
+	for _, e := range list[most:] {
+		others += e.GetCalls()
+	}
+	return list[:most], others
+}

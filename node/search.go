@@ -1,0 +1,179 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/xiaonanln/goverse/proto/inspect/inspectmsg"
+)
+
+// The bounds of a page.
+const (
+	defaultPage = 50
+	mostPage    = 1000
+)
+
+// Search lists objects in memory, sorted and cut. It looks at the directory segment by segment:
+// calls go on meanwhile, and what comes and goes may be in the result or not. When ctx ends
+// it returns what it has.
+func (n *Node) Search(ctx context.Context, req *inspectmsg.SearchRequest) *inspectmsg.SearchResponse {
+	limit := min(cmp.Or(int64(req.GetLimit()), defaultPage), mostPage)
+	from := int(min(int64(req.GetOffset()), 1<<30))
+	s := &search{node: n, req: req, now: n.elapsed(), most: from + int(limit)}
+	var batch []*activation
+	for i := range n.objects.segments {
+		if ctx.Err() != nil {
+			break
+		}
+		batch = n.objects.segments[i].all(batch[:0])
+		s.consider(batch)
+	}
+	s.cut()
+	r := &inspectmsg.SearchResponse{Total: s.total}
+	if from < len(s.found) {
+		for _, h := range s.found[from:] {
+			r.Objects = append(r.Objects, n.info(h.a, h.view, s.now))
+		}
+	}
+	return r
+}
+
+// all appends the activations of a segment.
+func (s *segment) all(to []*activation) []*activation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slots := s.slots.Load()
+	if slots == nil {
+		return to
+	}
+	for i := range *slots {
+		for a := (*slots)[i].Load(); a != nil; a = a.next.Load() {
+			to = append(to, a)
+		}
+	}
+	return to
+}
+
+// search keeps the first of what it has found: sorted where full, then some that came later.
+type search struct {
+	node  *Node
+	req   *inspectmsg.SearchRequest
+	now   time.Duration
+	most  int
+	total uint64
+	found []hit
+	full  bool // there are as many as are wanted
+}
+
+// hit is an object that a search has found.
+type hit struct {
+	a    *activation
+	rank int64 // the less, the earlier
+	view view
+}
+
+func compareHits(x, y hit) int {
+	return cmp.Or(cmp.Compare(x.rank, y.rank), strings.Compare(x.a.id, y.a.id))
+}
+
+func (s *search) consider(batch []*activation) {
+	if by := s.req.GetSort(); by == inspectmsg.SearchRequest_SORT_CALLS || by == inspectmsg.SearchRequest_SORT_TIME {
+		if l := s.node.lens.Load(); l != nil {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			s.considerAll(batch, l.loads)
+			return
+		}
+	}
+	s.considerAll(batch, nil)
+}
+
+func (s *search) considerAll(batch []*activation, loads map[string]*load) {
+	for _, a := range batch {
+		if v, ok := s.matches(a); ok {
+			s.total++
+			s.keep(hit{a, s.rank(a, v, loads), v})
+		}
+	}
+}
+
+func (s *search) matches(a *activation) (v view, ok bool) {
+	if typ := s.req.GetType(); typ != "" && a.typ.Name != typ {
+		return v, false
+	}
+	if prefix := s.req.GetPrefix(); prefix != "" && !strings.HasPrefix(a.id[len(a.typ.Name)+1:], prefix) {
+		return v, false
+	}
+	v = a.view()
+	return v, v.phase != dead && (!s.req.GetBusy() || v.running > 0) && v.waiting >= s.req.GetMinWaiting()
+}
+
+// rank is the place of an object in the order that is wanted; the id decides between equals.
+func (s *search) rank(a *activation, v view, loads map[string]*load) int64 {
+	switch s.req.GetSort() {
+	case inspectmsg.SearchRequest_SORT_CALLS:
+		if of := loads[a.id]; of != nil {
+			return -int64(of.calls) //nolint:gosec // G115: small
+		}
+	case inspectmsg.SearchRequest_SORT_TIME:
+		if of := loads[a.id]; of != nil {
+			return -int64(of.time)
+		}
+	case inspectmsg.SearchRequest_SORT_WAITING:
+		return -int64(v.waiting)
+	case inspectmsg.SearchRequest_SORT_IDLE:
+		return -int64(a.idle(v, s.now))
+	case inspectmsg.SearchRequest_SORT_AGE:
+		return -int64(a.lost.born())
+	case inspectmsg.SearchRequest_SORT_UNSPECIFIED:
+	}
+	return 0
+}
+
+// keep keeps a hit if it may be among the first.
+func (s *search) keep(h hit) {
+	if s.full && compareHits(h, s.found[s.most-1]) >= 0 {
+		return
+	}
+	if s.found = append(s.found, h); len(s.found) >= 2*s.most {
+		s.cut()
+	}
+}
+
+// cut sorts what has been found and leaves out what is not among the first.
+func (s *search) cut() {
+	slices.SortFunc(s.found, compareHits)
+	if len(s.found) >= s.most {
+		s.found, s.full = s.found[:s.most], true
+	}
+}
+
+// idle is how long no turn has run.
+func (a *activation) idle(v view, now time.Duration) time.Duration {
+	if v.running > 0 {
+		return 0
+	}
+	return max(0, now-time.Duration(a.used.Load()))
+}
+
+// info puts an object into words.
+func (n *Node) info(a *activation, v view, now time.Duration) *inspectmsg.ObjectInfo {
+	o := &inspectmsg.ObjectInfo{
+		Id: a.id, Type: a.typ.Name, Shard: a.shardNumber(), Phase: v.phase.String(), Running: v.running, Waiting: v.waiting,
+		IdleNs: int64(a.idle(v, now)), AgeNs: int64(max(0, now-a.lost.born())),
+	}
+	if o.GetShard() >= 0 {
+		o.Epoch = a.shard.epoch.Load()
+	}
+	if l := n.lens.Load(); l != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if of := l.loads[a.id]; of != nil {
+			o.Calls, o.TimeNs = of.calls, uint64(of.time) //nolint:gosec // G115: not negative
+		}
+	}
+	return o
+}
