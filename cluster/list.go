@@ -28,18 +28,23 @@ type shardAt struct {
 
 // list reads the cluster's part of the store, page by page, as of the first page.
 func (m *Member) list(ctx context.Context) (*snapshot, error) {
+	return list(ctx, m.cfg.Store, m.keys, m.cfg.Shards)
+}
+
+// list reads what a cluster of at most so many shards has in a store.
+func list(ctx context.Context, store coord.Reader, k keys, shards int) (*snapshot, error) {
 	s := &snapshot{
 		nodes: make(map[string]coord.KV), shards: make(map[uint32]shardAt),
 		orders: make(map[uint32]shard.Order), drains: make(map[string]int64),
 	}
 	opts := coord.RangeOptions{Limit: pageSize}
 	for {
-		page, err := m.cfg.Store.Range(ctx, m.keys.prefix, opts)
+		page, err := store.Range(ctx, k.prefix, opts)
 		if err != nil {
 			return nil, fmt.Errorf("list cluster: %w", err)
 		}
 		for _, kv := range page.KVs {
-			m.sort(s, kv)
+			s.sort(k, kv, shards)
 		}
 		s.rev = page.Rev
 		if !page.More || len(page.KVs) == 0 {
@@ -50,12 +55,11 @@ func (m *Member) list(ctx context.Context) (*snapshot, error) {
 }
 
 // sort puts a key where it belongs.
-func (m *Member) sort(s *snapshot, kv coord.KV) {
-	k := m.keys
+func (s *snapshot) sort(k keys, kv coord.KV, shards int) {
 	if id, ok := k.in(nodesFolder, kv.Key); ok {
 		s.nodes[id] = kv
 	} else if name, ok := k.in(shardsFolder, kv.Key); ok {
-		if n, ok := number(name, m.cfg.Shards); ok {
+		if n, ok := number(name, shards); ok {
 			record, err := shard.DecodeShard(kv.Value)
 			if err != nil {
 				s.garbage = append(s.garbage, kv.Key)
@@ -63,7 +67,7 @@ func (m *Member) sort(s *snapshot, kv coord.KV) {
 			s.shards[n] = shardAt{record, kv.ModRev}
 		}
 	} else if name, ok := k.in(movesFolder, kv.Key); ok {
-		if n, ok := number(name, m.cfg.Shards); ok {
+		if n, ok := number(name, shards); ok {
 			s.orders[n] = shard.Order{Shard: n, Target: string(kv.Value), Rev: kv.ModRev}
 		}
 	} else if id, ok := k.in(drainsFolder, kv.Key); ok {

@@ -33,6 +33,8 @@ var zones = []zone{
 	{"server", 6},
 	// What makes many nodes one: it moves calls and objects between the parts.
 	{"internal/routing", 5},
+	// What looks at a cluster from outside: it reads the records by way of cluster, and asks the nodes over the wire.
+	{"inspector", 5},
 	// What a client program links: the wire, not the runtime.
 	{"client/goverseclient", 3},
 	{"client/proto", 0},
@@ -41,7 +43,6 @@ var zones = []zone{
 	{"node", 4},
 	{"cluster", 4},
 	{"internal/transport", 4},
-	{"inspector", 4},
 	// The seams and the pure rules.
 	{"internal/shard", 3},
 	{"internal/coord", 3},
