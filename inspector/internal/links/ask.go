@@ -1,0 +1,95 @@
+package links
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/xiaonanln/goverse/inspector/internal/model"
+	"github.com/xiaonanln/goverse/internal/grpcerr"
+	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
+)
+
+// Answer is what a node said.
+type Answer[T any] struct {
+	Node  string
+	Reply T
+}
+
+// plain is an error as people read it, with the cause of an ended context.
+func plain(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return grpcerr.FromError(err)
+}
+
+// Each asks all nodes at the same time, for at most two seconds, and says who did not answer.
+func Each[T any](ctx context.Context, l *Links, ask func(context.Context, inspectpb.InspectServiceClient) (T, error)) (answers []Answer[T], missing []string) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	var mu sync.Mutex // guards the results
+	missing = []string{}
+	for _, p := range l.all() {
+		wg.Go(func() {
+			reply, err := ask(ctx, p.client)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				missing = append(missing, p.id)
+				return
+			}
+			answers = append(answers, Answer[T]{p.id, reply})
+		})
+	}
+	wg.Wait()
+	slices.Sort(missing)
+	return answers, missing
+}
+
+// Describe finds an object. node is where it is, empty if nowhere. It fails only where no
+// node answers.
+func (l *Links) Describe(ctx context.Context, id string) (node string, info *inspectpb.DescribeResponse, err error) {
+	answers, missing := Each(ctx, l, func(ctx context.Context, c inspectpb.InspectServiceClient) (*inspectpb.DescribeResponse, error) {
+		return c.Describe(ctx, &inspectpb.DescribeRequest{Id: id})
+	})
+	for _, a := range answers {
+		if info == nil || a.Reply.GetOwned() || a.Reply.GetFound() {
+			info = a.Reply
+		}
+		if a.Reply.GetFound() {
+			return a.Node, a.Reply, nil
+		}
+	}
+	if info == nil && len(missing) > 0 {
+		return "", nil, ErrNoLink
+	}
+	return "", info, nil
+}
+
+// Act asks a node to do something.
+func (l *Links) Act(ctx context.Context, node string, req *inspectpb.ActRequest) (*inspectpb.ActResponse, error) {
+	l.mu.Lock()
+	p := l.peers[node]
+	l.mu.Unlock()
+	if p == nil {
+		return nil, ErrNoLink
+	}
+	reply, err := p.client.Act(ctx, req)
+	if err != nil {
+		return nil, plain(ctx, err)
+	}
+	return reply, nil
+}
+
+// Any is a node that can be asked; empty: there is none.
+func (l *Links) Any(m *model.Model) string {
+	for _, n := range m.Nodes().Nodes {
+		if n.State == "live" || n.State == "suspect" || n.State == "draining" {
+			return n.Incarnation
+		}
+	}
+	return ""
+}

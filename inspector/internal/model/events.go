@@ -1,0 +1,58 @@
+package model
+
+import (
+	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
+)
+
+// EventFilter says which events; the zero value: all.
+type EventFilter struct {
+	Kind, Level, Object, Node string
+	Since                     uint64 // only later ones
+	Limit                     int    // at most so many, the newest; 0: all
+}
+
+// Events lists events.
+func (m *Model) Events(f EventFilter) Events {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := Events{Events: []Event{}, Next: m.version.Events}
+	for _, e := range m.events {
+		if e.Seq > f.Since && is(f.Kind, e.Kind) && is(f.Level, e.Level) && is(f.Object, e.Object) && is(f.Node, e.Node) {
+			out.Events = append(out.Events, e)
+		}
+	}
+	if f.Limit > 0 && len(out.Events) > f.Limit {
+		out.Events = out.Events[len(out.Events)-f.Limit:]
+	}
+	return out
+}
+
+func is(wanted, got string) bool { return wanted == "" || wanted == got }
+
+// tell keeps an event; m.mu is held.
+func (m *Model) tell(e Event) {
+	e.Seq = m.next()
+	m.version.Events = e.Seq
+	if len(m.events) >= 2*maxEvents {
+		m.events = append(m.events[:0], m.events[len(m.events)-maxEvents+1:]...)
+	}
+	m.events = append(m.events, e)
+}
+
+// kept are the events that are kept; m.mu is held.
+func (m *Model) takeEvent(n *node, e *inspectpb.Event) {
+	if e.GetSeq() <= n.told {
+		return // told before, over another connection
+	}
+	n.told = e.GetSeq()
+	level := e.GetLevel()
+	switch level {
+	case "info", "warning", "error":
+	default:
+		level = "info"
+	}
+	m.tell(Event{
+		At: e.GetAtUs() / 1000, Kind: clip(e.GetKind(), 64), Level: level, Text: clip(e.GetText(), maxText), Node: n.id,
+		Object: clip(e.GetObject(), 256), Method: clip(e.GetMethod(), 256), Shard: max(e.GetShard(), -1), Stack: clip(e.GetStack(), maxStack),
+	})
+}

@@ -1,0 +1,234 @@
+package model
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
+)
+
+type edgeKey struct {
+	from, to string
+	push     bool
+}
+
+type edgeSum struct{ calls, errors, ns uint64 }
+
+// edges is calls between parties, second by second.
+type edges struct {
+	slots []edgeSlot
+	now   int
+}
+
+type edgeSlot struct {
+	sums  map[edgeKey]edgeSum
+	other uint64
+}
+
+func newEdges(seconds int) *edges { return &edges{slots: make([]edgeSlot, seconds+1)} }
+
+func (e *edges) tick() {
+	e.now = (e.now + 1) % len(e.slots)
+	e.slots[e.now] = edgeSlot{}
+}
+
+func (e *edges) take(told []*inspectpb.Edge, other uint64) {
+	slot := &e.slots[e.now]
+	slot.other += other
+	if slot.sums == nil {
+		slot.sums = make(map[edgeKey]edgeSum)
+	}
+	for _, t := range told {
+		key := edgeKey{clip(t.GetFrom(), 256), clip(t.GetTo(), 256), t.GetPush()}
+		sum, known := slot.sums[key]
+		if !known && len(slot.sums) >= maxEdges {
+			slot.other += t.GetCalls()
+			continue
+		}
+		slot.sums[key] = edgeSum{sum.calls + t.GetCalls(), sum.errors + t.GetErrors(), sum.ns + t.GetTotalNs()}
+	}
+}
+
+// total is the sums of the last seconds and the present one.
+func (e *edges) total(seconds int) (sums map[edgeKey]edgeSum, other uint64) {
+	sums = make(map[edgeKey]edgeSum)
+	for age := range min(seconds+1, len(e.slots)) {
+		slot := &e.slots[(e.now-age+len(e.slots))%len(e.slots)]
+		other += slot.other
+		for key, s := range slot.sums {
+			sum := sums[key]
+			sums[key] = edgeSum{sum.calls + s.calls, sum.errors + s.errors, sum.ns + s.ns}
+		}
+	}
+	return sums, other
+}
+
+func (k edgeKey) shape(s edgeSum, over float64) Edge {
+	out := Edge{From: k.from, To: k.to, Push: k.push, Calls: float64(s.calls) / over, Errors: float64(s.errors) / over}
+	if s.calls > 0 {
+		out.Mean = float64(s.ns) / float64(s.calls) / 1e6
+	}
+	return out
+}
+
+// Interest is what somebody watches more closely than the whole: calls between single
+// objects, all, those of some types, or those of one object. The zero Interest is none.
+type Interest struct {
+	Objects bool
+	Types   string // names, sorted, separated by commas; empty: all
+	Focus   string // an object; empty: none
+}
+
+// NewInterest is the interest of a request's parameters.
+func NewInterest(objects bool, types, focus string) Interest {
+	i := Interest{Objects: objects || focus != "", Focus: focus}
+	if !i.Objects || focus != "" {
+		return i
+	}
+	names := strings.FieldsFunc(types, func(r rune) bool { return r == ',' })
+	slices.Sort(names)
+	i.Types = strings.Join(slices.Compact(names), ",")
+	return i
+}
+
+// Graph is the calls of the last ten seconds between at most limit parties, the busiest.
+func (m *Model) Graph(i Interest, types string, limit int) Graph {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	from := m.calls
+	out := Graph{Level: "types"}
+	if i.Objects {
+		out.Level, from = "objects", nil
+		if one := m.interests[i]; one != nil {
+			from = one.edges
+		}
+	}
+	var sums map[edgeKey]edgeSum
+	var other uint64
+	if from != nil {
+		sums, other = from.total(windowOf)
+	}
+	over := m.window()
+	wanted := NewInterest(true, types, "").Types
+	all := make([]Edge, 0, len(sums))
+	for key, s := range sums {
+		if !i.Objects && wanted != "" && !listed(wanted, key.from) && !listed(wanted, key.to) {
+			continue
+		}
+		all = append(all, key.shape(s, over))
+	}
+	slices.SortFunc(all, func(a, b Edge) int {
+		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To), compareBool(a.Push, b.Push))
+	})
+	out.More = float64(other) / over
+	m.layOut(&out, all, limit)
+	return out
+}
+
+// listed says whether a list of names has one.
+func listed(names, one string) bool {
+	return one != "" && slices.Contains(strings.Split(names, ","), one)
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// moreID is the id of the party that stands for those left out: no object's, as types have
+// no spaces.
+const moreID = " more"
+
+// layOut adds the parties of the busiest edges; what is left out becomes one party. m.mu is held.
+func (m *Model) layOut(g *Graph, all []Edge, limit int) {
+	parties := make(map[string]*GraphNode)
+	order := []string{}
+	add := func(id string) bool {
+		if parties[id] == nil {
+			if len(order) >= limit {
+				return false
+			}
+			parties[id] = m.party(id, g.Level)
+			order = append(order, id)
+		}
+		return true
+	}
+	rest := make(map[edgeKey]Edge)
+	g.Edges = []Edge{}
+	for _, e := range all {
+		from, to := add(e.From), add(e.To)
+		if to {
+			parties[e.To].Calls += e.Calls
+		}
+		switch {
+		case from && to:
+			g.Edges = append(g.Edges, e)
+			continue
+		case !from && !to:
+			g.More += e.Calls
+			continue
+		case !from:
+			e.From = moreID
+		default:
+			e.To = moreID
+		}
+		key := edgeKey{e.From, e.To, e.Push}
+		sum := rest[key]
+		if calls := sum.Calls + e.Calls; calls > 0 {
+			e.Mean = (sum.Mean*sum.Calls + e.Mean*e.Calls) / calls
+		}
+		e.Calls += sum.Calls
+		e.Errors += sum.Errors
+		rest[key] = e
+	}
+	g.Nodes = make([]GraphNode, 0, len(order)+1)
+	for _, id := range order {
+		g.Nodes = append(g.Nodes, *parties[id])
+	}
+	if len(rest) == 0 {
+		return
+	}
+	more := GraphNode{ID: moreID, Kind: "more"}
+	for _, e := range rest {
+		g.Edges = append(g.Edges, e)
+		if e.To == moreID {
+			more.Calls += e.Calls
+		}
+	}
+	slices.SortFunc(g.Edges, func(a, b Edge) int { return cmp.Compare(b.Calls, a.Calls) })
+	g.Nodes = append(g.Nodes, more)
+}
+
+// party is a party as the API tells it; m.mu is held.
+func (m *Model) party(id, level string) *GraphNode {
+	name, _, _ := strings.Cut(id, "-")
+	n := &GraphNode{ID: id, Type: name, Kind: "object", Objects: 1}
+	switch t := m.types[name]; {
+	case id == "":
+		n.Kind, n.Objects = "outside", 0
+	case level == "types":
+		n.Kind, n.Objects = "type", 0
+		for _, one := range m.nodes {
+			if one.gone == 0 {
+				n.Objects += one.types[id]
+			}
+		}
+	case t != nil && t.client:
+		n.Kind = "client"
+	}
+	return n
+}
+
+// TypeNames are the types of an interest; none: all.
+func (i Interest) TypeNames() []string {
+	if i.Types == "" {
+		return nil
+	}
+	return strings.Split(i.Types, ",")
+}

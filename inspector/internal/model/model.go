@@ -1,0 +1,125 @@
+package model
+
+import (
+	"sync"
+	"time"
+
+	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/util/clock"
+)
+
+// What is kept at most.
+const (
+	maxPoints    = 600
+	maxEvents    = 1000
+	maxNodes     = 1000 // nodes at the same time, and incarnations of owners
+	maxMethods   = 5000
+	maxTypes     = 1000
+	maxEdges     = 4000 // in a second, of an interest
+	maxTurns     = 200
+	maxPassages  = 100
+	maxText      = 4096 // bytes of a text, and
+	maxStack     = 16384
+	maxInterests = 16
+)
+
+// How long things are kept.
+const (
+	keepGone  = time.Minute
+	windowOf  = 10 // seconds of rates and graphs
+	histogram = 60 // seconds of histograms, and of a focused object's edges
+)
+
+// Versions number the states of what streams tell: a greater number, something new.
+type Versions struct {
+	State  uint64 // what an Overview says beside its points
+	Points uint64 // rev of the newest point
+	Events uint64 // … event
+	Nodes  uint64
+	Shards uint64
+	Types  uint64
+	Graph  uint64
+}
+
+// Model is what is known of a cluster. Its methods are safe for concurrent use.
+type Model struct {
+	clock clock.Clock
+
+	mu      sync.Mutex // guards the fields below
+	rev     uint64
+	changed chan struct{} // closed and replaced at each change
+	version Versions
+	ticked  time.Duration // when the present second began
+	seconds uint64        // that have been
+
+	trouble string // why there is no store; empty: there is
+	view    cluster.View
+	placed  bool
+	state   Overview // without points
+
+	nodes   map[string]*node
+	methods map[methodKey]*method
+	types   map[string]*typ
+	points  []Point
+	events  []Event
+
+	order  []string       // incarnations that own or owned shards, by index
+	index  map[string]int // … the other way round
+	shards []placedShard
+	moves  int                    // owners changed in this second
+	hops   map[[2]string][]uint32 // … from whom to whom, which
+
+	calls     *edges // between types
+	interests map[Interest]*interest
+}
+
+// New is a model that knows nothing.
+func New(c clock.Clock) *Model {
+	m := &Model{
+		clock: c, changed: make(chan struct{}), nodes: make(map[string]*node),
+		methods: make(map[methodKey]*method), types: make(map[string]*typ),
+		index: make(map[string]int), hops: make(map[[2]string][]uint32),
+		calls: newEdges(windowOf), interests: make(map[Interest]*interest),
+	}
+	m.ticked = c.Monotonic()
+	m.state = Overview{State: Waiting, Message: "Waiting for etcd."}
+	return m
+}
+
+// Changed is closed at the next change of the model.
+func (m *Model) Changed() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
+}
+
+// Versions are those of this moment.
+func (m *Model) Versions() Versions {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.version
+}
+
+// next numbers a change and tells of it; m.mu is held.
+func (m *Model) next() uint64 {
+	m.rev++
+	close(m.changed)
+	m.changed = make(chan struct{})
+	return m.rev
+}
+
+// now is the time in Unix milliseconds.
+func (m *Model) now() int64 { return m.clock.Now().UnixMilli() }
+
+// clip cuts a text from elsewhere.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xC0 == 0x80 { // within a rune
+		n--
+	}
+	return s[:n] + "…"
+}
+
+func ms(ns int64) float64 { return float64(ns) / 1e6 }

@@ -1,0 +1,171 @@
+package model
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/xiaonanln/goverse/cluster"
+	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
+)
+
+// node is what is known of a node.
+type node struct {
+	id     string
+	member cluster.MemberInfo
+	gone   time.Duration // since when it is no member; 0: it is
+	err    string        // why it cannot be reached; empty: it can, or has not been tried
+	linked bool          // it has told something since it could not be reached
+
+	vitals  *inspectpb.Vitals
+	seen    int64 // when it last told something, Unix ms
+	heard   time.Duration
+	cpu     float64
+	told    uint64 // the last event's number
+	current tally  // of this second
+	last    second
+	points  []Point
+	running map[methodKey]uint64
+	types   map[string]uint64
+	sampled uint32
+}
+
+// tally is what happened in a second.
+type tally struct {
+	calls, errors, activations, pushes uint64
+	latency                            latency
+	span                               time.Duration // that it is told of
+}
+
+// second is the rates of a second that is over.
+type second struct {
+	calls, errors, activations, pushes float64
+	latency                            latency
+}
+
+func (t *tally) rates() second {
+	s := t.span.Seconds()
+	return second{float64(t.calls) / s, float64(t.errors) / s, float64(t.activations) / s, float64(t.pushes) / s, t.latency}
+}
+
+// Nodes lists the nodes, by address. Those that left stay for a minute.
+func (m *Model) Nodes() Nodes {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := Nodes{Nodes: make([]Node, 0, len(m.nodes))}
+	for _, n := range m.nodes {
+		out.Nodes = append(out.Nodes, m.shape(n))
+	}
+	slices.SortFunc(out.Nodes, func(a, b Node) int {
+		return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Incarnation, b.Incarnation))
+	})
+	return out
+}
+
+// Node is one node with its history; false: there is none of that incarnation.
+func (m *Model) Node(id string) (Node, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.nodes[id]
+	if n == nil {
+		return Node{}, false
+	}
+	shape := m.shape(n)
+	history := append([]Point{}, n.points...)
+	shape.History = &history
+	return shape, true
+}
+
+// shape is a node as the API tells it; m.mu is held.
+func (m *Model) shape(n *node) Node {
+	v := n.vitals // may be nil: its getters answer zero
+	p50, p95, p99 := n.last.latency.percentiles()
+	return Node{
+		Incarnation: n.id, Address: n.member.Address, ClientAddress: clip(v.GetClientAddress(), 256),
+		Version: clip(v.GetVersion(), 256), GoVersion: clip(v.GetGoVersion(), 64), PID: v.GetPid(), Started: v.GetStartedUs() / 1000,
+		State: n.state(), Error: n.err, CPU: n.cpu, Processors: v.GetProcessors(), Heap: v.GetHeapBytes(), RSS: v.GetRssBytes(),
+		Goroutines: v.GetGoroutines(), Objects: v.GetObjects(), Clients: v.GetClients(), Shards: n.member.Shards, BusyShards: v.GetBusyShards(),
+		Lease: clip(v.GetLease(), 64), ValidFor: ms(v.GetValidForNs()), Allocator: n.gone == 0 && n.id == m.view.Allocator,
+		Calls: n.last.calls, Errors: n.last.errors, P50: p50, P95: p95, P99: p99, Waiting: v.GetWaiting(),
+		Activations: n.last.activations, Pushes: n.last.pushes, LostPushes: v.GetLostPushes(), Weight: n.member.Weight, Seen: n.seen,
+	}
+}
+
+// state is a node's state in one word.
+func (n *node) state() string {
+	switch {
+	case n.gone != 0:
+		return "gone"
+	case n.err != "":
+		return "unreachable"
+	case n.vitals != nil && n.vitals.GetValidForNs() <= 0:
+		return "fenced"
+	case n.vitals.GetLease() == "suspect":
+		return "suspect"
+	case n.vitals.GetDraining(), n.member.Draining, n.member.Leaving:
+		return "draining"
+	}
+	return "live"
+}
+
+// Unreachable takes note that a node does not answer, and why.
+func (m *Model) Unreachable(id string, why error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.nodes[id]
+	if n == nil || n.gone != 0 {
+		return
+	}
+	if n.err == "" && n.linked {
+		m.tell(Event{At: m.now(), Kind: "link", Level: "warning", Text: clip("The inspector cannot reach the node: "+why.Error(), maxText), Node: id, Shard: -1})
+	}
+	n.err, n.linked = clip(why.Error(), maxText), false
+	m.version.Nodes = m.next()
+}
+
+// Report takes over what a node tells about itself.
+func (m *Model) Report(id string, r *inspectpb.WatchResponse) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.nodes[id]
+	if n == nil || n.gone != 0 {
+		return
+	}
+	if n.err != "" {
+		m.tell(Event{At: m.now(), Kind: "link", Level: "info", Text: "The inspector reaches the node again.", Node: id, Shard: -1})
+	}
+	n.err, n.linked, n.seen, n.heard = "", true, m.now(), m.clock.Monotonic()
+	n.sampled = r.GetSampling()
+	m.takeVitals(n, r)
+	m.takeMethods(n, r.GetMethods())
+	n.types = make(map[string]uint64)
+	for _, t := range r.GetTypes()[:min(len(r.GetTypes()), maxTypes)] {
+		n.types[clip(t.GetType(), 256)] += t.GetObjects()
+	}
+	m.calls.take(r.GetTypeEdges(), 0)
+	for _, e := range r.GetEvents()[:min(len(r.GetEvents()), maxEvents)] {
+		m.takeEvent(n, e)
+	}
+	rev := m.next()
+	m.version.Nodes, m.version.Types, m.version.Graph = rev, rev, rev
+}
+
+// takeVitals takes over how a node is; counters that stand lower than before are those of
+// another process.
+func (m *Model) takeVitals(n *node, r *inspectpb.WatchResponse) {
+	span := time.Duration(r.GetIntervalNs())
+	if span < time.Millisecond || span > time.Minute {
+		span = time.Second
+	}
+	v, before := r.GetVitals(), n.vitals
+	n.vitals = v
+	n.current.span += span
+	if before == nil || v.GetPid() != before.GetPid() || v.GetCpuNs() < before.GetCpuNs() {
+		return
+	}
+	n.cpu = float64(v.GetCpuNs()-before.GetCpuNs()) / float64(span)
+	n.current.activations += rise(before.GetActivations(), v.GetActivations())
+	n.current.pushes += rise(before.GetPushes(), v.GetPushes())
+}
+
+func rise(from, to uint64) uint64 { return to - min(from, to) }

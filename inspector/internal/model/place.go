@@ -1,0 +1,271 @@
+package model
+
+import (
+	"fmt"
+
+	"github.com/xiaonanln/goverse/cluster"
+)
+
+// The phases of a shard.
+const (
+	open = iota
+	moving
+	unowned
+)
+
+// placedShard is a shard, and when it last changed.
+type placedShard struct {
+	owner, target int // indexes, or -1
+	epoch         uint64
+	phase         int
+	rev           uint64
+}
+
+// Lost takes note that there is no coordination store, and why.
+func (m *Model) Lost(why error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.trouble = clip(why.Error(), maxText)
+	m.judge()
+}
+
+// Place takes over who is there and which shards are where.
+func (m *Model) Place(v cluster.View) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.trouble = ""
+	if v.Trouble != nil {
+		m.trouble = clip(v.Trouble.Error(), maxText)
+	}
+	if v.UUID == "" && v.Trouble != nil { // nothing was read: what was known stays
+		m.judge()
+		return
+	}
+	if m.placed && v.UUID != m.view.UUID {
+		m.shards = nil
+	}
+	m.placeMembers(v)
+	m.placeShards(v)
+	if before := m.view.Allocator; v.Allocator != before && v.Allocator != "" && m.placed {
+		m.tell(Event{At: m.now(), Kind: "lease", Level: "info", Text: m.name(v.Allocator) + " allocates the shards now.", Node: v.Allocator, Shard: -1})
+	}
+	m.view, m.placed = v, true
+	m.judge()
+	rev := m.next()
+	m.version.Nodes, m.version.Graph = rev, rev
+}
+
+// placeMembers takes note of joins and leaves; m.mu is held.
+func (m *Model) placeMembers(v cluster.View) {
+	there := make(map[string]bool)
+	for _, member := range v.Members[:min(len(v.Members), maxNodes)] {
+		there[member.Incarnation] = true
+		n := m.nodes[member.Incarnation]
+		if n == nil {
+			n = &node{id: member.Incarnation}
+			m.nodes[n.id] = n
+			if m.placed {
+				m.tell(Event{At: m.now(), Kind: "join", Level: "info", Text: member.Address + " has joined.", Node: n.id, Shard: -1})
+			}
+		}
+		if member.Draining != n.member.Draining && n.member.Address != "" {
+			text := member.Address + " is to be drained."
+			if !member.Draining {
+				text = member.Address + " may have shards again."
+			}
+			m.tell(Event{At: m.now(), Kind: "drain", Level: "info", Text: text, Node: n.id, Shard: -1})
+		}
+		n.member, n.gone = member, 0
+	}
+	for id, n := range m.nodes {
+		if there[id] || n.gone != 0 {
+			continue
+		}
+		e := Event{At: m.now(), Kind: "leave", Level: "info", Text: n.member.Address + " has left.", Node: id, Shard: -1}
+		if !n.member.Leaving {
+			e.Level, e.Text = "warning", n.member.Address+" is gone without a farewell: its lease has ended."
+		}
+		m.tell(e)
+		n.gone = max(m.clock.Monotonic(), 1)
+		n.last, n.current, n.err, n.member.Shards = second{}, tally{}, "", 0
+	}
+}
+
+// placeShards takes note of what changed owner or phase; m.mu is held.
+func (m *Model) placeShards(v cluster.View) {
+	first := len(m.shards) != len(v.Shards)
+	if first {
+		m.shards = make([]placedShard, len(v.Shards))
+		for i := range m.shards {
+			m.shards[i] = placedShard{owner: -1, target: -1, phase: unowned}
+		}
+	}
+	changed := false
+	for i := range v.Shards {
+		s := &v.Shards[i]
+		now := placedShard{owner: m.indexOf(s.Owner), target: m.indexOf(s.Target), epoch: s.Epoch}
+		switch {
+		case now.owner < 0:
+			now.phase = unowned
+		case now.target >= 0:
+			now.phase = moving
+		}
+		was := m.shards[i]
+		now.rev = was.rev
+		if now == was {
+			continue
+		}
+		if now.owner >= 0 && now.owner != was.owner && !first && m.placed && was.epoch > 0 {
+			m.moves++
+			m.noteHop(was.owner, s.Owner, uint32(i)) //nolint:gosec // G115: at most 65535
+		}
+		now.rev = m.rev + 1
+		m.shards[i] = now
+		changed = true
+	}
+	if changed || first {
+		m.version.Shards = m.next()
+	}
+}
+
+// noteHop takes note of who lost a shard to whom; m.mu is held.
+func (m *Model) noteHop(from int, to string, n uint32) {
+	hop := [2]string{"", to}
+	if from >= 0 {
+		hop[0] = m.order[from]
+	}
+	if len(m.hops) < maxNodes || m.hops[hop] != nil {
+		m.hops[hop] = append(m.hops[hop], n)
+	}
+}
+
+// indexOf is the index of an incarnation; m.mu is held.
+func (m *Model) indexOf(id string) int {
+	if id == "" {
+		return -1
+	}
+	i, ok := m.index[id]
+	if !ok {
+		i = len(m.order)
+		m.order = append(m.order, id)
+		m.index[id] = i
+	}
+	return i
+}
+
+// judge says how the cluster is, in a word and in words; m.mu is held.
+func (m *Model) judge() {
+	now := Overview{State: Live, Allocator: m.view.Allocator, Sampling: 1}
+	for _, n := range m.nodes {
+		if n.gone == 0 {
+			now.Sampling = max(now.Sampling, n.sampled)
+		}
+	}
+	now.Unowned, _, now.Skew = m.spread()
+	switch {
+	case m.trouble != "" && m.placed && m.view.UUID != "":
+		now.State, now.Message = Stale, "etcd does not answer: "+m.trouble
+	case m.trouble != "":
+		now.State, now.Message = Waiting, "Waiting for etcd: "+m.trouble
+	case !m.placed:
+		now.State, now.Message = Waiting, "Waiting for etcd."
+	case m.view.UUID == "" || len(m.view.Members) == 0:
+		now.State, now.Message = Waiting, "Waiting for the cluster's first server."
+	}
+	if now != m.state {
+		m.state = now
+		m.version.State = m.next()
+	}
+}
+
+// spread says how many shards nobody has, how many move, and how many more shards the
+// busiest node has than the mean; m.mu is held.
+func (m *Model) spread() (nobodys, underWay int, skew float64) {
+	owned := make([]int, len(m.order))
+	for i := range m.shards {
+		switch s := &m.shards[i]; s.phase {
+		case unowned:
+			nobodys++
+		case moving:
+			underWay++
+			fallthrough
+		default:
+			owned[s.owner]++
+		}
+	}
+	most, total := 0, 0
+	for _, n := range owned {
+		most, total = max(most, n), total+n
+	}
+	if total > 0 && len(m.view.Members) > 0 {
+		skew = float64(most) * float64(len(m.view.Members)) / float64(total)
+	}
+	return nobodys, underWay, skew
+}
+
+// Shards is all shards.
+func (m *Model) Shards() Shards {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := Shards{Count: len(m.shards), Nodes: append([]string{}, m.order...), Shards: make([][4]int64, len(m.shards))}
+	for i := range m.shards {
+		out.Shards[i] = m.shards[i].shape()
+	}
+	out.Unowned, out.Moving, out.Skew = m.spread()
+	return out
+}
+
+func (s *placedShard) shape() [4]int64 {
+	return [4]int64{int64(s.owner), int64(s.epoch), int64(s.phase), int64(s.target)} //nolint:gosec // G115: an epoch is a revision
+}
+
+// ShardsSince is the shards that changed after rev.
+func (m *Model) ShardsSince(rev uint64) ShardChanges {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := ShardChanges{Changed: [][5]int64{}, Nodes: append([]string{}, m.order...)}
+	for i := range m.shards {
+		if s := &m.shards[i]; s.rev > rev {
+			f := s.shape()
+			out.Changed = append(out.Changed, [5]int64{int64(i), f[0], f[1], f[2], f[3]})
+		}
+	}
+	return out
+}
+
+// Owner is who owns a shard, at which epoch; empty: nobody, or there is no such shard.
+func (m *Model) Owner(n uint32) (owner string, epoch uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ownerOf(n)
+}
+
+func (m *Model) ownerOf(n uint32) (owner string, epoch uint64) {
+	if int(n) >= len(m.shards) {
+		return "", 0
+	}
+	s := &m.shards[n]
+	if s.owner < 0 {
+		return "", s.epoch
+	}
+	return m.order[s.owner], s.epoch
+}
+
+// ShardCount is how many shards the cluster has; 0: there is none yet.
+func (m *Model) ShardCount() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.shards)
+}
+
+// Address is where a living node is; an error says that there is none, or that it cannot be
+// reached.
+func (m *Model) Address(id string) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.nodes[id]
+	if n == nil || n.gone != 0 {
+		return "", fmt.Errorf("node %q is no member", clip(id, 64))
+	}
+	return n.member.Address, nil
+}

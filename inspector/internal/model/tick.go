@@ -1,0 +1,146 @@
+package model
+
+import (
+	"fmt"
+	"time"
+)
+
+// fresh is how long what a node told last is taken for what it does.
+const fresh = 2500 * time.Millisecond
+
+// Tick ends a second. Its owner calls it each second.
+func (m *Model) Tick() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.clock.Monotonic()
+	p := Point{T: m.now(), Moves: m.moves}
+	var all latency
+	for id, n := range m.nodes {
+		if n.gone != 0 {
+			if now-n.gone > keepGone {
+				delete(m.nodes, id)
+			}
+			continue
+		}
+		m.endSecond(n, now, p.T)
+		p.Nodes++
+		p.Calls += n.last.calls
+		p.Errors += n.last.errors
+		p.Activations += n.last.activations
+		p.Pushes += n.last.pushes
+		all.add(n.last.latency)
+		if n.err == "" {
+			p.Objects += n.vitals.GetObjects()
+			p.Clients += n.vitals.GetClients()
+			p.Waiting += n.vitals.GetWaiting()
+		}
+		if n.state() == "fenced" {
+			p.Fenced++
+		}
+	}
+	p.P50, p.P95, p.P99 = all.percentiles()
+	m.tellMoves()
+	m.moves = 0
+	m.seconds++
+	m.ticked = now
+	for _, one := range m.methods {
+		one.seconds[m.seconds%histogram] = tally{}
+	}
+	m.calls.tick()
+	m.tickInterests(now)
+	m.judge()
+	if m.placed { // gaps where nothing is known
+		p.Rev = m.next()
+		m.points = keep(m.points, p)
+		m.version.Points = p.Rev
+	}
+	rev := m.next()
+	m.version.Nodes, m.version.Types, m.version.Graph = rev, rev, rev
+}
+
+// endSecond takes note of a node's second; m.mu is held.
+func (m *Model) endSecond(n *node, now time.Duration, at int64) {
+	switch {
+	case n.current.span > 0:
+		n.last = n.current.rates()
+		n.current = tally{}
+	case n.heard == 0 || now-n.heard > fresh:
+		n.last = second{}
+	}
+	if n.vitals == nil || n.err != "" {
+		return
+	}
+	p := Point{
+		T: at, Calls: n.last.calls, Errors: n.last.errors, Objects: n.vitals.GetObjects(), Clients: n.vitals.GetClients(),
+		Activations: n.last.activations, Pushes: n.last.pushes, Waiting: n.vitals.GetWaiting(), Nodes: 1,
+	}
+	p.P50, p.P95, p.P99 = n.last.latency.percentiles()
+	if n.state() == "fenced" {
+		p.Fenced = 1
+	}
+	n.points = keep(n.points, p)
+}
+
+// keep appends a point and lets the oldest go.
+func keep(points []Point, p Point) []Point {
+	if len(points) >= maxPoints {
+		copy(points, points[len(points)-maxPoints+1:])
+		points = points[:maxPoints-1]
+	}
+	return append(points, p)
+}
+
+// tellMoves tells of the shards that changed their owner in this second; m.mu is held.
+func (m *Model) tellMoves() {
+	for hop, shards := range m.hops {
+		e := Event{At: m.now(), Kind: "move", Level: "info", Node: hop[1], Shard: -1}
+		from, to := m.name(hop[0]), m.name(hop[1])
+		if len(shards) == 1 {
+			e.Shard = int32(shards[0]) //nolint:gosec // G115: at most 65535
+			e.Text = fmt.Sprintf("Shard %d went from %s to %s.", shards[0], from, to)
+		} else {
+			e.Text = fmt.Sprintf("%d shards went from %s to %s.", len(shards), from, to)
+		}
+		m.tell(e)
+	}
+	clear(m.hops)
+}
+
+// name is a node's address, or what else is known of it; m.mu is held.
+func (m *Model) name(id string) string {
+	switch n := m.nodes[id]; {
+	case id == "":
+		return "nobody"
+	case n == nil:
+		return id
+	default:
+		return n.member.Address
+	}
+}
+
+// Points are the points after rev, oldest first.
+func (m *Model) Points(rev uint64) []Point {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := len(m.points)
+	for i > 0 && m.points[i-1].Rev > rev {
+		i--
+	}
+	return append([]Point{}, m.points[i:]...)
+}
+
+// Overview is the cluster as a whole, with its history if wanted.
+func (m *Model) Overview(history bool) Overview {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o := m.state
+	if n := len(m.points); n > 0 {
+		p := m.points[n-1]
+		o.Now = &p
+	}
+	if history {
+		all := append([]Point{}, m.points...)
+		o.History = &all
+	}
+	return o
+}

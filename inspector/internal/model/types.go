@@ -1,0 +1,176 @@
+package model
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
+)
+
+type methodKey struct{ typ, name string }
+
+// typ is a type that is registered, or whose objects were called.
+type typ struct {
+	client  bool
+	methods map[string]*inspectpb.MethodInfo
+}
+
+// method is what calls of a method did.
+type method struct {
+	seconds       [histogram]tally // by second
+	calls, errors uint64
+	last          *LastError
+}
+
+// Types lists the types, by name.
+func (m *Model) Types() Types {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	names := make(map[string]bool)
+	objects := make(map[string]uint64)
+	for name := range m.types {
+		names[name] = true
+	}
+	for _, n := range m.nodes {
+		if n.gone != 0 {
+			continue
+		}
+		for name, count := range n.types {
+			objects[name] += count
+			names[name] = true
+		}
+	}
+	byType := make(map[string][]methodKey)
+	for key := range m.methods {
+		byType[key.typ] = append(byType[key.typ], key)
+		names[key.typ] = true
+	}
+	out := Types{Types: make([]Type, 0, len(names))}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		t := Type{Name: name, Objects: objects[name], Methods: m.methodsOf(name, byType[name])}
+		t.Client = m.types[name] != nil && m.types[name].client
+		for _, one := range t.Methods {
+			t.Calls += one.Calls
+			t.Errors += one.Errors
+		}
+		out.Types = append(out.Types, t)
+	}
+	return out
+}
+
+// methodsOf lists the methods of a type; m.mu is held.
+func (m *Model) methodsOf(name string, called []methodKey) []Method {
+	out := []Method{}
+	known := map[string]*inspectpb.MethodInfo{}
+	if t := m.types[name]; t != nil {
+		known = t.methods
+	}
+	for _, info := range known {
+		out = append(out, m.shapeMethod(methodKey{name, info.GetName()}, info))
+	}
+	for _, key := range called {
+		if known[key.name] == nil { // a hook
+			out = append(out, m.shapeMethod(key, nil))
+		}
+	}
+	slices.SortFunc(out, func(a, b Method) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+func (m *Model) shapeMethod(key methodKey, info *inspectpb.MethodInfo) Method {
+	out := Method{
+		Name: key.name, Request: clip(info.GetRequest(), 512), Reply: clip(info.GetReply(), 512), Mode: clip(info.GetMode(), 64), Histogram: []uint64{},
+	}
+	for _, n := range m.nodes {
+		if n.gone == 0 && n.err == "" {
+			out.Running += n.running[key]
+		}
+	}
+	s := m.methods[key]
+	if s == nil {
+		return out
+	}
+	var minute, recent latency
+	var calls, errors uint64
+	for i := range s.seconds {
+		t := &s.seconds[i]
+		minute.add(t.latency)
+		if age := (m.seconds + histogram - uint64(i)) % histogram; age <= windowOf { //nolint:gosec // G115: an index
+			recent.add(t.latency)
+			calls += t.calls
+			errors += t.errors
+		}
+	}
+	over := m.window()
+	out.Calls, out.Errors = float64(calls)/over, float64(errors)/over
+	out.P50, out.P95, out.P99 = recent.percentiles()
+	out.TotalCalls, out.TotalErrors, out.LastError = s.calls, s.errors, s.last
+	out.Histogram = append(out.Histogram, minute...)
+	return out
+}
+
+// window is how many seconds the present and the last ten seconds are; m.mu is held.
+func (m *Model) window() float64 {
+	return max(float64(min(m.seconds, windowOf))+min((m.clock.Monotonic()-m.ticked).Seconds(), 1), 1)
+}
+
+// Registered takes over the types of a node; infos must not be changed any more.
+func (m *Model) Registered(infos []*inspectpb.TypeInfo) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, info := range infos {
+		if len(m.types) >= maxTypes && m.types[info.GetName()] == nil || len(info.GetName()) > 256 {
+			continue
+		}
+		t := &typ{client: info.GetClient(), methods: make(map[string]*inspectpb.MethodInfo)}
+		for _, one := range info.GetMethods()[:min(len(info.GetMethods()), maxTypes)] {
+			t.methods[clip(one.GetName(), 256)] = one
+		}
+		m.types[info.GetName()] = t
+	}
+	m.version.Types = m.next()
+}
+
+// MethodInfo is a registered method; nil: it is not.
+func (m *Model) MethodInfo(typ, name string) *inspectpb.MethodInfo {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t := m.types[typ]; t != nil {
+		return t.methods[name]
+	}
+	return nil
+}
+
+// takeMethods takes over what calls did; m.mu is held.
+func (m *Model) takeMethods(n *node, stats []*inspectpb.MethodStats) {
+	n.running = make(map[methodKey]uint64)
+	for _, s := range stats[:min(len(stats), maxMethods)] {
+		key := methodKey{clip(s.GetType(), 256), clip(s.GetMethod(), 256)}
+		n.current.calls += s.GetCalls()
+		n.current.errors += s.GetErrors()
+		n.current.latency.add(s.GetLatency())
+		if s.GetRunning() > 0 {
+			n.running[key] += s.GetRunning()
+		}
+		all := m.methods[key]
+		if all == nil {
+			if len(m.methods) >= maxMethods {
+				continue
+			}
+			all = &method{}
+			m.methods[key] = all
+		}
+		all.calls += s.GetCalls()
+		all.errors += s.GetErrors()
+		t := &all.seconds[m.seconds%histogram]
+		t.calls += s.GetCalls()
+		t.errors += s.GetErrors()
+		t.latency.add(s.GetLatency())
+		if s.GetLastCode() != "" {
+			all.last = &LastError{
+				At: m.now(), Code: clip(s.GetLastCode(), 64), Message: clip(s.GetLastError(), maxText), Stack: clip(s.GetLastStack(), maxStack), Node: n.id,
+			}
+		}
+	}
+}
