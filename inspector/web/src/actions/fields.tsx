@@ -1,0 +1,145 @@
+import type { CallForm, FormField, FormMessage } from '../api/types'
+import { blank, change, isDraft, type Draft, type Typed } from './form'
+
+interface Props {
+  form: CallForm
+  message: FormMessage
+  draft: Draft
+  onChange: (draft: Draft) => void
+}
+
+/** The fields of a message. A field that was not touched is not sent. */
+export function Fields({ form, message, draft, onChange }: Props) {
+  if (message.fields.length === 0) return <p class="muted">{message.name} has no fields.</p>
+  return (
+    <div class="fields">
+      {message.fields.map((field) => (
+        <Field
+          key={field.json}
+          form={form}
+          field={field}
+          typed={draft[field.json]}
+          onChange={(value) => onChange(change(message, draft, field, value))}
+        />
+      ))}
+    </div>
+  )
+}
+
+interface FieldProps {
+  form: CallForm
+  field: FormField
+  typed: Typed | undefined
+  onChange: (value: Typed | undefined) => void
+}
+
+function describe(field: FormField): string {
+  const kind = field.message || field.kind
+  const shape = field.map ? `map of ${field.key} to ${kind}` : field.repeated ? `list of ${kind}` : kind
+  return field.oneof === '' ? shape : `${shape}, one of ${field.oneof}`
+}
+
+function Field({ form, field, typed, onChange }: FieldProps) {
+  if (field.map || field.repeated) return <List form={form} field={field} typed={typed} onChange={onChange} />
+  if (field.kind !== 'message') {
+    return (
+      <label>
+        {field.name} <small class="muted">{describe(field)}</small>
+        <Single form={form} field={field} typed={typed} onChange={onChange} label={field.name} />
+      </label>
+    )
+  }
+  return (
+    <fieldset>
+      <legend>
+        {field.name} <small class="muted">{describe(field)}</small>
+      </legend>
+      {typed === undefined ? (
+        <button type="button" onClick={() => onChange({})}>
+          Set {field.name}
+        </button>
+      ) : (
+        <>
+          <Single form={form} field={field} typed={typed} onChange={onChange} label={field.name} />
+          <button type="button" onClick={() => onChange(undefined)}>
+            Leave {field.name} out
+          </button>
+        </>
+      )}
+    </fieldset>
+  )
+}
+
+function List({ form, field, typed, onChange }: FieldProps) {
+  const items = Array.isArray(typed) ? typed : []
+  const replace = (at: number, value: Typed) => onChange(items.map((t, i) => (i === at ? value : t)))
+  const remove = (at: number) => onChange(items.length === 1 ? undefined : items.filter((_, i) => i !== at))
+  return (
+    <fieldset>
+      <legend>
+        {field.name} <small class="muted">{describe(field)}</small>
+      </legend>
+      {items.map((item, at) => {
+        const label = `${field.name} ${at + 1}`
+        const pair = field.map && Array.isArray(item) ? item : null
+        const value = pair ? pair[1] : item
+        return (
+          <div key={at} class="item">
+            {pair && (
+              <input
+                aria-label={`${label}, key`}
+                value={String(pair[0])}
+                onInput={(e) => replace(at, [e.currentTarget.value, pair[1] ?? ''])}
+              />
+            )}
+            <Single
+              form={form}
+              field={field}
+              typed={value}
+              label={label}
+              onChange={(v) => replace(at, pair ? [pair[0] ?? '', v ?? ''] : (v ?? blank(field)))}
+            />
+            <button type="button" onClick={() => remove(at)} aria-label={`Remove ${label}`}>
+              Remove
+            </button>
+          </div>
+        )
+      })}
+      <button type="button" onClick={() => onChange([...items, field.map ? ['', blank(field)] : blank(field)])}>
+        Add to {field.name}
+      </button>
+    </fieldset>
+  )
+}
+
+/** One value: an input of its kind, or the fields of a message. */
+function Single({ form, field, typed, onChange, label }: FieldProps & { label: string }) {
+  if (field.kind === 'message') {
+    const message = form.messages[field.message]
+    if (!message) return <p class="muted">{field.message} is not described.</p>
+    return <Fields form={form} message={message} draft={isDraft(typed) ? typed : {}} onChange={onChange} />
+  }
+  if (field.kind === 'bool') {
+    return <input type="checkbox" aria-label={label} checked={typed === true} onChange={(e) => onChange(e.currentTarget.checked)} />
+  }
+  const text = typeof typed === 'string' ? typed : ''
+  if (field.kind === 'enum') {
+    return (
+      <select aria-label={label} value={text} onChange={(e) => onChange(e.currentTarget.value || undefined)}>
+        <option value="">not set</option>
+        {(field.enum ?? []).map((name) => (
+          <option key={name}>{name}</option>
+        ))}
+      </select>
+    )
+  }
+  return (
+    <input
+      aria-label={label}
+      value={text}
+      dir="auto"
+      placeholder={field.kind === 'bytes' ? 'base64' : ''}
+      onInput={(e) => onChange(e.currentTarget.value === '' && !field.repeated ? undefined : e.currentTarget.value)}
+    />
+  )
+}

@@ -1,0 +1,78 @@
+// A form of a protobuf message: what was typed, and the JSON it stands for.
+import type { CallForm, FormField, FormMessage } from '../api/types'
+
+/** What was typed into a message: by JSON name; what is missing is not sent. */
+export type Draft = { [json: string]: Typed }
+/** Text or a flag for a single value; a list for repeated ones and maps; a draft for a message. */
+export type Typed = string | boolean | Draft | Typed[]
+
+export class FormError extends Error {}
+
+const INT32 = new Set(['int32', 'sint32', 'uint32', 'fixed32', 'sfixed32'])
+const INT64 = new Set(['int64', 'sint64', 'uint64', 'fixed64', 'sfixed64'])
+const FLOAT = new Set(['float', 'double'])
+
+export function isDraft(typed: Typed | undefined): typed is Draft {
+  return typeof typed === 'object' && !Array.isArray(typed)
+}
+
+/** A value for a field that was just added. */
+export function blank(field: FormField): Typed {
+  if (field.kind === 'message') return {}
+  if (field.kind === 'bool') return false
+  return field.kind === 'enum' ? (field.enum?.[0] ?? '') : ''
+}
+
+/** Sets a field; of a oneof only the last that was set stays. undefined takes it away. */
+export function change(message: FormMessage, draft: Draft, field: FormField, value: Typed | undefined): Draft {
+  const next = { ...draft }
+  if (value === undefined) {
+    delete next[field.json]
+    return next
+  }
+  if (field.oneof !== '') {
+    for (const other of message.fields) if (other.oneof === field.oneof) delete next[other.json]
+  }
+  next[field.json] = value
+  return next
+}
+
+/** The message in protobuf's JSON. Numbers of 64 bits stay text, as that format wants. */
+export function toJSON(form: CallForm, message: FormMessage, draft: Draft): Record<string, unknown> {
+  const out: Record<string, unknown> = {}
+  for (const field of message.fields) {
+    const typed = draft[field.json]
+    if (typed === undefined) continue
+    if (field.map && Array.isArray(typed)) {
+      const entries: [string, unknown][] = []
+      for (const pair of typed) {
+        if (Array.isArray(pair)) entries.push([String(pair[0]), single(form, field, pair[1] ?? '')])
+      }
+      out[field.json] = Object.fromEntries(entries)
+    } else if (field.repeated && Array.isArray(typed)) {
+      out[field.json] = typed.map((t) => single(form, field, t))
+    } else {
+      out[field.json] = single(form, field, typed)
+    }
+  }
+  return out
+}
+
+function single(form: CallForm, field: FormField, typed: Typed): unknown {
+  if (field.kind === 'message') {
+    const message = form.messages[field.message]
+    if (!message) throw new FormError(`${field.name}: ${field.message} is not described`)
+    return toJSON(form, message, isDraft(typed) ? typed : {})
+  }
+  if (typeof typed === 'boolean') return typed
+  const text = String(typed)
+  if (INT32.has(field.kind) || FLOAT.has(field.kind)) {
+    const number = Number(text)
+    if (text.trim() === '' || Number.isNaN(number) || (INT32.has(field.kind) && !Number.isInteger(number))) {
+      throw new FormError(`${field.name}: “${text}” is no ${field.kind}`)
+    }
+    return number
+  }
+  if (INT64.has(field.kind) && !/^-?\d+$/.test(text)) throw new FormError(`${field.name}: “${text}” is no ${field.kind}`)
+  return text
+}

@@ -1,0 +1,82 @@
+import { query } from './http'
+
+/** What a view wants to hear of. Equal subscriptions have equal keys. */
+export interface Subscription {
+  topics: string[]
+  types?: string
+  objects?: boolean
+  focus?: string
+}
+
+export type Link = 'connecting' | 'open' | 'reconnecting'
+
+export interface StreamHooks {
+  message(topic: string, data: unknown): void
+  link(state: Link): void
+  /** The stream was refused or broke for good: asked before it is tried again. */
+  lost(): void
+}
+
+const TOPICS = ['hello', 'overview', 'nodes', 'shards', 'types', 'graph', 'events', 'object']
+const FIRST_DELAY = 500
+const LONGEST_DELAY = 10_000
+
+export function streamPath(wanted: Subscription): string {
+  const { topics, types, objects, focus } = wanted
+  return `api/stream${query({ topics: topics.join(','), types, objects, focus })}`
+}
+
+/**
+ * The tab's one event stream. The browser itself connects again after a broken
+ * connection (with Last-Event-ID, so that nothing is missed); a refusal, which
+ * ends an EventSource for good, is tried again here, ever more slowly.
+ */
+export class Stream {
+  private source: EventSource | null = null
+  private path = ''
+  private delay = FIRST_DELAY
+  private timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(private readonly hooks: StreamHooks) {}
+
+  /** Follows another view. The same subscription again changes nothing. */
+  follow(wanted: Subscription): void {
+    const path = streamPath(wanted)
+    if (path === this.path) return
+    this.path = path
+    this.delay = FIRST_DELAY
+    this.open('connecting')
+  }
+
+  close(): void {
+    this.path = ''
+    clearTimeout(this.timer)
+    this.source?.close()
+    this.source = null
+  }
+
+  private open(state: Link): void {
+    clearTimeout(this.timer)
+    this.source?.close()
+    this.hooks.link(state)
+    const source = new EventSource(this.path)
+    this.source = source
+    source.onopen = () => {
+      this.delay = FIRST_DELAY
+      this.hooks.link('open')
+    }
+    source.onerror = () => {
+      if (source !== this.source) return
+      this.hooks.link('reconnecting')
+      if (source.readyState !== EventSource.CLOSED) return
+      this.hooks.lost()
+      this.timer = setTimeout(() => this.open('reconnecting'), this.delay * (0.75 + Math.random() / 2))
+      this.delay = Math.min(this.delay * 2, LONGEST_DELAY)
+    }
+    for (const topic of TOPICS) {
+      source.addEventListener(topic, (event) => {
+        if (source === this.source) this.hooks.message(topic, JSON.parse((event as MessageEvent<string>).data))
+      })
+    }
+  }
+}

@@ -1,0 +1,259 @@
+// The shapes of docs/inspector-api.md. Names, errors and addresses in them are
+// text from strangers: they are shown as text nodes and nothing else.
+
+export interface Meta {
+  version: string
+  cluster: string
+  etcd: string[]
+  actions: boolean
+  auth: boolean
+  instance: string
+  now: number
+}
+
+/** One second of the cluster. Rates are per second, latencies µs (null: no calls). */
+export interface Point {
+  t: number
+  calls: number
+  errors: number
+  p50: number | null
+  p95: number | null
+  p99: number | null
+  objects: number
+  clients: number
+  activations: number
+  pushes: number
+  moves: number
+  fenced: number
+  waiting: number
+  nodes: number
+}
+
+export type ClusterState = 'waiting' | 'live' | 'stale'
+
+export interface Overview {
+  state: ClusterState
+  message: string
+  now: Point | null
+  history: Point[]
+  sampling: number
+  allocator: string
+  unowned: number
+  skew: number
+}
+
+export type NodeState = 'live' | 'suspect' | 'fenced' | 'draining' | 'unreachable' | 'gone'
+
+export interface ClusterNode {
+  incarnation: string
+  address: string
+  client_address: string
+  version: string
+  go_version: string
+  pid: number
+  started: number
+  state: NodeState
+  error: string
+  cpu: number
+  processors: number
+  heap: number
+  rss: number
+  goroutines: number
+  objects: number
+  clients: number
+  shards: number
+  busy_shards: number
+  lease: string
+  valid_for: number
+  allocator: boolean
+  calls: number
+  errors: number
+  p50: number | null
+  p95: number | null
+  p99: number | null
+  waiting: number
+  activations: number
+  pushes: number
+  lost_pushes: number
+  weight: number
+  seen: number
+  history?: Point[]
+}
+
+/** Owner index or -1, epoch, phase (0 open, 1 moving, 2 without an owner), target index or -1. */
+export type Shard = [owner: number, epoch: number, phase: number, target: number]
+
+export interface Shards {
+  count: number
+  nodes: string[]
+  shards: Shard[]
+  skew: number
+  unowned: number
+  moving: number
+}
+
+export interface ShardChanges {
+  changed: [number: number, owner: number, epoch: number, phase: number, target: number][]
+  nodes: string[]
+}
+
+export interface LastError {
+  at: number
+  code: string
+  message: string
+  stack: string
+  node: string
+}
+
+export interface Method {
+  name: string
+  request: string
+  reply: string
+  mode: string
+  calls: number
+  errors: number
+  p50: number | null
+  p95: number | null
+  p99: number | null
+  running: number
+  total_calls: number
+  total_errors: number
+  histogram: number[]
+  last_error: LastError | null
+}
+
+export interface ObjectType {
+  name: string
+  client: boolean
+  objects: number
+  calls: number
+  errors: number
+  methods: Method[]
+}
+
+export interface ObjectRow {
+  id: string
+  type: string
+  node: string
+  shard: number
+  epoch: number
+  phase: string
+  running: number
+  waiting: number
+  calls: number
+  time: number
+  idle: number
+  age: number
+}
+
+export interface ObjectPage {
+  objects: ObjectRow[]
+  total: number
+  took_ms: number
+  missing: string[]
+}
+
+export interface Turn {
+  id: number | string
+  method: string
+  caller: string
+  at: number
+  waited: number
+  ran: number | null
+  code: string
+}
+
+export interface Edge {
+  from: string
+  to: string
+  calls: number
+  errors: number
+  push: boolean
+  mean: number
+}
+
+export interface Detail {
+  object: ObjectRow | null
+  shard: number
+  owner: string
+  epoch: number
+  idle_timeout: number
+  turns: Turn[]
+  callers: Edge[]
+  callees: Edge[]
+  history: { at: number; node: string; epoch: number; what: string }[]
+}
+
+export interface Client {
+  object: string
+  node: string
+  connected: number
+  kind: string
+  calls: number
+  queued: number
+  queued_bytes: number
+  pushes: number
+  peer: string
+}
+
+export interface ClientPage {
+  clients: Client[]
+  total: number
+  missing: string[]
+}
+
+export interface GraphNode {
+  id: string
+  type: string
+  kind: 'type' | 'object' | 'client' | 'outside' | 'more'
+  objects: number
+  calls: number
+}
+
+export interface Graph {
+  level: 'types' | 'objects'
+  nodes: GraphNode[]
+  edges: Edge[]
+  more: number
+}
+
+export interface ClusterEvent {
+  seq: number
+  at: number
+  kind: string
+  level: 'info' | 'warning' | 'error'
+  text: string
+  node: string
+  object: string
+  method: string
+  shard: number
+  stack: string
+}
+
+export interface EventBatch {
+  events: ClusterEvent[]
+  next: number
+}
+
+export interface FormField {
+  name: string
+  json: string
+  kind: string
+  repeated: boolean
+  map: boolean
+  key: string
+  message: string
+  enum: string[] | null
+  oneof: string
+}
+
+export interface FormMessage {
+  name: string
+  fields: FormField[]
+}
+
+export interface CallForm {
+  request: FormMessage
+  reply: string
+  messages: Record<string, FormMessage>
+}

@@ -1,0 +1,133 @@
+import type { Edge, Graph, GraphNode } from '../api/types'
+import { plural, rate } from '../state/format'
+import { href } from '../state/router'
+import { shorten } from '../ui/name'
+import { HEIGHT, WIDTH, type Place, type Places } from './layout'
+
+/** So many boxes have their names beside them at all times; the others when pointed at. */
+const NAMED = 36
+/** So many edges have their rates beside them. */
+const RATED = 24
+
+export function title(n: GraphNode): string {
+  if (n.kind === 'outside') return 'outside the cluster'
+  if (n.kind === 'more') return `${plural(n.objects, 'more', 'more')}`
+  return n.id
+}
+
+function target(n: GraphNode): string | null {
+  if (n.kind === 'type') return href('graph', [], { types: n.id, objects: '1' })
+  if (n.kind === 'object' || n.kind === 'client') return href('object', [n.id])
+  return null
+}
+
+function radius(n: GraphNode, crowded: boolean): number {
+  return (crowded ? 4 : 10) + Math.min(crowded ? 6 : 10, Math.log10(1 + Math.max(n.calls, 0)) * (crowded ? 2 : 4))
+}
+
+function Shape({ node, r, series }: { node: GraphNode; r: number; series: number }) {
+  const look = `series-${series}`
+  switch (node.kind) {
+    case 'type':
+      return <rect class={look} x={-r} y={-r} width={2 * r} height={2 * r} rx="4" />
+    case 'client':
+      return <path class={look} d={`M0 ${-r * 1.2}L${r * 1.2} 0L0 ${r * 1.2}L${-r * 1.2} 0Z`} />
+    case 'object':
+      return <circle class={look} r={r} />
+    default:
+      return <circle class="other" r={r} />
+  }
+}
+
+function curve(a: Place, b: Place): { d: string; middle: Place } {
+  if (a === b) return { d: `M${a.x - 6} ${a.y - 10}C${a.x - 50} ${a.y - 60} ${a.x + 50} ${a.y - 60} ${a.x + 6} ${a.y - 10}`, middle: { x: a.x, y: a.y - 50 } }
+  // Bent to the right of its way, so that there and back are two lines.
+  const x = (a.x + b.x) / 2 - (b.y - a.y) * 0.12
+  const y = (a.y + b.y) / 2 + (b.x - a.x) * 0.12
+  return { d: `M${a.x} ${a.y}Q${x} ${y} ${b.x} ${b.y}`, middle: { x: (a.x + 2 * x + b.x) / 4, y: (a.y + 2 * y + b.y) / 4 } }
+}
+
+function Line({ edge, places, rated }: { edge: Edge; places: Places; rated: boolean }) {
+  const a = places.get(edge.from)
+  const b = places.get(edge.to)
+  if (!a || !b) return null
+  const { d, middle } = curve(a, b)
+  const width = 1 + Math.min(5, Math.log10(1 + edge.calls) * 1.4)
+  const speed = edge.calls >= 100 ? 'fast' : edge.calls >= 1 ? 'some' : 'slow'
+  const failed = edge.errors > 0
+  return (
+    <g class={`edge${failed ? ' failed' : ''}${edge.push ? ' push' : ''}`}>
+      <path class="line" d={d} stroke-width={width} />
+      <path class={`flow ${speed}`} d={d} stroke-width={Math.max(1.5, width)} />
+      {rated && (
+        <text x={middle.x} y={middle.y}>
+          {failed ? '▲ ' : ''}
+          {rate(edge.calls)}
+        </text>
+      )}
+    </g>
+  )
+}
+
+function Box({ node, place, r, series, named }: { node: GraphNode; place: Place; r: number; series: number; named: boolean }) {
+  const words = title(node)
+  const link = target(node)
+  const inside = (
+    <>
+      <title>{`${words}\n${node.type === words ? '' : `${node.type}\n`}${node.kind === 'type' ? `${plural(node.objects, 'object')}\n` : ''}${rate(node.calls)}`}</title>
+      <circle class="reach" r={Math.max(12, r + 4)} />
+      <Shape node={node} r={r} series={series} />
+      <text y={r + 15} class={named ? 'label' : 'label rest'}>
+        {/* Isolated: a name's direction is its own. */}
+        {`\u2068${shorten(words, 24)}\u2069`}
+      </text>
+      {named && node.kind === 'type' && (
+        <text y={r + 29} class="note">
+          {plural(node.objects, 'object')}
+        </text>
+      )}
+    </>
+  )
+  const transform = `translate(${place.x.toFixed(1)} ${place.y.toFixed(1)})`
+  return (
+    <g class="box" transform={transform}>
+      {link ? (
+        <a href={link} aria-label={`${words}, ${rate(node.calls)}`}>
+          {inside}
+        </a>
+      ) : (
+        inside
+      )}
+    </g>
+  )
+}
+
+/** The graph as a picture of links. Its twin is a table beside it. */
+export function Picture({ graph, places }: { graph: Graph; places: Places }) {
+  const kinds = [...new Set(graph.nodes.map((n) => n.type))].sort()
+  const crowded = graph.nodes.length > NAMED
+  const busiest = new Set([...graph.nodes].sort((a, b) => b.calls - a.calls).slice(0, NAMED).map((n) => n.id))
+  return (
+    <div class="scroll" role="group" aria-label="Graph" tabIndex={0}>
+      <svg class="graph" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="group" aria-label={`Who calls whom: ${plural(graph.nodes.length, 'box', 'boxes')}`}>
+        {graph.edges.map((e) => (
+          <Line key={`${e.from}\n${e.to}\n${e.push}`} edge={e} places={places} rated={graph.edges.length <= RATED} />
+        ))}
+        {graph.nodes.map((n) => {
+          const place = places.get(n.id)
+          if (!place) return null
+          return (
+            <Box
+              key={n.id}
+              node={n}
+              place={place}
+              r={radius(n, crowded)}
+              series={(kinds.indexOf(n.type) % 8) + 1}
+              named={busiest.has(n.id)}
+            />
+          )
+        })}
+      </svg>
+    </div>
+  )
+}

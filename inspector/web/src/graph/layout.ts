@@ -1,0 +1,119 @@
+// Where the graph's boxes stand. Pure and without chance: the same graph is
+// always drawn the same, and what stays keeps its place as far as it can.
+import type { Edge, Graph, GraphNode } from '../api/types'
+
+export interface Place {
+  x: number
+  y: number
+}
+export type Places = ReadonlyMap<string, Place>
+
+export const WIDTH = 1000
+export const HEIGHT = 600
+const MARGIN = 56
+/** Up to here callers stand left of whom they call; beyond, forces part them. */
+const LAYERED = 28
+const ROUNDS = 160
+const ROUNDS_MORE = 40
+
+/** What decides places: who is there and who calls whom, not how often. */
+export function shape(graph: Graph): string {
+  return JSON.stringify([graph.nodes.map((n) => n.id), graph.edges.map((e) => [e.from, e.to])])
+}
+
+export function layout(graph: Graph, before: Places = new Map()): Places {
+  if (graph.nodes.length === 0) return new Map()
+  return graph.nodes.length <= LAYERED ? layered(graph.nodes, graph.edges) : forced(graph.nodes, graph.edges, before)
+}
+
+/** A node's column: one right of the rightmost of its callers; calls that would close a ring do not count. */
+export function columns(nodes: readonly GraphNode[], edges: readonly Edge[]): Map<string, number> {
+  const out = new Map<string, string[]>(nodes.map((n) => [n.id, []]))
+  const callers = new Map<string, number>(nodes.map((n) => [n.id, 0]))
+  for (const { from, to, push } of edges) {
+    if (from === to || push || !out.has(from) || !out.has(to)) continue
+    out.get(from)!.push(to)
+    callers.set(to, callers.get(to)! + 1)
+  }
+  const column = new Map<string, number>()
+  const onPath = new Set<string>()
+  const visit = (id: string, at: number): void => {
+    if (onPath.has(id) || (column.get(id) ?? -1) >= at) return
+    column.set(id, at)
+    onPath.add(id)
+    for (const to of out.get(id)!) visit(to, at + 1)
+    onPath.delete(id)
+  }
+  const first = nodes.filter((n) => n.kind === 'outside' || n.kind === 'client' || callers.get(n.id) === 0)
+  for (const n of first) visit(n.id, 0)
+  for (const n of nodes) if (!column.has(n.id)) visit(n.id, 0)
+  return column
+}
+
+function layered(nodes: readonly GraphNode[], edges: readonly Edge[]): Places {
+  const column = columns(nodes, edges)
+  const groups: GraphNode[][] = []
+  for (const n of nodes) (groups[column.get(n.id)!] ??= []).push(n)
+  const filled = groups.filter((g) => g !== undefined)
+  const places = new Map<string, Place>()
+  filled.forEach((group, i) => {
+    const middle = (n: GraphNode): number => {
+      const from = edges.filter((e) => e.to === n.id && places.has(e.from)).map((e) => places.get(e.from)!.y)
+      return from.length === 0 ? 0 : from.reduce((a, b) => a + b, 0) / from.length
+    }
+    const sorted = group.map((n) => ({ n, y: middle(n) })).sort((a, b) => a.y - b.y)
+    const x = filled.length === 1 ? WIDTH / 2 : MARGIN * 1.5 + (i * (WIDTH - 3 * MARGIN)) / (filled.length - 1)
+    sorted.forEach(({ n }, row) => {
+      const y = MARGIN + ((row + 0.5) * (HEIGHT - 2 * MARGIN)) / sorted.length
+      places.set(n.id, { x, y })
+    })
+  })
+  return places
+}
+
+/** After Fruchterman and Reingold: all push one another off, calls pull together. */
+function forced(nodes: readonly GraphNode[], edges: readonly Edge[], before: Places): Places {
+  const at = new Map(nodes.map((n, i) => [n.id, i]))
+  const known = nodes.filter((n) => before.has(n.id)).length
+  const place = nodes.map((n, i): Place => {
+    const old = before.get(n.id)
+    // A sunflower's spiral, for whoever is new.
+    const r = Math.sqrt((i + 0.5) / nodes.length)
+    return old ? { ...old } : { x: WIDTH / 2 + r * WIDTH * 0.45 * Math.cos(i * 2.39996), y: HEIGHT / 2 + r * HEIGHT * 0.45 * Math.sin(i * 2.39996) }
+  })
+  const pairs = edges
+    .map((e) => [at.get(e.from), at.get(e.to)] as const)
+    .filter((p): p is readonly [number, number] => p[0] !== undefined && p[1] !== undefined && p[0] !== p[1])
+  const ideal = 0.8 * Math.sqrt((WIDTH * HEIGHT) / nodes.length)
+  const rounds = known > nodes.length / 2 ? ROUNDS_MORE : ROUNDS
+  for (let round = 0; round < rounds; round++) {
+    step(place, pairs, ideal, (known > nodes.length / 2 ? 12 : 60) * (1 - round / rounds) + 1)
+  }
+  return new Map(nodes.map((n, i) => [n.id, place[i]!]))
+}
+
+function step(place: Place[], pairs: readonly (readonly [number, number])[], ideal: number, heat: number): void {
+  const dx = new Float64Array(place.length)
+  const dy = new Float64Array(place.length)
+  const pull = (i: number, j: number, force: (d: number) => number): void => {
+    const x = place[i]!.x - place[j]!.x || (i - j) * 0.01
+    const y = place[i]!.y - place[j]!.y || 0.01
+    const d = Math.hypot(x, y)
+    const f = force(d) / d
+    dx[i]! += x * f
+    dy[i]! += y * f
+    dx[j]! -= x * f
+    dy[j]! -= y * f
+  }
+  for (let i = 0; i < place.length; i++) for (let j = i + 1; j < place.length; j++) pull(i, j, (d) => (ideal * ideal) / d)
+  for (const [i, j] of pairs) pull(i, j, (d) => (-d * d) / ideal)
+  place.forEach((p, i) => {
+    // The middle draws a little, so that who calls nobody stays in sight.
+    const x = dx[i]! + (WIDTH / 2 - p.x) * 0.05
+    const y = dy[i]! + (HEIGHT / 2 - p.y) * 0.08
+    const d = Math.hypot(x, y) || 1
+    const move = Math.min(d, heat) / d
+    p.x = Math.min(WIDTH - MARGIN, Math.max(MARGIN, p.x + x * move))
+    p.y = Math.min(HEIGHT - MARGIN, Math.max(MARGIN / 2, p.y + y * move))
+  })
+}

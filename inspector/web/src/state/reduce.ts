@@ -1,0 +1,98 @@
+// What a message of the stream does to what is known. Pure: state in, state
+// out, the old one untouched.
+import type { ClusterEvent, EventBatch, Overview, Point, ShardChanges, Shards } from '../api/types'
+
+/** Ten minutes of seconds, as the server keeps. */
+export const HISTORY = 600
+export const EVENTS = 1000
+
+/** Points by time, each second once, the last HISTORY of them. */
+export function addPoint(history: readonly Point[], point: Point): Point[] {
+  const kept = history.filter((p) => p.t < point.t)
+  kept.push(point)
+  return kept.slice(-HISTORY)
+}
+
+/** The first message is an Overview; then come Points, or an Overview without history when its state changes. */
+export function reduceOverview(state: Overview | null, message: Overview | Point): Overview | null {
+  if ('state' in message) {
+    if (message.history) return message
+    if (!state) return { ...(message as Overview), history: message.now ? [message.now] : [] }
+    return { ...message, history: message.now ? addPoint(state.history, message.now) : state.history }
+  }
+  if (!state) return null
+  return { ...state, now: message, history: addPoint(state.history, message) }
+}
+
+export function isWhole(message: Shards | ShardChanges): message is Shards {
+  return 'shards' in message
+}
+
+/** Changes name their owners by index into a list that may be newer than the one that is known. */
+export function reduceShards(state: Shards | null, message: Shards | ShardChanges): Shards | null {
+  if (isWhole(message)) return message
+  if (!state) return null
+  const index = new Map(message.nodes.map((n, i) => [n, i]))
+  const renumber = state.nodes.map((n) => index.get(n) ?? -1)
+  const same = state.nodes.length <= message.nodes.length && renumber.every((to, from) => to === from)
+  const shards = same
+    ? state.shards.slice()
+    : state.shards.map(([owner, epoch, phase, target]): Shards['shards'][number] => [
+        renumber[owner] ?? -1,
+        epoch,
+        phase,
+        renumber[target] ?? -1,
+      ])
+  for (const [number, owner, epoch, phase, target] of message.changed) {
+    if (number >= 0 && number < shards.length) shards[number] = [owner, epoch, phase, target]
+  }
+  return { ...summarize(shards, message.nodes), count: state.count }
+}
+
+/** Skew is the busiest node's shards over the mean of the nodes. */
+export function summarize(shards: Shards['shards'], nodes: string[]): Shards {
+  const owned = shardsByOwner(shards, nodes.length)
+  const total = owned.reduce((a, b) => a + b, 0)
+  return {
+    count: shards.length,
+    nodes,
+    shards,
+    skew: total === 0 ? 0 : (Math.max(...owned) * nodes.length) / total,
+    unowned: shards.filter(([owner]) => owner < 0).length,
+    moving: shards.filter(([, , phase]) => phase === 1).length,
+  }
+}
+
+export function shardsByOwner(shards: Shards['shards'], nodes: number): number[] {
+  const counts = new Array<number>(nodes).fill(0)
+  for (const [owner] of shards) if (owner >= 0 && owner < nodes) counts[owner]!++
+  return counts
+}
+
+/** Events by number, each once, the last EVENTS of them. */
+export function reduceEvents(state: readonly ClusterEvent[], message: EventBatch): ClusterEvent[] {
+  if (message.events.length === 0) return state as ClusterEvent[]
+  const bySeq = new Map(state.map((e) => [e.seq, e]))
+  for (const event of message.events) bySeq.set(event.seq, event)
+  return [...bySeq.values()].sort((a, b) => a.seq - b.seq).slice(-EVENTS)
+}
+
+export interface EventFilter {
+  kind: string
+  level: string
+  text: string
+}
+
+const LEVELS = ['info', 'warning', 'error']
+
+/** Events of a kind, of at least a level, with a text in any of their words. */
+export function filterEvents(events: readonly ClusterEvent[], filter: EventFilter): ClusterEvent[] {
+  const text = filter.text.toLowerCase()
+  const least = LEVELS.indexOf(filter.level)
+  return events.filter(
+    (e) =>
+      (filter.kind === '' || e.kind === filter.kind) &&
+      LEVELS.indexOf(e.level) >= least &&
+      (text === '' || `${e.text}\n${e.object}\n${e.method}\n${e.node}`.toLowerCase().includes(text)),
+  )
+}

@@ -1,0 +1,116 @@
+// What the page knows. Signals: whoever reads one is drawn again when it changes.
+import { computed, effect, signal } from '@preact/signals'
+import { ApiError, get } from '../api/http'
+import { Stream, type Link, type Subscription } from '../api/stream'
+import type * as T from '../api/types'
+import { reduceEvents, reduceOverview, reduceShards } from './reduce'
+import { route, type Route } from './router'
+
+export const meta = signal<T.Meta | null>(null)
+export const link = signal<Link>('connecting')
+export const needsLogin = signal(false)
+export const overview = signal<T.Overview | null>(null)
+export const nodes = signal<T.ClusterNode[] | null>(null)
+export const shards = signal<T.Shards | null>(null)
+export const types = signal<T.ObjectType[] | null>(null)
+export const graph = signal<T.Graph | null>(null)
+export const events = signal<T.ClusterEvent[]>([])
+export const detail = signal<T.Detail | null>(null)
+
+/** Addresses are what people know nodes by; incarnations name them exactly. */
+export const addresses = computed(() => new Map((nodes.value ?? []).map((n) => [n.incarnation, n.address])))
+
+/** What is wrong, in words; empty when nothing is. */
+export const trouble = computed(() => {
+  if (link.value === 'reconnecting') return 'Reconnecting to the inspector: what is shown is old.'
+  const cluster = overview.value
+  if (!cluster) return ''
+  if (cluster.state === 'waiting') return cluster.message || 'Waiting for a cluster.'
+  if (cluster.state === 'stale') return cluster.message || 'The cluster does not answer: what is shown is old.'
+  return ''
+})
+
+/** What a view needs to hear; the overview and the nodes' names are shown everywhere. */
+export function subscription(at: Route): Subscription {
+  const topics = ['overview', 'nodes']
+  switch (at.view) {
+    case 'shards':
+      return { topics: [...topics, 'shards'] }
+    case 'types':
+    case 'objects':
+      return { topics: [...topics, 'types'] }
+    case 'object':
+      return { topics: [...topics, 'types', 'object'], focus: at.args[0] ?? '' }
+    case 'graph': {
+      const { types = '', objects = '', focus = '' } = at.query
+      return { topics: [...topics, 'graph'], types, objects: objects === '1', focus }
+    }
+    case 'overview':
+    case 'events':
+    case 'node':
+      return { topics: [...topics, 'events'] }
+    default:
+      return { topics }
+  }
+}
+
+function receive(topic: string, data: unknown): void {
+  switch (topic) {
+    case 'hello': {
+      const hello = data as T.Meta
+      if (meta.value && meta.value.instance !== hello.instance) events.value = []
+      meta.value = hello
+      return
+    }
+    case 'overview':
+      overview.value = reduceOverview(overview.value, data as T.Overview | T.Point)
+      return
+    case 'nodes':
+      nodes.value = (data as { nodes: T.ClusterNode[] }).nodes
+      return
+    case 'shards':
+      shards.value = reduceShards(shards.value, data as T.Shards | T.ShardChanges)
+      return
+    case 'types':
+      types.value = (data as { types: T.ObjectType[] }).types
+      return
+    case 'graph':
+      graph.value = data as T.Graph
+      return
+    case 'events':
+      events.value = reduceEvents(events.value, data as T.EventBatch)
+      return
+    case 'object':
+      detail.value = data as T.Detail
+  }
+}
+
+const stream = new Stream({
+  message: receive,
+  link: (state) => (link.value = state),
+  lost: () => void askMeta(),
+})
+
+async function askMeta(): Promise<void> {
+  try {
+    meta.value = await get<T.Meta>('meta')
+    needsLogin.value = false
+  } catch (err) {
+    if (err instanceof ApiError && err.status === 401) {
+      stream.close()
+      needsLogin.value = true
+    } else {
+      link.value = 'reconnecting'
+    }
+  }
+}
+
+/** Begins to listen, as the view in the address wants it, for as long as the page lives. */
+export async function start(): Promise<void> {
+  await askMeta()
+  effect(() => {
+    if (!needsLogin.value) stream.follow(subscription(route.value))
+  })
+}
+
+export { askMeta as signedIn }

@@ -1,0 +1,144 @@
+import { useEffect, useState } from 'preact/hooks'
+import { ActionButton } from '../actions/dialog'
+import { get } from '../api/http'
+import type { ClusterNode, Point } from '../api/types'
+import { addPoint } from '../state/reduce'
+import { bytes, count, micros, millis, moment, rate } from '../state/format'
+import { href, route } from '../state/router'
+import { events, nodes } from '../state/store'
+import { Chart } from '../ui/chart'
+import { Name } from '../ui/name'
+import { Badge, Empty, Facts, Figure, Panel } from '../ui/parts'
+import { EventList } from './events'
+
+/** A node's figures of now as a point of its history. */
+function pointOf(n: ClusterNode): Point {
+  const { seen: t, calls, errors, p50, p95, p99, objects, clients, activations, pushes, waiting } = n
+  return { t, calls, errors, p50, p95, p99, objects, clients, activations, pushes, waiting, moves: 0, fenced: 0, nodes: 1 }
+}
+
+export function NodeView() {
+  const id = route.value.args[0] ?? ''
+  const node = nodes.value?.find((n) => n.incarnation === id)
+  const [history, setHistory] = useState<Point[]>([])
+  const [error, setError] = useState('')
+  useEffect(() => {
+    const stop = new AbortController()
+    get<ClusterNode>(`nodes/${encodeURIComponent(id)}`, {}, stop.signal)
+      .then((n) => setHistory(n.history ?? []))
+      .catch((err: Error) => stop.signal.aborted || setError(err.message))
+    return () => stop.abort()
+  }, [id])
+  useEffect(() => {
+    if (node && node.state !== 'gone') setHistory((old) => addPoint(old, pointOf(node)))
+  }, [node])
+
+  if (!node) {
+    return (
+      <>
+        <h1>Node</h1>
+        <Empty>{nodes.value ? error || 'This node is not there any more.' : 'Listening…'}</Empty>
+      </>
+    )
+  }
+  return (
+    <>
+      <h1>
+        Node <Name text={node.address} /> <Badge state={node.state} />
+      </h1>
+      {node.error !== '' && <p class="notice">▲ {node.error}</p>}
+      <Actions node={node} />
+      <dl class="figures">
+        <Figure label="Calls" value={rate(node.calls)} />
+        <Figure label="Errors" value={rate(node.errors)} bad={node.errors > 0} />
+        <Figure label="Median" value={micros(node.p50)} note={`p99 ${micros(node.p99)}`} />
+        <Figure label="Waiting calls" value={count(node.waiting)} />
+        <Figure label="CPU" value={node.cpu.toFixed(2)} note={`of ${node.processors} cores`} />
+        <Figure label="Heap" value={bytes(node.heap)} note={`${bytes(node.rss)} in all`} />
+        <Figure label="Goroutines" value={count(node.goroutines)} />
+        <Figure label="Lost pushes" value={count(node.lost_pushes)} bad={node.lost_pushes > 0} />
+      </dl>
+      <div class="columns">
+        <Panel title="Calls">
+          <Chart
+            title="Calls and errors"
+            points={history}
+            format={rate}
+            series={[
+              { label: 'calls', value: (p) => p.calls },
+              { label: 'errors', value: (p) => p.errors },
+            ]}
+          />
+        </Panel>
+        <Panel title="Latency">
+          <Chart
+            title="Latency"
+            points={history}
+            format={micros}
+            series={[
+              { label: 'p50', value: (p) => p.p50 },
+              { label: 'p95', value: (p) => p.p95 },
+              { label: 'p99', value: (p) => p.p99 },
+            ]}
+          />
+        </Panel>
+      </div>
+      <Panel title="About">
+        <Facts
+          rows={[
+            ['Incarnation', <Name text={node.incarnation} />],
+            ['For clients', <Name text={node.client_address || 'none'} />],
+            ['Version', `${node.version}, ${node.go_version}`],
+            ['Process', `${node.pid}, since ${moment(node.started)}`],
+            ['Lease', `${node.lease}, valid for ${millis(node.valid_for)}`],
+            ['Shards', `${count(node.shards)} open, ${count(node.busy_shards)} being moved, weight ${node.weight}`],
+            ['Allocates shards', node.allocator ? 'yes' : 'no'],
+            ['Objects', <a href={href('objects', [], { node: node.incarnation })}>{count(node.objects)}</a>],
+            ['Clients', count(node.clients)],
+            ['Last heard of', moment(node.seen)],
+          ]}
+        />
+      </Panel>
+      <Panel title="Events">
+        <EventList
+          events={events.value
+            .filter((e) => e.node === node.incarnation)
+            .slice(-20)
+            .reverse()}
+        />
+      </Panel>
+    </>
+  )
+}
+
+function Actions({ node }: { node: ClusterNode }) {
+  const draining = node.state === 'draining'
+  if (node.state === 'gone') return null
+  return (
+    <div class="buttons">
+      {draining ? (
+        <ActionButton
+          action={{
+            title: 'End the drain',
+            explain: 'The node takes shards again.',
+            name: 'undrain',
+            body: { node: node.incarnation },
+            confirm: node.incarnation,
+            done: 'The drain ends.',
+          }}
+        />
+      ) : (
+        <ActionButton
+          action={{
+            title: 'Drain the node',
+            explain: 'Its shards move to the other nodes, one after another. The process goes on until it is stopped.',
+            name: 'drain',
+            body: { node: node.incarnation },
+            confirm: node.incarnation,
+            done: 'The node drains.',
+          }}
+        />
+      )}
+    </div>
+  )
+}

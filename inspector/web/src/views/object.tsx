@@ -1,0 +1,143 @@
+import { useEffect } from 'preact/hooks'
+import { ActionButton } from '../actions/dialog'
+import { CallPanel } from '../actions/call'
+import type { Edge, Turn } from '../api/types'
+import { clock, count, millis, moment, rate } from '../state/format'
+import { href, route } from '../state/router'
+import { detail, types } from '../state/store'
+import { NodeLink, ObjectLink } from '../ui/name'
+import { Empty, Facts, Panel } from '../ui/parts'
+import { Table } from '../ui/table'
+
+export function ObjectView() {
+  const id = route.value.args[0] ?? ''
+  // What is known of the object before is not this one's.
+  useEffect(() => () => void (detail.value = null), [id])
+  const known = detail.value
+  const object = known?.object
+  const typeName = object?.type ?? ''
+  const type = types.value?.find((t) => t.name === typeName)
+  return (
+    <>
+      <h1 class="wrap">
+        Object <bdi>{id}</bdi>
+      </h1>
+      {!known && <Empty>Listening…</Empty>}
+      {known && !object && <Empty>It is not in memory. A call would bring it there.</Empty>}
+      {object && (
+        <div class="buttons">
+          <a class="button" href={href('graph', [], { focus: id, objects: '1' })}>
+            Its graph
+          </a>
+          <ActionButton
+            action={{
+              title: 'Deactivate the object',
+              explain: 'It leaves memory after its turn, saving what it saves then. The next call brings it back.',
+              name: 'deactivate',
+              body: { id },
+              confirm: id,
+              done: 'The object was deactivated.',
+            }}
+          />
+        </div>
+      )}
+      {known && (
+        <Panel title="About">
+          <Facts
+            rows={[
+              ['Type', object ? <a href={href('objects', [], { type: object.type })}>{object.type}</a> : 'unknown'],
+              ['Node', <NodeLink incarnation={object?.node ?? known.owner} />],
+              ['Shard', known.shard < 0 ? 'none: it lives with its client' : `${known.shard}, epoch ${known.epoch}`],
+              ['Phase', object?.phase ?? 'not in memory'],
+              ['Running turns', count(object?.running)],
+              ['Waiting calls', count(object?.waiting)],
+              ['Calls', `${count(object?.calls)}, ${millis(object?.time)} in turns`],
+              ['Idle for', millis(object?.idle)],
+              ['In memory for', millis(object?.age)],
+              ['Leaves memory', known.idle_timeout < 0 ? 'never by itself' : `after ${millis(known.idle_timeout)} without calls`],
+            ]}
+          />
+        </Panel>
+      )}
+      {known && (
+        <>
+          <Panel title="Turns" aside="running and waiting first">
+            <Turns turns={known.turns} />
+          </Panel>
+          <div class="columns">
+            <Panel title="Called by">
+              <Edges edges={known.callers} other={(e) => e.from} caption="Callers" />
+            </Panel>
+            <Panel title="Calls">
+              <Edges edges={known.callees} other={(e) => e.to} caption="Callees" />
+            </Panel>
+          </div>
+          <Panel title="Where it was">
+            <Table
+              caption="Activations"
+              rows={known.history}
+              id={(h) => `${h.at} ${h.what} ${h.node}`}
+              empty="Nothing was seen."
+              columns={[
+                { head: 'When', cell: (h) => moment(h.at) },
+                { head: 'What', cell: (h) => h.what },
+                { head: 'Node', cell: (h) => <NodeLink incarnation={h.node} /> },
+                { head: 'Epoch', number: true, cell: (h) => String(h.epoch) },
+              ]}
+            />
+          </Panel>
+        </>
+      )}
+      {type && <CallPanel id={id} type={type} />}
+    </>
+  )
+}
+
+function turnState(t: Turn): string {
+  if (t.ran !== null) return t.code === '' ? 'done' : `■ ${t.code}`
+  return '◐ runs'
+}
+
+function Turns({ turns }: { turns: Turn[] }) {
+  return (
+    <Table
+      caption="Turns"
+      rows={turns}
+      id={(t) => t.id}
+      empty="No turn was seen since this view is open."
+      columns={[
+        { head: 'Method', cell: (t) => t.method },
+        { head: 'State', cell: turnState },
+        { head: 'Caller', cell: (t) => <ObjectLink id={t.caller} /> },
+        { head: 'Arrived', cell: (t) => clock(t.at) },
+        { head: 'Waited', number: true, cell: (t) => millis(t.waited) },
+        { head: 'Ran', number: true, cell: (t) => millis(t.ran) },
+      ]}
+    />
+  )
+}
+
+function Edges({ edges, other, caption }: { edges: Edge[]; other: (e: Edge) => string; caption: string }) {
+  return (
+    <Table
+      caption={caption}
+      rows={edges}
+      id={(e) => `${other(e)} ${e.push}`}
+      empty="None in the last minute."
+      columns={[
+        {
+          head: 'Object',
+          cell: (e) => (
+            <>
+              <ObjectLink id={other(e)} most={32} />
+              {e.push && <span class="muted"> push</span>}
+            </>
+          ),
+        },
+        { head: 'Calls', number: true, cell: (e) => rate(e.calls) },
+        { head: 'Errors', number: true, cell: (e) => rate(e.errors) },
+        { head: 'Mean', number: true, cell: (e) => millis(e.mean) },
+      ]}
+    />
+  )
+}

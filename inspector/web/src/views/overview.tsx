@@ -1,0 +1,129 @@
+import { bytes, count, micros, millis, plural, rate } from '../state/format'
+import { href } from '../state/router'
+import { events, nodes, overview } from '../state/store'
+import type { ClusterNode } from '../api/types'
+import { Chart } from '../ui/chart'
+import { NodeLink } from '../ui/name'
+import { Badge, Empty, Figure, Panel } from '../ui/parts'
+import { Table } from '../ui/table'
+import { EventList } from './events'
+
+export function OverviewView() {
+  const cluster = overview.value
+  const now = cluster?.now
+  const points = cluster?.history ?? []
+  return (
+    <>
+      <h1>Overview</h1>
+      {!cluster && <Empty>Listening…</Empty>}
+      {cluster?.state === 'waiting' && (
+        <Empty>No node has come up yet. Start a server that uses the same etcd, and it shows here by itself.</Empty>
+      )}
+      {cluster && now && (
+        <>
+          <dl class="figures">
+            <Figure label="Calls" value={rate(now.calls)} />
+            <Figure label="Errors" value={rate(now.errors)} bad={now.errors > 0} />
+            <Figure label="Median" value={micros(now.p50)} note={`p99 ${micros(now.p99)}`} />
+            <Figure label="Waiting calls" value={count(now.waiting)} />
+            <Figure label="Objects" value={count(now.objects)} note={`${rate(now.activations)} activated`} />
+            <Figure label="Clients" value={count(now.clients)} note={`${rate(now.pushes)} pushed`} />
+            <Figure label="Nodes" value={count(now.nodes)} note={now.fenced > 0 ? `${now.fenced} fenced` : 'none fenced'} bad={now.fenced > 0} />
+            <Figure
+              label="Shards without an owner"
+              value={count(cluster.unowned)}
+              note={`busiest node ${cluster.skew.toFixed(2)}× the mean`}
+              bad={cluster.unowned > 0}
+            />
+          </dl>
+          <div class="columns">
+            <Panel title="Calls">
+              <Chart
+                title="Calls and errors"
+                points={points}
+                format={rate}
+                series={[
+                  { label: 'calls', value: (p) => p.calls },
+                  { label: 'errors', value: (p) => p.errors },
+                ]}
+              />
+            </Panel>
+            <Panel title="Latency">
+              <Chart
+                title="Latency"
+                points={points}
+                format={micros}
+                series={[
+                  { label: 'p50', value: (p) => p.p50 },
+                  { label: 'p95', value: (p) => p.p95 },
+                  { label: 'p99', value: (p) => p.p99 },
+                ]}
+              />
+            </Panel>
+            <Panel title="Objects and clients">
+              <Chart
+                title="Objects and clients"
+                points={points}
+                format={count}
+                series={[
+                  { label: 'objects', value: (p) => p.objects },
+                  { label: 'clients', value: (p) => p.clients },
+                ]}
+              />
+            </Panel>
+            <Panel title="Change">
+              <Chart
+                title="Change"
+                points={points}
+                format={rate}
+                series={[
+                  { label: 'activations', value: (p) => p.activations },
+                  { label: 'pushes', value: (p) => p.pushes },
+                  { label: 'shard moves', value: (p) => p.moves },
+                ]}
+              />
+            </Panel>
+          </div>
+        </>
+      )}
+      <Panel title="Nodes" aside={<a href={href('nodes')}>All figures</a>}>
+        <NodeTable rows={nodes.value ?? []} />
+      </Panel>
+      <Panel title="Latest events" aside={<a href={href('events')}>All events</a>}>
+        <EventList events={events.value.slice(-8).reverse()} />
+      </Panel>
+      {cluster && cluster.sampling > 1 && <p class="muted">One call in {cluster.sampling} is measured; figures are estimates.</p>}
+    </>
+  )
+}
+
+export function NodeTable({ rows, all }: { rows: ClusterNode[]; all?: boolean }) {
+  return (
+    <Table
+      caption={plural(rows.length, 'node')}
+      rows={rows}
+      id={(n) => n.incarnation}
+      empty="No nodes."
+      columns={[
+        { head: 'Node', cell: (n) => <NodeLink incarnation={n.incarnation} /> },
+        { head: 'State', cell: (n) => <Badge state={n.state} /> },
+        { head: 'Calls', number: true, cell: (n) => rate(n.calls) },
+        { head: 'Errors', number: true, cell: (n) => rate(n.errors) },
+        { head: 'p99', number: true, cell: (n) => micros(n.p99) },
+        { head: 'Objects', number: true, cell: (n) => count(n.objects) },
+        { head: 'Clients', number: true, cell: (n) => count(n.clients) },
+        { head: 'Shards', number: true, cell: (n) => count(n.shards) },
+        { head: 'CPU', number: true, cell: (n) => `${n.cpu.toFixed(2)} of ${n.processors}` },
+        { head: 'Memory', number: true, cell: (n) => bytes(n.rss) },
+        ...(all
+          ? [
+              { head: 'Goroutines', number: true, cell: (n: ClusterNode) => count(n.goroutines) },
+              { head: 'Waiting', number: true, cell: (n: ClusterNode) => count(n.waiting) },
+              { head: 'Lease', cell: (n: ClusterNode) => `${n.lease}, ${millis(n.valid_for)}` },
+              { head: 'Version', cell: (n: ClusterNode) => n.version },
+            ]
+          : []),
+      ]}
+    />
+  )
+}
