@@ -13,8 +13,9 @@ import (
 const crowdedRetry = time.Second
 
 // admit makes the session of a new Register stream, known by its object's ID.
-func (s *Service) admit() (*session, error) {
+func (s *Service) admit(str stream) (*session, error) {
 	sess := newSession(s.newID(), s.limits)
+	sess.str = str
 	return sess, s.enroll(sess)
 }
 
@@ -49,6 +50,7 @@ func (s *Service) enter(sess *session) (victim *resumable, err error) {
 	if s.place != nil { // under the lock: whoever loses all clients afterwards finds those of the place before
 		sess.id += "@" + s.place()
 	}
+	sess.since = s.clock.Now().UnixMicro()
 	s.byID[sess.id] = sess
 	s.streams.Begin()
 	return victim, nil
@@ -104,6 +106,17 @@ func (s *Service) findCaller(clientID string) (sess *session, end func(), err er
 	}
 	s.calls.Begin()
 	return sess, s.calls.End, nil
+}
+
+// findReceiver is find for a push, which it counts.
+func (s *Service) findReceiver(id string) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sess := s.byID[id]
+	if sess != nil {
+		s.pushes++
+	}
+	return sess
 }
 
 func (s *Service) snapshot() []*session {

@@ -40,6 +40,7 @@ func (t *resumable) conclude() {
 	t.reading.Unlock()
 	if end.reason == object.DisconnectTooSlow {
 		s.log.WarnContext(ctx, "client does not read", "client", t.id)
+		s.slow(t.id)
 	}
 	if !end.flush {
 		t.abandon()

@@ -29,7 +29,7 @@ func (s *Service) Push(ctx context.Context, id string, msg proto.Message) error 
 // PushAny is [Service.Push] for a message that is encoded already, and belongs to the
 // service from now on.
 func (s *Service) PushAny(_ context.Context, id string, packed *anypb.Any) error {
-	sess := s.find(id)
+	sess := s.findReceiver(id)
 	if sess == nil {
 		return refusePush(object.CodeNotFound, id, "no such client is connected here")
 	}

@@ -22,11 +22,12 @@ type pushQueue struct {
 	maxMessages, maxBytes int
 	wake                  chan struct{} // holds a token when there may be something to take
 
-	mu     sync.Mutex
-	items  []*anypb.Any // guarded by mu; the front is items[0]
-	sizes  []int        // guarded by mu; as items
-	bytes  int          // guarded by mu: their sum
-	closed bool         // guarded by mu
+	mu       sync.Mutex
+	items    []*anypb.Any // guarded by mu; the front is items[0]
+	sizes    []int        // guarded by mu; as items
+	bytes    int          // guarded by mu: their sum
+	accepted uint64       // guarded by mu: messages that were put
+	closed   bool         // guarded by mu
 }
 
 func newPushQueue(maxMessages, maxBytes int) *pushQueue {
@@ -46,6 +47,7 @@ func (q *pushQueue) put(msg *anypb.Any, size int) verdict {
 	q.items = append(q.items, msg)
 	q.sizes = append(q.sizes, size)
 	q.bytes += size
+	q.accepted++
 	q.signal()
 	return queued
 }
@@ -66,7 +68,7 @@ func (q *pushQueue) take() (msg *anypb.Any, over bool) {
 	return msg, false
 }
 
-// close lets nothing more in; what waits can still be taken.
+// close lets nothing more in; what waits can still be accepted.
 func (q *pushQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

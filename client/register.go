@@ -16,7 +16,7 @@ type stream = grpc.ServerStreamingServer[anypb.Any]
 // register is a client's life, from its object's creation to its removal. The error
 // is what the stream ends with.
 func (s *Service) register(str stream) error {
-	sess, err := s.admit()
+	sess, err := s.admit(str)
 	if err != nil {
 		return err
 	}
@@ -68,6 +68,7 @@ func (s *Service) serve(str stream, sess *session) ending {
 	end := sess.ending // written before ended was closed, and never again
 	if end.reason == object.DisconnectTooSlow {
 		s.log.WarnContext(ctx, "client does not read", "client", sess.id)
+		s.slow(sess.id)
 	}
 	if !end.flush {
 		sess.queue.abandon()

@@ -47,6 +47,9 @@ type Config struct {
 	// Clock measures Limits.Body and Limits.Flush. Default: the system's.
 	Clock  clock.Clock
 	Limits Limits
+	// TooSlow is told the object of a client that is disconnected because it does not
+	// read. It must not block. Default: nothing.
+	TooSlow func(id string)
 }
 
 // Service is the client service of one server. Use [NewService]. All methods are
@@ -58,6 +61,7 @@ type Service struct {
 	log    *slog.Logger
 	clock  clock.Clock
 	limits Limits
+	slow   func(id string)
 
 	calls   tally.Tally // running calls
 	streams tally.Tally // sessions, and what serves their streams
@@ -68,6 +72,7 @@ type Service struct {
 	mu       sync.Mutex
 	detached retention               // guarded by mu
 	stopping bool                    // guarded by mu
+	pushes   uint64                  // guarded by mu: that found their client
 	byID     map[string]*session     // guarded by mu: all, by the object's ID
 	byHash   map[secretHash]*session // guarded by mu: those that may call
 }
@@ -80,8 +85,12 @@ func NewService(cfg Config) *Service {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.System()
 	}
+	if cfg.TooSlow == nil {
+		cfg.TooSlow = func(string) {}
+	}
 	s := &Service{
 		node: cfg.Node, typ: cfg.ClientType, place: cfg.Place, log: cfg.Logger, clock: cfg.Clock, limits: cfg.Limits.withDefaults(),
+		slow: cfg.TooSlow,
 		crew: crew.New(task.do, idleWorkers),
 		byID: make(map[string]*session), byHash: make(map[secretHash]*session),
 	}

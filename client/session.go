@@ -28,17 +28,20 @@ type ending struct {
 // session is one client: its object, and a Register stream or a [resumable].
 type session struct {
 	id    string         // of the client object
+	since int64          // when it was enrolled, Unix microseconds; guarded by the service's mu
 	out   outbox         // where pushes go
 	talk  *resumable     // nil: it is a Register stream
 	ended chan struct{}  // closed by end
 	calls sync.WaitGroup // running calls
 
+	str   stream        // of a Register stream
 	queue *pushQueue    // of a Register stream
 	sent  chan struct{} // of a Register stream: closed when the sending goroutine has ended
 
 	mu      sync.Mutex
 	ending  ending              // guarded by mu: set when ended is closed
 	deaf    bool                // guarded by mu: no new calls
+	made    uint64              // guarded by mu: calls of a Register stream's client
 	abort   error               // guarded by mu: why all work is cancelled; nil: it is not
 	work    map[*work]struct{}  // guarded by mu: running calls and hooks
 	running map[uint64]*running // guarded by mu: calls of a resumable, by their numbers
@@ -133,6 +136,7 @@ func (s *session) beginCall(ctx context.Context) (_ context.Context, release fun
 		return ctx, nil, false
 	}
 	ctx, done := s.beginLocked(ctx)
+	s.made++
 	s.calls.Add(1)
 	return ctx, func() { done(); s.calls.Done() }, true
 }

@@ -21,7 +21,7 @@ import (
 func TestNoCallSlipsThroughAStop(t *testing.T) {
 	t.Parallel()
 	s := NewService(Config{ClientType: "Tester"})
-	sess, err := s.admit()
+	sess, err := s.admit(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestNamesAreGivenUnderTheLock(t *testing.T) {
 		}
 		return "here"
 	}})
-	sess, err := s.admit()
+	sess, err := s.admit(nil)
 	if err != nil || !strings.HasSuffix(sess.id, "@here") || s.find(sess.id) != sess {
 		t.Fatal(sess, err)
 	}

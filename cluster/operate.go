@@ -106,23 +106,13 @@ func (m *Member) takeBack(ctx context.Context, key string, rev int64) {
 // others, and waits until it has none. The wish lasts as long as the member lives, also
 // when ctx ends; see [Member.Undrain].
 func (m *Member) Drain(ctx context.Context, incarnation string) error {
-	kv, err := m.node(ctx, incarnation)
+	createRev, wished, err := m.wishEmpty(ctx, incarnation)
 	if err != nil {
-		return fmt.Errorf("drain member: %w", err)
-	}
-	res, err := m.cfg.Store.Txn(ctx, coord.Txn{
-		If:   []coord.Compare{coord.CreateRev(kv.Key, kv.CreateRev)},
-		Then: []coord.Op{coord.PutLeased(m.keys.drain(incarnation), nil, kv.Lease)},
-	})
-	switch {
-	case err != nil:
-		return fmt.Errorf("drain member %s: %w", incarnation, err)
-	case !res.Succeeded:
-		return fmt.Errorf("drain member %s: %w", incarnation, ErrNoSuchMember)
+		return err
 	}
 	for {
 		changed := m.Changed()
-		if m.heardAfter(res.Rev) && m.hasNothing(incarnation, kv.CreateRev) {
+		if m.heardAfter(wished) && m.hasNothing(incarnation, createRev) {
 			return nil
 		}
 		select {
@@ -133,6 +123,32 @@ func (m *Member) Drain(ctx context.Context, incarnation string) error {
 			return fmt.Errorf("drain member %s: %w", incarnation, context.Cause(ctx))
 		}
 	}
+}
+
+// BeginDrain is [Member.Drain] without the waiting: it returns when the wish is written.
+func (m *Member) BeginDrain(ctx context.Context, incarnation string) error {
+	_, _, err := m.wishEmpty(ctx, incarnation)
+	return err
+}
+
+// wishEmpty writes the wish that a member be emptied. It returns the revision at which the member joined, and that of
+// the wish.
+func (m *Member) wishEmpty(ctx context.Context, incarnation string) (createRev, wished int64, err error) {
+	kv, err := m.node(ctx, incarnation)
+	if err != nil {
+		return 0, 0, fmt.Errorf("drain member: %w", err)
+	}
+	res, err := m.cfg.Store.Txn(ctx, coord.Txn{
+		If:   []coord.Compare{coord.CreateRev(kv.Key, kv.CreateRev)},
+		Then: []coord.Op{coord.PutLeased(m.keys.drain(incarnation), nil, kv.Lease)},
+	})
+	switch {
+	case err != nil:
+		return 0, 0, fmt.Errorf("drain member %s: %w", incarnation, err)
+	case !res.Succeeded:
+		return 0, 0, fmt.Errorf("drain member %s: %w", incarnation, ErrNoSuchMember)
+	}
+	return kv.CreateRev, res.Rev, nil
 }
 
 // Undrain takes a Drain back.

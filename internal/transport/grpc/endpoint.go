@@ -62,7 +62,7 @@ func (t *Transport) open(ctx context.Context, self transport.Peer, lis *listener
 	e.server = rpc.NewServer(
 		rpc.Creds(t.cfg.ServerCredentials),
 		rpc.ForceServerCodecV2(newCodec(&t.buffers)),
-		rpc.MaxRecvMsgSize(maxPacket), rpc.MaxSendMsgSize(maxPacket),
+		rpc.MaxRecvMsgSize(maxPacket), rpc.MaxSendMsgSize(maxAnswer),
 		rpc.ReadBufferSize(readBytes),
 		rpc.InitialWindowSize(windowBytes), rpc.InitialConnWindowSize(windowBytes),
 		rpc.MaxHeaderListSize(headerBytes), rpc.MaxConcurrentStreams(maxStreams),
@@ -87,6 +87,8 @@ const (
 	readBytes = 16 << 10
 	// maxStreams bounds the rpcs under way on one connection: a link's connection has one.
 	maxStreams = 4
+	// maxAnswer bounds what other services of the port answer: links never send so much at a time.
+	maxAnswer = 16 << 20
 	// idleTimeout is how long a connection without an rpc may stay.
 	idleTimeout = 5 * time.Minute
 )

@@ -1,0 +1,193 @@
+package inspection
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/xiaonanln/goverse/object"
+	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
+)
+
+const (
+	// MaxStreams bounds the Watch streams at a time.
+	MaxStreams = 64
+	// Interval is how often a stream tells what happened.
+	Interval = 500 * time.Millisecond
+	// EventDelay is how long an event waits for others at most before it is told.
+	EventDelay = 50 * time.Millisecond
+	// Patience is how long a stream waits for its receiver to take something, or to say what it wants, before it ends.
+	Patience = 10 * time.Second
+	// MaxTypes bounds the types that a watcher may name.
+	MaxTypes = 1000
+	// MaxEventBytes bounds the events of one message, but for the first of them: the rest follow.
+	MaxEventBytes = 256 << 10
+	// MaxEdges bounds how many edges it may ask for.
+	MaxEdges = 5000
+)
+
+// watcher is one Watch stream. The goroutine that gRPC gave it waits for its end: what reads and what writes may be
+// caught in gRPC until the stream is over, which it is when Watch returns.
+type watcher struct {
+	service *Service
+	stream  grpc.BidiStreamingServer[inspectpb.WatchRequest, inspectpb.WatchResponse]
+	wishes  chan *inspectpb.WatchRequest // holds the last that was not looked at
+	over    chan struct{}                // closed by end
+
+	ending sync.Once
+	err    error // set when over is closed
+}
+
+// Watch implements the rpc.
+func (s *Service) Watch(stream grpc.BidiStreamingServer[inspectpb.WatchRequest, inspectpb.WatchResponse]) error {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		return toStatus(object.Refuse(object.CodeResourceExhausted, object.Overloaded, "watch", "", "",
+			fmt.Sprintf("%d streams watch the node, as many as it allows", MaxStreams)))
+	}
+	w := &watcher{service: s, stream: stream, wishes: make(chan *inspectpb.WatchRequest, 1), over: make(chan struct{})}
+	s.streams.Begin()
+	go w.read()
+	s.streams.Begin()
+	go w.tell()
+	select {
+	case <-w.over:
+	case <-stream.Context().Done():
+		w.end(stream.Context().Err())
+	}
+	<-w.over
+	return toStatus(w.err)
+}
+
+// end ends the stream; nil is OK.
+func (w *watcher) end(err error) {
+	w.ending.Do(func() {
+		w.err = err
+		close(w.over)
+	})
+}
+
+// read takes in what the watcher wants until it goes.
+func (w *watcher) read() {
+	defer w.service.streams.End()
+	for {
+		req, err := w.stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			w.end(nil)
+			return
+		case err != nil:
+			w.end(err)
+			return
+		}
+		if err := check(req); err != nil {
+			w.end(err)
+			return
+		}
+		select {
+		case <-w.wishes: // it has changed its mind
+		default:
+		}
+		w.wishes <- req // there is room: nobody else puts
+	}
+}
+
+// check says what is wrong with a watcher's wish.
+func check(req *inspectpb.WatchRequest) error {
+	if len(req.GetTypes()) > MaxTypes {
+		return object.Refuse(object.CodeInvalidArgument, "", "watch", "", "", fmt.Sprintf("%d types, at most %d are allowed", len(req.GetTypes()), MaxTypes))
+	}
+	if req.GetFocus() != "" {
+		if _, _, err := object.ParseID(req.GetFocus()); err != nil {
+			return err
+		}
+	}
+	req.MaxEdges = min(req.GetMaxEdges(), MaxEdges)
+	return nil
+}
+
+// tell sends what happens until the stream is over.
+func (w *watcher) tell() {
+	defer w.service.streams.End()
+	clk := w.service.cfg.Clock
+	timer := clk.NewTimer(Patience)
+	defer timer.Stop()
+	var first *inspectpb.WatchRequest
+	select {
+	case first = <-w.wishes:
+	case <-timer.C:
+		w.end(object.Refuse(object.CodeDeadlineExceeded, "", "watch", "", "", "the watcher does not say what it wants"))
+		return
+	case <-w.over:
+		return
+	}
+	watched := w.service.cfg.Node.Observe()
+	defer watched.Close()
+	watched.Aim(first)
+	told, last := first.GetSince(), clk.Monotonic()
+	for {
+		changed := w.service.cfg.Journal.Changed()
+		res := watched.Collect()
+		now := clk.Monotonic()
+		res.IntervalNs = int64(now - last)
+		last = now
+		res.Vitals = w.service.vitals()
+		res.Events, told = w.service.events(told)
+		if !w.send(res) {
+			return
+		}
+		timer.Reset(Interval)
+		if !w.rest(watched, timer, changed) {
+			return
+		}
+	}
+}
+
+// events are those after the one of that seq, as many as go into a message, and the seq of the last of them.
+func (s *Service) events(told uint64) (events []*inspectpb.Event, last uint64) {
+	events, last = s.cfg.Journal.Since(told)
+	size := 0
+	for i, e := range events {
+		if size += proto.Size(e); size > MaxEventBytes && i > 0 {
+			return events[:i], events[i-1].GetSeq()
+		}
+	}
+	return events, last
+}
+
+// rest waits until there is something to tell. False: the stream is over.
+func (w *watcher) rest(watched Observation, timer *time.Timer, changed <-chan struct{}) bool {
+	for {
+		select {
+		case <-timer.C:
+			return true
+		case <-changed:
+			changed = nil
+			timer.Reset(EventDelay) // others may come with it; less than it would have waited, or hardly more
+		case req := <-w.wishes:
+			watched.Aim(req)
+		case <-w.over:
+			return false
+		}
+	}
+}
+
+// send sends a message. A receiver that takes none for long ends the stream.
+func (w *watcher) send(res *inspectpb.WatchResponse) bool {
+	stalled := w.service.cfg.Clock.AfterFunc(Patience, func() {
+		w.end(object.Refuse(object.CodeResourceExhausted, "", "watch", "", "", "the watcher does not read"))
+	})
+	defer stalled.Stop()
+	if err := w.stream.Send(res); err != nil {
+		w.end(err)
+		return false
+	}
+	return true
+}

@@ -1,0 +1,197 @@
+package inspection_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/xiaonanln/goverse/internal/grpcerr"
+	"github.com/xiaonanln/goverse/internal/inspection"
+	"github.com/xiaonanln/goverse/internal/journal"
+	"github.com/xiaonanln/goverse/object"
+	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
+)
+
+// bubble runs a test in virtual time, and sees that nothing of the service is left.
+func bubble(t *testing.T, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		test(w)
+		if err := w.service.Wait(t.Context()); err != nil {
+			t.Errorf("wait: %v", err)
+		}
+		if n := w.looking(); n != 0 {
+			t.Errorf("%d observations are left open", n)
+		}
+	})
+}
+
+func codeOf(err error) object.Code { return grpcerr.FromError(err).Code }
+
+func TestWatchTellsEveryHalfSecond(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(w *world) {
+		t := w.t
+		s := w.watch(t.Context())
+		synctest.Wait()
+		if w.looking() != 0 {
+			t.Error("it looks before somebody says at what")
+		}
+		s.in <- &inspectpb.WatchRequest{Objects: true, MaxEdges: 1 << 30}
+		began := time.Now()
+		first := <-s.out
+		if time.Since(began) != 0 || first.GetVitals().GetIncarnation() != "me" || first.GetVitals().GetPid() == 0 || first.GetSampling() != 1 {
+			t.Errorf("after %v: %v", time.Since(began), first)
+		}
+		for i := range 3 {
+			res := <-s.out
+			if since := time.Since(began); since != time.Duration(i+1)*inspection.Interval {
+				t.Errorf("message %d came after %v", i+1, since)
+			}
+			if res.GetIntervalNs() != int64(inspection.Interval) || res.GetOtherCalls() != uint64(i+2) {
+				t.Errorf("message %d: %v", i+1, res)
+			}
+		}
+		s.in <- &inspectpb.WatchRequest{Focus: "Box-1"}
+		<-s.out
+		if n := len(w.aims); n != 2 || w.aims[1].GetFocus() != "Box-1" || w.aims[0].GetMaxEdges() != inspection.MaxEdges {
+			t.Errorf("aimed %v", w.aims)
+		}
+		close(s.in)
+		if err := <-s.result; err != nil {
+			t.Errorf("a watcher that has gone: %v", err)
+		}
+	})
+}
+
+func TestEventsDoNotWaitForTheNextMessage(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(w *world) {
+		t := w.t
+		for range 3 {
+			w.journal.Add(&inspectpb.Event{Kind: "join"})
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		s := w.watch(ctx)
+		s.in <- &inspectpb.WatchRequest{Since: 1}
+		if got := (<-s.out).GetEvents(); len(got) != 2 || got[0].GetSeq() != 2 {
+			t.Errorf("the first message has the events %v", got)
+		}
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // virtual time
+		began := time.Now()
+		w.journal.Add(&inspectpb.Event{Kind: "panic"})
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // virtual time
+		w.journal.Add(&inspectpb.Event{Kind: "panic"})
+		if got := (<-s.out).GetEvents(); len(got) != 2 || got[1].GetSeq() != 5 || time.Since(began) > 100*time.Millisecond {
+			t.Errorf("after %v the events %v", time.Since(began), got)
+		}
+		if got := (<-s.out).GetEvents(); len(got) != 0 {
+			t.Errorf("events were told again: %v", got)
+		}
+		cancel()
+		if err := <-s.result; codeOf(err) != object.CodeCanceled {
+			t.Errorf("a stream that broke: %v", err)
+		}
+	})
+}
+
+// What is told at a time fits into a message; nothing is left out for that.
+func TestManyEventsComeInPieces(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(w *world) {
+		t := w.t
+		for range journal.Kept {
+			w.journal.Add(&inspectpb.Event{Kind: "panic", Stack: strings.Repeat("x", journal.MaxStack)})
+		}
+		s := w.watch(t.Context())
+		s.in <- &inspectpb.WatchRequest{}
+		seen := uint64(0)
+		for seen < journal.Kept {
+			res := <-s.out
+			if size := len(res.GetEvents()) * journal.MaxStack; size > inspection.MaxEventBytes || size == 0 {
+				t.Fatalf("a message has %d bytes of events", size)
+			}
+			for _, e := range res.GetEvents() {
+				if seen++; e.GetSeq() != seen {
+					t.Fatalf("event %d after %d", e.GetSeq(), seen-1)
+				}
+			}
+		}
+		close(s.in)
+		<-s.result
+	})
+}
+
+func TestWatchersThatDoNotReadAreCutOff(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(w *world) {
+		t := w.t
+		s := w.watch(t.Context())
+		s.in <- &inspectpb.WatchRequest{}
+		<-s.out
+		began := time.Now()
+		err := <-s.result
+		if codeOf(err) != object.CodeResourceExhausted || time.Since(began) != inspection.Interval+inspection.Patience {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+func TestWatchersThatSayNothingAreCutOff(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(w *world) {
+		t := w.t
+		began := time.Now()
+		if err := <-w.watch(t.Context()).result; codeOf(err) != object.CodeDeadlineExceeded || time.Since(began) != inspection.Patience {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+func TestWishesThatCannotBe(t *testing.T) {
+	t.Parallel()
+	for _, req := range []*inspectpb.WatchRequest{
+		{Focus: "nonsense"}, {Focus: "Box-\x00"}, {Focus: "Box-" + strings.Repeat("x", 300)}, {Types: make([]string, inspection.MaxTypes+1)},
+	} {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(w *world) {
+				t := w.t
+				s := w.watch(t.Context())
+				s.in <- req
+				if err := <-s.result; codeOf(err) != object.CodeInvalidArgument {
+					t.Errorf("%v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestWatchersAreBounded(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(w *world) {
+		t := w.t
+		var all []*stream
+		for range inspection.MaxStreams {
+			s := w.watch(t.Context())
+			s.in <- &inspectpb.WatchRequest{}
+			<-s.out
+			all = append(all, s)
+		}
+		if err := <-w.watch(t.Context()).result; codeOf(err) != object.CodeResourceExhausted {
+			t.Errorf("one more: %v", err)
+		}
+		close(all[0].in)
+		<-all[0].result
+		s := w.watch(t.Context())
+		s.in <- &inspectpb.WatchRequest{}
+		<-s.out
+		for _, s := range append(all[1:], s) {
+			close(s.in)
+			<-s.result
+		}
+	})
+}
