@@ -19,6 +19,7 @@ const maxLoads = 100_000
 // Turns that it picks leave what they did with every observation.
 type lens struct {
 	node    *Node
+	door    atomic.Uint64            // the mask of general; zero where there is a focus: all turns are looked at
 	general sampler                  // of all turns
 	near    sampler                  // of those that a focused object runs or causes
 	focus   atomic.Pointer[[]string] // the focused objects; nil without any
@@ -61,10 +62,18 @@ type sample struct {
 // look lets the lens look at a turn that arrives, if there is one.
 func (n *Node) look(t *turn) {
 	if l := n.lens.Load(); l != nil {
+		l.glance(t)
+	}
+}
+
+// glance is the quick look at a turn: most are passed by.
+func (l *lens) glance(t *turn) {
+	if l.general.hashed(t)&l.door.Load() == 0 {
 		l.look(t)
 	}
 }
 
+// look decides about a turn.
 func (l *lens) look(t *turn) {
 	weight, near := uint64(0), uint64(0)
 	if !t.isHook() {
@@ -101,13 +110,28 @@ func (l *lens) pick(t *turn, weight, near uint64) {
 	defer l.mu.Unlock()
 	l.turns++
 	s.id = l.turns
-	if weight != 0 {
-		l.general.picked(s.arrived)
-	}
-	if near != 0 {
-		l.near.picked(s.arrived)
-	}
+	l.picked(weight, near, s.arrived)
 	l.flying[s] = struct{}{}
+}
+
+// picked notes that something was picked. The lock is held.
+func (l *lens) picked(weight, near uint64, now time.Duration) {
+	if near != 0 {
+		l.near.picked(now)
+	}
+	if weight != 0 {
+		l.general.picked(now)
+		l.setDoor()
+	}
+}
+
+// setDoor makes the quick look at a turn what it is to be now. The lock is held.
+func (l *lens) setDoor() {
+	if l.focus.Load() != nil {
+		l.door.Store(0)
+	} else {
+		l.door.Store(l.general.mask.Load())
+	}
 }
 
 // caller is the object that makes the call; empty from outside.

@@ -121,11 +121,11 @@ func (l *lens) aimAll() {
 			ids = append(ids, id)
 		}
 	}
-	if ids == nil {
-		l.focus.Store(nil)
-		return
+	l.focus.Store(nil)
+	if ids != nil {
+		l.focus.Store(&ids)
 	}
-	l.focus.Store(&ids)
+	l.setDoor()
 }
 
 // reset begins a new interval. The lock is held, or nobody else has the observation.
@@ -209,10 +209,11 @@ func (o *Observation) Collect() *inspectmsg.WatchResponse {
 	now := l.node.elapsed()
 	l.general.advance(now)
 	l.near.advance(now)
+	l.setDoor()
 	took := *o
 	o.reset()
 	running := l.running()
-	sampling := uint32(1) << l.general.shift.Load()
+	sampling := l.general.oneIn()
 	l.mu.Unlock()
 
 	r := &inspectmsg.WatchResponse{Turns: took.turns, Sampling: sampling, Types: l.node.census()}

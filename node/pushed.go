@@ -30,12 +30,7 @@ func (l *lens) pushed(ctx context.Context, client string) {
 	now := l.node.elapsed()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if weight != 0 {
-		l.general.picked(now)
-	}
-	if near != 0 {
-		l.near.picked(now)
-	}
+	l.picked(weight, near, now)
 	for o := range l.observations {
 		o.connects(way, weight, near, 0, nil)
 	}

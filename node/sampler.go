@@ -1,6 +1,7 @@
 package node
 
 import (
+	"math/bits"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -14,61 +15,69 @@ const (
 	maxShift     = 20
 )
 
-// sampler picks turns at random, one in 2^shift: all of them while there are few, and so
+// sampler picks turns at random, one in so many: all of them while there are few, and so
 // many that a tick's quota lasts for the tick where there are more. The choice is a hash of
-// the turn's address with a seed that changes: for any address it is picked for one in
-// 2^shift seeds, so that no method is favoured, and it costs a multiplication.
+// the turn's address with a seed that changes: for any address it falls on it for one in so
+// many seeds, so that no method is favoured, and it costs a multiplication.
 type sampler struct {
-	seed  atomic.Uint64
-	shift atomic.Uint32
+	seed atomic.Uint64
+	mask atomic.Uint64 // as many of its upper bits are set as often the number of turns was halved
 
 	since time.Duration // guarded by the lens: when the tick began
 	count int           // guarded by the lens: turns picked in the tick
 }
 
+// hashed is the number that decides about a turn: its bits under the mask are zero where the
+// turn is picked.
+func (s *sampler) hashed(t *turn) uint64 {
+	const golden = 0x9e3779b97f4a7c15                                // 2^64 / φ: multiples of it lie evenly (Knuth, TAOCP 6.4)
+	return uint64(uintptr(unsafe.Pointer(t)))*golden + s.seed.Load() //nolint:gosec // G103: a number, never made a pointer again
+}
+
 // picks returns how many turns this one stands for; zero: it is not picked.
-func (s *sampler) picks(t *turn) (weight uint64) {
-	const golden = 0x9e3779b97f4a7c15 // 2^64 / φ: multiples of it lie evenly (Knuth, TAOCP 6.4)
-	shift := s.shift.Load()
-	address := uint64(uintptr(unsafe.Pointer(t))) //nolint:gosec // G103: a number, never made a pointer again
-	if (address*golden+s.seed.Load())>>(64-shift) != 0 {
+func (s *sampler) picks(t *turn) (weight uint64) { return s.weigh(s.hashed(t)) }
+
+// draws is picks for what is no turn.
+func (s *sampler) draws() (weight uint64) { return s.weigh(rand.Uint64()) } //nolint:gosec // G404: no secret
+
+func (s *sampler) weigh(number uint64) (weight uint64) {
+	mask := s.mask.Load()
+	if number&mask != 0 {
 		return 0
 	}
-	return 1 << shift
+	return 1 << bits.OnesCount64(mask)
+}
+
+// oneIn is how many turns one that is picked stands for.
+func (s *sampler) oneIn() uint32 { return 1 << s.shift() }
+
+func (s *sampler) shift() int { return bits.OnesCount64(s.mask.Load()) }
+
+// set makes one in 2^shift turns picked, by a new seed.
+func (s *sampler) set(shift int) {
+	s.mask.Store(^(^uint64(0) >> shift))
+	s.seed.Store(rand.Uint64()) //nolint:gosec // G404: no secret
 }
 
 // picked notes that a turn was picked.
 func (s *sampler) picked(now time.Duration) {
 	s.advance(now)
-	if s.count++; s.count < samplerQuota || s.shift.Load() >= maxShift {
-		return
+	if s.count++; s.count >= samplerQuota && s.shift() < maxShift {
+		s.count = samplerQuota / 2
+		s.set(s.shift() + 1)
 	}
-	s.count = samplerQuota / 2
-	s.shift.Add(1)
-	s.seed.Store(rand.Uint64()) //nolint:gosec // G404: no secret
 }
 
 // advance begins a new tick where the time for it has come: with more turns picked, where
 // the last ones had much less than their quota.
 func (s *sampler) advance(now time.Duration) {
-	ticks := (now - s.since) / samplerTick
+	ticks := int((now - s.since) / samplerTick)
 	if ticks <= 0 {
 		return
 	}
-	shift := s.shift.Load()
 	if s.count >= samplerQuota/4 {
 		ticks--
 	}
-	s.shift.Store(shift - min(shift, uint32(min(ticks, maxShift))))
-	s.seed.Store(rand.Uint64()) //nolint:gosec // G404: no secret
+	s.set(max(0, s.shift()-ticks))
 	s.since, s.count = now, 0
-}
-
-// draws is picks for what is no turn.
-func (s *sampler) draws() (weight uint64) {
-	shift := s.shift.Load()
-	if rand.Uint64()>>(64-shift) != 0 { //nolint:gosec // G404: no secret
-		return 0
-	}
-	return 1 << shift
 }
