@@ -13,3 +13,6 @@ func (n *Node) Lines() int {
 	defer n.lines.mu.Unlock()
 	return int(n.lines.count.Load()) + len(n.lines.waiting)
 }
+
+// Observed reports whether calls are captured.
+func (n *Node) Observed() bool { return n.lens.Load() != nil }

@@ -47,6 +47,7 @@ type scene struct {
 	log     []string
 	pushed  []string
 	born    int
+	diary   diary
 	logged  strings.Builder
 
 	left atomic.Pointer[sync.WaitGroup] // goroutines that turns left behind
@@ -81,7 +82,7 @@ func newNode(scene *scene, c clock.Clock, types ...registration) *world {
 	}
 	w := &world{scene: scene}
 	w.Node = node.New(node.Config{
-		Registry: r, Clock: c, Runtime: w, Shards: 16, ClientGone: func(id string) { w.note("gone %s", id) },
+		Registry: r, Clock: c, Runtime: w, Shards: 16, ClientGone: func(id string) { w.note("gone %s", id) }, Event: scene.diary.add,
 		Logger: slog.New(slog.NewTextHandler(lockedWriter{w}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	return w
