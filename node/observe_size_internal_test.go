@@ -18,8 +18,8 @@ func TestInspectionTakesNoRoom(t *testing.T) {
 	if size := unsafe.Sizeof(turn{}); size > 64 {
 		t.Errorf("a turn has %d bytes", size)
 	}
-	if size := unsafe.Sizeof(Arrival{}); size > 320 {
-		t.Errorf("an arrival has %d bytes", size)
+	if size := unsafe.Sizeof(visit{}); size > 96 {
+		t.Errorf("a turn from another node has %d bytes", size)
 	}
 }
 
