@@ -25,14 +25,18 @@ func plain(ctx context.Context, err error) error {
 	return grpcerr.FromError(err)
 }
 
-// Each asks all nodes at the same time, for at most two seconds, and says who did not answer.
-func Each[T any](ctx context.Context, l *Links, ask func(context.Context, inspectpb.InspectServiceClient) (T, error)) (answers []Answer[T], missing []string) {
+// Each asks all nodes, or only one, at the same time, for at most two seconds, and says who
+// did not answer.
+func Each[T any](ctx context.Context, l *Links, only string, ask func(context.Context, inspectpb.InspectServiceClient) (T, error)) (answers []Answer[T], missing []string) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	var wg sync.WaitGroup
 	var mu sync.Mutex // guards the results
 	missing = []string{}
 	for _, p := range l.all() {
+		if only != "" && only != p.id {
+			continue
+		}
 		wg.Go(func() {
 			reply, err := ask(ctx, p.client)
 			mu.Lock()
@@ -52,7 +56,7 @@ func Each[T any](ctx context.Context, l *Links, ask func(context.Context, inspec
 // Describe finds an object. node is where it is, empty if nowhere. It fails only where no
 // node answers.
 func (l *Links) Describe(ctx context.Context, id string) (node string, info *inspectpb.DescribeResponse, err error) {
-	answers, missing := Each(ctx, l, func(ctx context.Context, c inspectpb.InspectServiceClient) (*inspectpb.DescribeResponse, error) {
+	answers, missing := Each(ctx, l, "", func(ctx context.Context, c inspectpb.InspectServiceClient) (*inspectpb.DescribeResponse, error) {
 		return c.Describe(ctx, &inspectpb.DescribeRequest{Id: id})
 	})
 	for _, a := range answers {

@@ -39,7 +39,13 @@ type Versions struct {
 	Shards uint64
 	Types  uint64
 	Graph  uint64
+
+	Objects uint64 // for who tells: the Graph at which an object was last told
+	newest  uint64
 }
+
+// Newest is the newest number there is.
+func (v Versions) Newest() uint64 { return v.newest }
 
 // Model is what is known of a cluster. Its methods are safe for concurrent use.
 type Model struct {
@@ -97,7 +103,9 @@ func (m *Model) Changed() <-chan struct{} {
 func (m *Model) Versions() Versions {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.version
+	v := m.version
+	v.newest = m.rev
+	return v
 }
 
 // next numbers a change and tells of it; m.mu is held.

@@ -34,7 +34,7 @@ type node struct {
 type tally struct {
 	calls, errors, activations, pushes uint64
 	latency                            latency
-	span                               time.Duration // that it is told of
+	span, cpu                          time.Duration // that it is told of; of the processors
 }
 
 // second is the rates of a second that is over.
@@ -163,7 +163,7 @@ func (m *Model) takeVitals(n *node, r *inspectpb.WatchResponse) {
 	if before == nil || v.GetPid() != before.GetPid() || v.GetCpuNs() < before.GetCpuNs() {
 		return
 	}
-	n.cpu = float64(v.GetCpuNs()-before.GetCpuNs()) / float64(span)
+	n.current.cpu += time.Duration(v.GetCpuNs() - before.GetCpuNs())
 	n.current.activations += rise(before.GetActivations(), v.GetActivations())
 	n.current.pushes += rise(before.GetPushes(), v.GetPushes())
 }

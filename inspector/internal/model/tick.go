@@ -62,7 +62,7 @@ func (m *Model) Tick() {
 func (m *Model) endSecond(n *node, now time.Duration, at int64) {
 	switch {
 	case n.current.span > 0:
-		n.last = n.current.rates()
+		n.last, n.cpu = n.current.rates(), float64(n.current.cpu)/float64(n.current.span)
 		n.current = tally{}
 	case n.heard == 0 || now-n.heard > fresh:
 		n.last = second{}
