@@ -87,7 +87,7 @@ func (o *Observer) Run(ctx context.Context) error {
 		cancel()
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // it was told to end
 		case errors.Is(err, coord.ErrRestored):
 			return fmt.Errorf("observe cluster: %w", err)
 		case err != nil:
@@ -95,11 +95,8 @@ func (o *Observer) Run(ctx context.Context) error {
 			continue
 		}
 		o.change(func() { o.seen, o.trouble = s, nil })
-		if err := o.follow(ctx, s.rev); err != nil {
+		if err := o.follow(ctx, s.rev); err != nil || ctx.Err() != nil {
 			return err
-		}
-		if ctx.Err() != nil {
-			return nil
 		}
 		tries = 0
 	}
@@ -114,7 +111,7 @@ func (o *Observer) follow(ctx context.Context, rev int64) error {
 		upTo, err := o.watch(ctx, rev)
 		switch {
 		case ctx.Err() != nil, errors.Is(err, coord.ErrCompacted), errors.Is(err, coord.ErrInvalid), errors.Is(err, coord.ErrFutureRev):
-			return nil
+			return nil //nolint:nilerr // all is to be read again
 		case errors.Is(err, coord.ErrRestored):
 			return fmt.Errorf("observe cluster: %w", err)
 		}
@@ -232,7 +229,7 @@ func (s *snapshot) view(v *View) {
 	v.Shards = make([]ShardInfo, meta.Shards)
 	owned := make(map[string]int)
 	for n := range v.Shards {
-		at := s.shards[uint32(n)] //nolint:gosec // G115: at most 65536
+		at := s.shards[uint32(n)]
 		v.Shards[n] = ShardInfo{Epoch: at.record.Epoch, Target: at.record.Target, Pinned: at.record.Pinned, Revision: at.rev}
 		if kv := s.nodes[at.record.Owner]; kv.Exists() && kv.CreateRev == at.record.OwnerRev {
 			v.Shards[n].Owner = at.record.Owner

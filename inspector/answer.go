@@ -39,13 +39,19 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"code": code, "message": message}}) // it has gone, or will not come back
+	var body struct {
+		Error struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	body.Error.Code, body.Error.Message = code, message
+	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // who does not take it has gone
 }
 
 // asFault says how an error is told.
 func asFault(err error) *fault {
-	var f *fault
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*fault](err); ok {
 		return f
 	}
 	switch {
@@ -58,8 +64,8 @@ func asFault(err error) *fault {
 	case errors.Is(err, context.DeadlineExceeded):
 		return &fault{http.StatusGatewayTimeout, "DeadlineExceeded", err.Error()}
 	}
-	var o *object.Error
-	if !errors.As(err, &o) {
+	o, ok := errors.AsType[*object.Error](err)
+	if !ok {
 		return &fault{http.StatusInternalServerError, "Internal", err.Error()}
 	}
 	return &fault{statusOf(o.Code), nameOf(o.Code), o.Message}
@@ -133,5 +139,5 @@ func send(w http.ResponseWriter, r *http.Request, kind string, body []byte) {
 			body = packed.Bytes()
 		}
 	}
-	_, _ = w.Write(body) // who does not take it has gone
+	_, _ = w.Write(body) //nolint:gosec // G705: JSON or the page's own files, as their type says; who does not take it has gone
 }

@@ -136,7 +136,7 @@ func (i *Inspector) serve(ctx context.Context, bound net.Listener) error {
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if err := server.Shutdown(limited); err != nil { // who is left is cut off
-		server.Close()
+		_ = server.Close() // what is cut off has no say
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the inspector: %w", err)

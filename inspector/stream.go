@@ -40,10 +40,11 @@ type tab struct {
 	types     string
 	resumed   bool
 
-	told model.Versions
-	sent map[string]time.Duration // when a topic was last told
-	once map[string]bool          // topics that were told whole
-	last map[string][]byte        // what was told of topics that are told when they changed, by their sums
+	told    model.Versions
+	objects uint64                   // the version of the graph at which the object was last told
+	sent    map[string]time.Duration // when a topic was last told
+	once    map[string]bool          // topics that were told whole
+	last    map[string][]byte        // what was told of topics that are told when they changed, by their sums
 }
 
 // stream serves one stream of events.
@@ -189,7 +190,7 @@ func (t *tab) news(topic string, v model.Versions) bool {
 	case "graph":
 		return v.Graph > t.told.Graph
 	default: // "object"
-		return v.Graph > t.told.Objects
+		return v.Graph > t.objects
 	}
 }
 
@@ -221,7 +222,7 @@ func (t *tab) topic(topic string, v model.Versions) bool {
 		key := fmt.Sprintf("graph %q %q %t %q", t.types, t.interest.Types, t.interest.Objects, t.interest.Focus)
 		return t.whole(topic, key, v.Graph, func() any { return m.Graph(t.interest, t.types, graphLimit) })
 	default: // "object"
-		t.told.Objects = v.Graph
+		t.objects = v.Graph
 		return t.whole(topic, "object "+t.interest.Focus, v.Graph, func() any {
 			detail, _ := m.Focused(t.interest.Focus)
 			return detail
@@ -253,8 +254,8 @@ func (t *tab) overview(v model.Versions) bool {
 
 // whole tells all of a topic, if it is not what was told last. Who else tells the same
 // shares it.
-func (t *tab) whole(topic, key string, version uint64, make func() any) bool {
-	text := t.inspector.frames.get(key, version, make)
+func (t *tab) whole(topic, key string, version uint64, build func() any) bool {
+	text := t.inspector.frames.get(key, version, build)
 	if text == nil || bytes.Equal(text, t.last[topic]) {
 		return true
 	}
@@ -314,7 +315,7 @@ type frame struct {
 // maxFrames bounds what is kept.
 const maxFrames = 64
 
-// get is the JSON of what make makes at a version, or of a later one.
+// get is the JSON of what build makes at a version, or of a later one.
 func (f *frames) get(key string, version uint64, build func() any) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()

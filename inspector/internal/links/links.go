@@ -69,7 +69,7 @@ func (l *Links) Serve(ctx context.Context, members func() []cluster.MemberInfo) 
 		interests := l.model.Interests()
 		l.meet(ctx, members())
 		for _, p := range l.all() {
-			l.watchAs(p, interests)
+			l.watchAs(p, interests) //nolint:contextcheck // each peer has a context of its own, of ctx
 		}
 		l.describeAs(ctx, described, interests)
 		if !l.pause(ctx, 50*time.Millisecond) { // changes come in swarms
@@ -127,7 +127,7 @@ func (l *Links) drop(but map[string]bool) {
 	for id, p := range l.peers {
 		if !but[id] {
 			p.end()
-			p.conn.Close()
+			_ = p.conn.Close() // its streams have ended
 			delete(l.peers, id)
 		}
 	}
@@ -203,7 +203,8 @@ func (l *Links) listen(parent context.Context, p *peer, i model.Interest) (told 
 	if err != nil {
 		return false, plain(ctx, err)
 	}
-	if err := stream.Send(request(i)); err != nil {
+	wanted := &inspectpb.WatchRequest{Objects: i.Objects && i.Focus == "", Types: i.TypeNames(), Focus: i.Focus, Since: l.model.Told(p.id)}
+	if err := stream.Send(wanted); err != nil {
 		_, err = stream.Recv()
 		return false, plain(ctx, err)
 	}
@@ -220,10 +221,6 @@ func (l *Links) listen(parent context.Context, p *peer, i model.Interest) (told 
 			l.model.Detail(p.id, i, r)
 		}
 	}
-}
-
-func request(i model.Interest) *inspectpb.WatchRequest {
-	return &inspectpb.WatchRequest{Objects: i.Objects && i.Focus == "", Types: i.TypeNames(), Focus: i.Focus}
 }
 
 // learn asks a node for its types.
@@ -261,20 +258,23 @@ func (l *Links) describeAs(ctx context.Context, described map[string]context.Can
 		}
 		each, end := context.WithCancel(ctx)
 		described[id] = end
-		l.wg.Go(func() {
-			for {
-				node, info, err := l.Describe(each, id)
-				if each.Err() != nil {
-					return
-				}
-				if err == nil {
-					l.model.Described(id, node, info)
-				}
-				if !l.pause(each, describeEach) {
-					return
-				}
-			}
-		})
+		l.wg.Go(func() { l.describe(each, id) })
+	}
+}
+
+// describe asks for an object until ctx ends.
+func (l *Links) describe(ctx context.Context, id string) {
+	for {
+		node, info, err := l.Describe(ctx, id)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			l.model.Described(id, node, info)
+		}
+		if !l.pause(ctx, describeEach) {
+			return
+		}
 	}
 }
 

@@ -39,7 +39,17 @@ func (m *Model) tell(e Event) {
 	m.events = append(m.events, e)
 }
 
-// kept are the events that are kept; m.mu is held.
+// Told is the number of the last event that a node has told.
+func (m *Model) Told(id string) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n := m.nodes[id]; n != nil {
+		return n.told
+	}
+	return 0
+}
+
+// takeEvent takes over what a node tells; m.mu is held.
 func (m *Model) takeEvent(n *node, e *inspectpb.Event) {
 	if e.GetSeq() <= n.told {
 		return // told before, over another connection

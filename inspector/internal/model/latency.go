@@ -8,8 +8,8 @@ const buckets = 160
 // latency counts by time: bucket i begins at 2^(i/4) µs. Trailing empty buckets are left out.
 type latency []uint64
 
-// add adds counts to it.
-func (l *latency) add(counts []uint64) {
+// plus is it with more counts; it is changed, or not, as by append.
+func (l latency) plus(counts []uint64) latency {
 	if len(counts) > buckets {
 		rest := counts[buckets:]
 		counts = append([]uint64(nil), counts[:buckets]...)
@@ -17,12 +17,13 @@ func (l *latency) add(counts []uint64) {
 			counts[buckets-1] += n
 		}
 	}
-	for len(*l) < len(counts) {
-		*l = append(*l, 0)
+	for len(l) < len(counts) {
+		l = append(l, 0)
 	}
 	for i, n := range counts {
-		(*l)[i] += n
+		l[i] += n
 	}
+	return l
 }
 
 // quantile is the time, in µs, that the part q of the counts stays below: the middle of the

@@ -40,8 +40,7 @@ type Versions struct {
 	Types  uint64
 	Graph  uint64
 
-	Objects uint64 // for who tells: the Graph at which an object was last told
-	newest  uint64
+	newest uint64
 }
 
 // Newest is the newest number there is.

@@ -117,7 +117,7 @@ func (m *Model) placeShards(v cluster.View) {
 		}
 		if now.owner >= 0 && now.owner != was.owner && !first && m.placed && was.epoch > 0 {
 			m.moves++
-			m.noteHop(was.owner, s.Owner, uint32(i)) //nolint:gosec // G115: at most 65535
+			m.noteHop(was.owner, s.Owner, uint32(i))
 		}
 		now.rev = m.rev + 1
 		m.shards[i] = now

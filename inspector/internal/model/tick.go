@@ -28,7 +28,7 @@ func (m *Model) Tick() {
 		p.Errors += n.last.errors
 		p.Activations += n.last.activations
 		p.Pushes += n.last.pushes
-		all.add(n.last.latency)
+		all = all.plus(n.last.latency)
 		if n.err == "" {
 			p.Objects += n.vitals.GetObjects()
 			p.Clients += n.vitals.GetClients()

@@ -95,9 +95,9 @@ func (m *Model) shapeMethod(key methodKey, info *inspectpb.MethodInfo) Method {
 	var calls, errors uint64
 	for i := range s.seconds {
 		t := &s.seconds[i]
-		minute.add(t.latency)
-		if age := (m.seconds + histogram - uint64(i)) % histogram; age <= windowOf { //nolint:gosec // G115: an index
-			recent.add(t.latency)
+		minute = minute.plus(t.latency)
+		if age := (m.seconds + histogram - uint64(i)) % histogram; age <= windowOf {
+			recent = recent.plus(t.latency)
 			calls += t.calls
 			errors += t.errors
 		}
@@ -149,7 +149,7 @@ func (m *Model) takeMethods(n *node, stats []*inspectpb.MethodStats) {
 		key := methodKey{clip(s.GetType(), 256), clip(s.GetMethod(), 256)}
 		n.current.calls += s.GetCalls()
 		n.current.errors += s.GetErrors()
-		n.current.latency.add(s.GetLatency())
+		n.current.latency = n.current.latency.plus(s.GetLatency())
 		if s.GetRunning() > 0 {
 			n.running[key] += s.GetRunning()
 		}
@@ -166,7 +166,7 @@ func (m *Model) takeMethods(n *node, stats []*inspectpb.MethodStats) {
 		t := &all.seconds[m.seconds%histogram]
 		t.calls += s.GetCalls()
 		t.errors += s.GetErrors()
-		t.latency.add(s.GetLatency())
+		t.latency = t.latency.plus(s.GetLatency())
 		if s.GetLastCode() != "" {
 			all.last = &LastError{
 				At: m.now(), Code: clip(s.GetLastCode(), 64), Message: clip(s.GetLastError(), maxText), Stack: clip(s.GetLastStack(), maxStack), Node: n.id,

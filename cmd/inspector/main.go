@@ -1,0 +1,123 @@
+// Command inspector shows a cluster of GoVerse servers in a web page, live.
+//
+//	go run ./cmd/inspector/ -listen localhost:8080 -etcd localhost:47379 -cluster goverse
+//
+// It may be started before any server, and says then that it waits; it finds all servers
+// of the cluster through etcd. It only watches, unless -actions is given. Addresses other
+// than the loopback demand a token of whoever comes: the one in the environment variable
+// GOVERSE_INSPECTOR_TOKEN, else one that is printed at the start.
+//
+// It stops on SIGINT or SIGTERM, and exits with 0 then, with 1 and one line on standard
+// error after a failure, and with 2 for wrong flags. All goroutines are package inspector's.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/xiaonanln/goverse/inspector"
+	"github.com/xiaonanln/goverse/inspector/web"
+	"github.com/xiaonanln/goverse/internal/coord"
+	"github.com/xiaonanln/goverse/internal/coord/etcd"
+	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/logger"
+)
+
+// The exit codes.
+const (
+	exitOK = iota
+	exitFailed
+	exitUsage
+)
+
+// tokenVariable is the environment variable with the token for other machines.
+const tokenVariable = "GOVERSE_INSPECTOR_TOKEN"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal kills
+	os.Exit(run(ctx, os.Args[1:], os.Getenv(tokenVariable), os.Stderr))
+}
+
+// run is the program; it returns the exit code.
+func run(ctx context.Context, args []string, token string, stderr io.Writer) int {
+	config, err := parseFlags(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitUsage
+	}
+	config.Token = token
+	config.Ready = func(address, made string) { greet(stderr, config, address, made) }
+	if err := inspector.New(*config).Run(ctx); err != nil {
+		fmt.Fprintln(stderr, "inspector:", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+// parseFlags returns the configuration that the flags ask for. What is wrong with them it
+// has told the user already.
+func parseFlags(args []string, stderr io.Writer) (*inspector.Config, error) {
+	config := &inspector.Config{Assets: web.FS(), Logger: logger.New(stderr, slog.LevelError), Clock: clock.System()}
+	flags := flag.NewFlagSet("inspector", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&config.Address, "listen", "localhost:8080", "`address` of the page; others than the loopback demand a token, see "+tokenVariable)
+	endpoints := flags.String("etcd", "localhost:47379", "`endpoints` of the etcd where the servers meet, separated by commas")
+	flags.StringVar(&config.Cluster, "cluster", "goverse", "`name` of the cluster")
+	flags.BoolVar(&config.Actions, "actions", false, "let whoever sees the page act on the cluster: drain, move, deactivate, call, disconnect")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if err := check(flags.Args(), config); err != nil {
+		fmt.Fprintln(stderr, err)
+		flags.Usage()
+		return nil, err
+	}
+	config.Etcd = strings.Split(*endpoints, ",")
+	config.Open = func(ctx context.Context) (coord.Store, func(), error) {
+		store, err := etcd.Open(ctx, etcd.Config{Endpoints: config.Etcd})
+		if err != nil {
+			return nil, nil, err
+		}
+		return store, func() { _ = store.Close() }, nil // it was only read from
+	}
+	return config, nil
+}
+
+// check says what is wrong with flags that could be parsed.
+func check(rest []string, config *inspector.Config) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("unexpected argument: %s", rest[0])
+	}
+	if _, _, err := net.SplitHostPort(config.Address); err != nil {
+		return fmt.Errorf("-listen: %q is not host:port", config.Address)
+	}
+	if config.Cluster == "" || strings.ContainsAny(config.Cluster, "/ \t\n") {
+		return fmt.Errorf("-cluster: %q is not a name", config.Cluster)
+	}
+	return nil
+}
+
+// greet says where the inspector is.
+func greet(stderr io.Writer, config *inspector.Config, address, made string) {
+	host, port, _ := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	fmt.Fprintf(stderr, "inspector: http://%s shows cluster %q, which it finds, or waits for, at etcd %s\n",
+		net.JoinHostPort(host, port), config.Cluster, strings.Join(config.Etcd, ", "))
+	if made != "" {
+		fmt.Fprintf(stderr, "inspector: log in with the token %s (set %s to have one of your own)\n", made, tokenVariable)
+	}
+}
