@@ -55,7 +55,7 @@ func (i *Inspector) routes() http.Handler {
 	mux.HandleFunc("POST /api/actions/{action}", answered(i.act))
 	mux.HandleFunc("/api/", i.nothing)
 	if i.cfg.Assets != nil {
-		mux.HandleFunc("GET /", i.asset)
+		mux.HandleFunc("/", i.asset)
 	}
 	return mux
 }
@@ -110,6 +110,11 @@ func (i *Inspector) login(w http.ResponseWriter, r *http.Request) {
 // asset answers with a file of the page. Paths that are none are the page itself, which
 // looks at them; those that look like files are not there.
 func (i *Inspector) asset(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		refuse(w, http.StatusMethodNotAllowed, "Unimplemented", "files can only be read")
+		return
+	}
 	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
 	if name == "" {
 		name = "index.html"
