@@ -55,6 +55,12 @@ func (m *Model) takeEvent(n *node, e *inspectpb.Event) {
 		return // told before, over another connection
 	}
 	n.told = e.GetSeq()
+	switch e.GetKind() {
+	case "join", "leave", "move":
+		if m.placed && e.GetAtUs()/1000 >= m.since {
+			return // the records tell it themselves, of all nodes alike
+		}
+	}
 	level := e.GetLevel()
 	switch level {
 	case "info", "warning", "error":

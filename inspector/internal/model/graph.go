@@ -97,11 +97,11 @@ func (m *Model) Graph(i Interest, types string, limit int) Graph {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	from := m.calls
-	out := Graph{Level: "types"}
+	out, begun := Graph{Level: "types"}, uint64(0)
 	if i.Objects {
 		out.Level, from = "objects", nil
 		if one := m.interests[i]; one != nil {
-			from = one.edges
+			from, begun = one.edges, one.begun
 		}
 	}
 	var sums map[edgeKey]edgeSum
@@ -109,7 +109,7 @@ func (m *Model) Graph(i Interest, types string, limit int) Graph {
 	if from != nil {
 		sums, other = from.total(windowOf)
 	}
-	over := m.window()
+	over := m.window(begun, windowOf)
 	wanted := NewInterest(true, types, "").Types
 	all := make([]Edge, 0, len(sums))
 	for key, s := range sums {

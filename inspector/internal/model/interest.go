@@ -20,6 +20,7 @@ const lingers = 15 * time.Second
 
 // interest is what is known because somebody is interested.
 type interest struct {
+	begun   uint64 // the second in which it began
 	holders int
 	until   time.Duration // … or until then, without holders
 	edges   *edges
@@ -90,7 +91,7 @@ func (m *Model) interestIn(i Interest) (*interest, error) {
 	if len(m.interests) >= maxInterests {
 		return nil, ErrTooMany
 	}
-	one = &interest{edges: newEdges(windowOf)}
+	one = &interest{begun: m.seconds, edges: newEdges(windowOf)}
 	if i.Focus != "" {
 		one.edges = newEdges(histogram)
 		one.focus = &focus{turns: make(map[turnKey]*heard)}
@@ -202,7 +203,7 @@ func (m *Model) Known(id, node string, info *inspectpb.DescribeResponse) Detail 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := Detail{
-		Shard: -1, IdleTimeout: ms(info.GetIdleTimeoutNs()), Turns: []Turn{}, Callers: []Edge{}, Callees: []Edge{}, History: []Passage{},
+		Shard: -1, IdleTimeout: idleTimeout(info.GetIdleTimeoutNs()), Turns: []Turn{}, Callers: []Edge{}, Callees: []Edge{}, History: []Passage{},
 	}
 	if info.GetFound() {
 		o := ShapeObject(node, info.GetInfo())
@@ -225,7 +226,7 @@ func (m *Model) Known(id, node string, info *inspectpb.DescribeResponse) Detail 
 	}
 	slices.SortFunc(out.Turns, func(a, b Turn) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID)) })
 	sums, _ := one.edges.total(histogram)
-	over := max(min(float64(m.seconds), histogram), 1)
+	over := m.window(one.begun, histogram)
 	for key, s := range sums {
 		if key.to == id {
 			out.Callers = append(out.Callers, key.shape(s, over))
@@ -273,4 +274,12 @@ func ShapeObject(node string, o *inspectpb.ObjectInfo) Object {
 		Running: o.GetRunning(), Waiting: o.GetWaiting(), Calls: o.GetCalls(), Time: float64(o.GetTimeNs()) / 1e6,
 		Idle: ms(o.GetIdleNs()), Age: ms(o.GetAgeNs()),
 	}
+}
+
+// idleTimeout is in milliseconds; -1: never.
+func idleTimeout(ns int64) float64 {
+	if ns < 0 {
+		return -1
+	}
+	return ms(ns)
 }

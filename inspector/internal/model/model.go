@@ -60,6 +60,7 @@ type Model struct {
 	trouble string // why there is no store; empty: there is
 	view    cluster.View
 	placed  bool
+	since   int64    // … since when, Unix ms
 	state   Overview // without points
 
 	nodes   map[string]*node

@@ -49,6 +49,9 @@ func (m *Model) Place(v cluster.View) {
 	if before := m.view.Allocator; v.Allocator != before && v.Allocator != "" && m.placed {
 		m.tell(Event{At: m.now(), Kind: "lease", Level: "info", Text: m.name(v.Allocator) + " allocates the shards now.", Node: v.Allocator, Shard: -1})
 	}
+	if !m.placed {
+		m.since = m.now()
+	}
 	m.view, m.placed = v, true
 	m.judge()
 	rev := m.next()
@@ -115,8 +118,10 @@ func (m *Model) placeShards(v cluster.View) {
 		if now == was {
 			continue
 		}
-		if now.owner >= 0 && now.owner != was.owner && !first && m.placed && was.epoch > 0 {
-			m.moves++
+		if now.owner >= 0 && now.owner != was.owner && !first && m.placed {
+			if was.epoch > 0 { // it had an owner before
+				m.moves++
+			}
 			m.noteHop(was.owner, s.Owner, uint32(i))
 		}
 		now.rev = m.rev + 1

@@ -102,7 +102,7 @@ func (m *Model) shapeMethod(key methodKey, info *inspectpb.MethodInfo) Method {
 			errors += t.errors
 		}
 	}
-	over := m.window()
+	over := m.window(0, windowOf)
 	out.Calls, out.Errors = float64(calls)/over, float64(errors)/over
 	out.P50, out.P95, out.P99 = recent.percentiles()
 	out.TotalCalls, out.TotalErrors, out.LastError = s.calls, s.errors, s.last
@@ -110,9 +110,10 @@ func (m *Model) shapeMethod(key methodKey, info *inspectpb.MethodInfo) Method {
 	return out
 }
 
-// window is how many seconds the present and the last ten seconds are; m.mu is held.
-func (m *Model) window() float64 {
-	return max(float64(min(m.seconds, windowOf))+min((m.clock.Monotonic()-m.ticked).Seconds(), 1), 1)
+// window is how many seconds the present one and those before it are that are looked at, of
+// what is known since the second begun; m.mu is held.
+func (m *Model) window(begun, most uint64) float64 {
+	return max(float64(min(m.seconds-begun, most))+min((m.clock.Monotonic()-m.ticked).Seconds(), 1), 1)
 }
 
 // Registered takes over the types of a node; infos must not be changed any more.
