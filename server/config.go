@@ -51,7 +51,10 @@ type Config struct {
 	AdvertiseAddress string
 	// ClientListenAddress is where clients connect. Default: no client service.
 	ClientListenAddress string
-	// InspectorAddress is for the inspector's web page. Default: off. Not supported yet.
+	// InspectorAddress is where the inspector's web page is served, which shows the whole
+	// cluster and changes nothing. Default: off; port 0 takes a free one. Where it is not of
+	// the loopback, visitors need a token: the one in the environment variable
+	// GOVERSE_INSPECTOR_TOKEN, or one that is logged at the start.
 	InspectorAddress string
 	// Cluster is the cluster's name, and the prefix of its keys in etcd. Default "goverse".
 	Cluster string
@@ -136,6 +139,7 @@ func (c Config) validate() error {
 		addressProblem("ListenAddress", c.ListenAddress),
 		advertiseProblem(c.AdvertiseAddress),
 		addressProblem("ClientListenAddress", c.ClientListenAddress),
+		addressProblem("InspectorAddress", c.InspectorAddress),
 		c.clusterProblem(),
 		c.clientProblem(),
 		c.etcdProblem(),
@@ -259,9 +263,6 @@ func (c Config) inMemory() bool { return len(c.Etcd) == 1 && c.Etcd[0] == Memory
 // unsupported reports the settings that this version does not have.
 func (c Config) unsupported() error {
 	var problems []error
-	if c.InspectorAddress != "" {
-		problems = append(problems, problem("InspectorAddress", "the inspector is not part of this version"))
-	}
 	if c.Store != Memory {
 		problems = append(problems, problem("Store", "durable state is not part of this version, only %q is", Memory))
 	}

@@ -95,6 +95,7 @@ func (s *Server) services() ([]lifecycle.Service, error) {
 		services = append(services, lifecycle.Service{Name: "data directory", Run: s.holdDir})
 	}
 	services = append(services, coordination...)
+	services = append(services, s.inspector(p)...)
 	services = append(services,
 		lifecycle.Service{Name: "objects", Run: func(ctx context.Context, ready func()) error { return s.hostObjects(ctx, p, ready) }},
 		lifecycle.Service{Name: "sweep for idle objects", Run: p.node.Run},

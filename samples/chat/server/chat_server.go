@@ -70,7 +70,7 @@ func parseFlags(args []string, stderr io.Writer) (*goverseapi.ServerConfig, erro
 		"memory: is for a server alone (default embedded:localhost:47379)")
 	flags.StringVar(&config.DataDir, "data", "", "`directory` of this server: an etcd that it starts keeps its data there, "+
 		"and other servers need not wait for the end of a lease when it has crashed and is started again; rooms are not kept (default nothing is kept)")
-	flags.StringVar(&config.InspectorAddress, "inspector", "", "`address` of the inspector's web page; not in this version")
+	flags.StringVar(&config.InspectorAddress, "inspector", "", "`address` of the inspector's web page, which shows all servers of the chat, as localhost:8080 (default none)")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
