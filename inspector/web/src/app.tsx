@@ -60,7 +60,7 @@ function ThemeChoice() {
     <label class="theme">
       <span class="hidden">Colours</span>
       <select value={theme.value} onChange={(e) => setTheme(e.currentTarget.value as Theme)}>
-        <option value="auto">System colours</option>
+        <option value="auto">System</option>
         <option value="light">Light</option>
         <option value="dark">Dark</option>
       </select>

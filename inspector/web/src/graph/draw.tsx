@@ -2,10 +2,10 @@ import type { Edge, Graph, GraphNode } from '../api/types'
 import { plural, rate } from '../state/format'
 import { href } from '../state/router'
 import { shorten } from '../ui/name'
-import { HEIGHT, WIDTH, type Place, type Places } from './layout'
+import { height, WIDTH, type Place, type Places } from './layout'
 
 /** So many boxes have their names beside them at all times; the others when pointed at. */
-const NAMED = 36
+const NAMED = 24
 /** So many edges have their rates beside them. */
 const RATED = 24
 
@@ -42,30 +42,35 @@ function Shape({ node, r, series }: { node: GraphNode; r: number; series: number
 function curve(a: Place, b: Place): { d: string; middle: Place } {
   if (a === b) return { d: `M${a.x - 6} ${a.y - 10}C${a.x - 50} ${a.y - 60} ${a.x + 50} ${a.y - 60} ${a.x + 6} ${a.y - 10}`, middle: { x: a.x, y: a.y - 50 } }
   // Bent to the right of its way, so that there and back are two lines.
-  const x = (a.x + b.x) / 2 - (b.y - a.y) * 0.12
-  const y = (a.y + b.y) / 2 + (b.x - a.x) * 0.12
+  const x = (a.x + b.x) / 2 - (b.y - a.y) * 0.16
+  const y = (a.y + b.y) / 2 + (b.x - a.x) * 0.16
   return { d: `M${a.x} ${a.y}Q${x} ${y} ${b.x} ${b.y}`, middle: { x: (a.x + 2 * x + b.x) / 4, y: (a.y + 2 * y + b.y) / 4 } }
 }
 
-function Line({ edge, places, rated }: { edge: Edge; places: Places; rated: boolean }) {
+function Line({ edge, places }: { edge: Edge; places: Places }) {
   const a = places.get(edge.from)
   const b = places.get(edge.to)
   if (!a || !b) return null
-  const { d, middle } = curve(a, b)
+  const { d } = curve(a, b)
   const width = 1 + Math.min(5, Math.log10(1 + edge.calls) * 1.4)
   const speed = edge.calls >= 100 ? 'fast' : edge.calls >= 1 ? 'some' : 'slow'
-  const failed = edge.errors > 0
   return (
-    <g class={`edge${failed ? ' failed' : ''}${edge.push ? ' push' : ''}`}>
+    <g class={`edge${edge.errors > 0 ? ' failed' : ''}${edge.push ? ' push' : ''}`}>
       <path class="line" d={d} stroke-width={width} />
       <path class={`flow ${speed}`} d={d} stroke-width={Math.max(1.5, width)} />
-      {rated && (
-        <text x={middle.x} y={middle.y}>
-          {failed ? '▲ ' : ''}
-          {rate(edge.calls)}
-        </text>
-      )}
     </g>
+  )
+}
+
+function Rate({ edge, places }: { edge: Edge; places: Places }) {
+  const a = places.get(edge.from)
+  const b = places.get(edge.to)
+  if (!a || !b) return null
+  const { middle } = curve(a, b)
+  return (
+    <text class={edge.errors > 0 ? 'rate failed' : 'rate'} x={middle.x} y={middle.y + 4}>
+      {edge.errors > 0 ? `▲ ${rate(edge.calls)}, ${rate(edge.errors)} fail` : rate(edge.calls)}
+    </text>
   )
 }
 
@@ -105,14 +110,15 @@ function Box({ node, place, r, series, named }: { node: GraphNode; place: Place;
 /** The graph as a picture of links. Its twin is a table beside it. */
 export function Picture({ graph, places }: { graph: Graph; places: Places }) {
   const kinds = [...new Set(graph.nodes.map((n) => n.type))].sort()
-  const crowded = graph.nodes.length > NAMED
+  const crowded = graph.nodes.length > 40
   const busiest = new Set([...graph.nodes].sort((a, b) => b.calls - a.calls).slice(0, NAMED).map((n) => n.id))
   return (
     <div class="scroll" role="group" aria-label="Graph" tabIndex={0}>
-      <svg class="graph" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="group" aria-label={`Who calls whom: ${plural(graph.nodes.length, 'box', 'boxes')}`}>
+      <svg class="graph" viewBox={`0 0 ${WIDTH} ${height(places)}`} role="group" aria-label={`Who calls whom: ${plural(graph.nodes.length, 'box', 'boxes')}`}>
         {graph.edges.map((e) => (
-          <Line key={`${e.from}\n${e.to}\n${e.push}`} edge={e} places={places} rated={graph.edges.length <= RATED} />
+          <Line key={`${e.from}\n${e.to}\n${e.push}`} edge={e} places={places} />
         ))}
+        {graph.edges.length <= RATED && graph.edges.map((e) => <Rate key={`rate ${e.from}\n${e.to}\n${e.push}`} edge={e} places={places} />)}
         {graph.nodes.map((n) => {
           const place = places.get(n.id)
           if (!place) return null

@@ -9,12 +9,19 @@ export interface Place {
 export type Places = ReadonlyMap<string, Place>
 
 export const WIDTH = 1000
-export const HEIGHT = 600
-const MARGIN = 56
+const HEIGHT = 620
+const MARGIN = 48
+/** Names stand below their boxes and are wider than they. */
+const SIDE = 96
 /** Up to here callers stand left of whom they call; beyond, forces part them. */
 const LAYERED = 28
-const ROUNDS = 160
+const ROUNDS = 220
 const ROUNDS_MORE = 40
+
+/** How high the picture is: a row more for each box above another. */
+export function height(places: Places): number {
+  return MARGIN * 1.4 + Math.max(0, ...[...places.values()].map((p) => p.y))
+}
 
 /** What decides places: who is there and who calls whom, not how often. */
 export function shape(graph: Graph): string {
@@ -55,6 +62,8 @@ function layered(nodes: readonly GraphNode[], edges: readonly Edge[]): Places {
   const groups: GraphNode[][] = []
   for (const n of nodes) (groups[column.get(n.id)!] ??= []).push(n)
   const filled = groups.filter((g) => g !== undefined)
+  const rows = Math.max(3, ...filled.map((g) => g.length))
+  const high = Math.min(HEIGHT, rows * 110)
   const places = new Map<string, Place>()
   filled.forEach((group, i) => {
     const middle = (n: GraphNode): number => {
@@ -62,13 +71,26 @@ function layered(nodes: readonly GraphNode[], edges: readonly Edge[]): Places {
       return from.length === 0 ? 0 : from.reduce((a, b) => a + b, 0) / from.length
     }
     const sorted = group.map((n) => ({ n, y: middle(n) })).sort((a, b) => a.y - b.y)
-    const x = filled.length === 1 ? WIDTH / 2 : MARGIN * 1.5 + (i * (WIDTH - 3 * MARGIN)) / (filled.length - 1)
+    const x = filled.length === 1 ? WIDTH / 2 : SIDE + (i * (WIDTH - 2 * SIDE)) / (filled.length - 1)
+    // Boxes alone in their columns are not in one line: lines past them would run through them.
+    const shift = group.length < rows ? ((i % 3) - 1) * (high / rows) * 0.7 : 0
     sorted.forEach(({ n }, row) => {
-      const y = MARGIN + ((row + 0.5) * (HEIGHT - 2 * MARGIN)) / sorted.length
-      places.set(n.id, { x, y })
+      places.set(n.id, { x, y: MARGIN + ((row + 0.5) * high) / sorted.length + shift })
     })
   })
-  return places
+  return fit(places, high)
+}
+
+/** Moves and shrinks what was laid out, so that it fills the picture to its margins. */
+function fit(places: Places, high: number): Places {
+  const all = [...places.values()]
+  const left = Math.min(...all.map((p) => p.x))
+  const top = Math.min(...all.map((p) => p.y))
+  const x = Math.max(...all.map((p) => p.x)) - left
+  const y = Math.max(...all.map((p) => p.y)) - top
+  const wide = x === 0 ? 0 : (WIDTH - 2 * SIDE) / x
+  const tall = y === 0 ? 0 : Math.min(high / y, 1.5)
+  return new Map([...places].map(([id, p]) => [id, { x: x === 0 ? WIDTH / 2 : SIDE + (p.x - left) * wide, y: MARGIN + (p.y - top) * tall }]))
 }
 
 /** After Fruchterman and Reingold: all push one another off, calls pull together. */
@@ -84,12 +106,12 @@ function forced(nodes: readonly GraphNode[], edges: readonly Edge[], before: Pla
   const pairs = edges
     .map((e) => [at.get(e.from), at.get(e.to)] as const)
     .filter((p): p is readonly [number, number] => p[0] !== undefined && p[1] !== undefined && p[0] !== p[1])
-  const ideal = 0.8 * Math.sqrt((WIDTH * HEIGHT) / nodes.length)
+  const ideal = 0.55 * Math.sqrt((WIDTH * HEIGHT) / nodes.length)
   const rounds = known > nodes.length / 2 ? ROUNDS_MORE : ROUNDS
   for (let round = 0; round < rounds; round++) {
     step(place, pairs, ideal, (known > nodes.length / 2 ? 12 : 60) * (1 - round / rounds) + 1)
   }
-  return new Map(nodes.map((n, i) => [n.id, place[i]!]))
+  return fit(new Map(nodes.map((n, i) => [n.id, place[i]!])), HEIGHT)
 }
 
 function step(place: Place[], pairs: readonly (readonly [number, number])[], ideal: number, heat: number): void {
@@ -105,15 +127,15 @@ function step(place: Place[], pairs: readonly (readonly [number, number])[], ide
     dx[j]! -= x * f
     dy[j]! -= y * f
   }
-  for (let i = 0; i < place.length; i++) for (let j = i + 1; j < place.length; j++) pull(i, j, (d) => (ideal * ideal) / d)
+  for (let i = 0; i < place.length; i++) for (let j = i + 1; j < place.length; j++) pull(i, j, (d) => (d > 5 * ideal ? 0 : (ideal * ideal) / d))
   for (const [i, j] of pairs) pull(i, j, (d) => (-d * d) / ideal)
   place.forEach((p, i) => {
     // The middle draws a little, so that who calls nobody stays in sight.
-    const x = dx[i]! + (WIDTH / 2 - p.x) * 0.05
-    const y = dy[i]! + (HEIGHT / 2 - p.y) * 0.08
+    const x = dx[i]! + (WIDTH / 2 - p.x) * 0.12
+    const y = dy[i]! + (HEIGHT / 2 - p.y) * 0.2
     const d = Math.hypot(x, y) || 1
     const move = Math.min(d, heat) / d
-    p.x = Math.min(WIDTH - MARGIN, Math.max(MARGIN, p.x + x * move))
-    p.y = Math.min(HEIGHT - MARGIN, Math.max(MARGIN / 2, p.y + y * move))
+    p.x += x * move
+    p.y += y * move
   })
 }

@@ -34,7 +34,7 @@ function axis(): Partial<uPlot.Axis> {
   }
 }
 
-function options(width: number, { title, series, format }: Props): uPlot.Options {
+function options(width: number, { series, format }: Props): uPlot.Options {
   return {
     width,
     height: HEIGHT,
@@ -44,7 +44,7 @@ function options(width: number, { title, series, format }: Props): uPlot.Options
     legend: { show: false },
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: [
-      { ...axis(), space: 72, values: (_, ticks) => ticks.map(clock) },
+      { ...axis(), space: 72, size: 28, values: (_, ticks) => ticks.map(clock) },
       { ...axis(), size: 64, values: (_, ticks) => ticks.map((t) => format(t)) },
     ],
     series: [
@@ -58,7 +58,6 @@ function options(width: number, { title, series, format }: Props): uPlot.Options
         spanGaps: true,
       })),
     ],
-    hooks: { ready: [(u) => u.root.setAttribute('aria-label', title)] },
   }
 }
 

@@ -11,7 +11,7 @@ import { Table, type Column } from '../ui/table'
 const LIMIT = 50
 
 const COLUMNS: Column<ObjectRow>[] = [
-  { head: 'Object', sort: 'id', cell: (o) => <ObjectLink id={o.id} /> },
+  { head: 'Object', sort: 'id', cell: (o) => <ObjectLink id={o.id} most={40} /> },
   { head: 'Type', cell: (o) => o.type },
   { head: 'Node', cell: (o) => <NodeLink incarnation={o.node} /> },
   { head: 'Phase', cell: (o) => o.phase },

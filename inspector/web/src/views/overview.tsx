@@ -30,9 +30,9 @@ export function OverviewView() {
             <Figure label="Clients" value={count(now.clients)} note={`${rate(now.pushes)} pushed`} />
             <Figure label="Nodes" value={count(now.nodes)} note={now.fenced > 0 ? `${now.fenced} fenced` : 'none fenced'} bad={now.fenced > 0} />
             <Figure
-              label="Shards without an owner"
+              label="Unowned shards"
               value={count(cluster.unowned)}
-              note={`busiest node ${cluster.skew.toFixed(2)}× the mean`}
+              note={`skew ${cluster.skew.toFixed(2)}×`}
               bad={cluster.unowned > 0}
             />
           </dl>

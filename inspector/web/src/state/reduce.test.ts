@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest'
+import type { ClusterEvent, Overview, Point, Shards } from '../api/types'
+import { addPoint, EVENTS, filterEvents, HISTORY, reduceEvents, reduceOverview, reduceShards, summarize } from './reduce'
+
+const point = (t: number, calls = 1): Point => ({
+  t, calls, errors: 0, p50: null, p95: null, p99: null, objects: 0, clients: 0, activations: 0, pushes: 0, moves: 0, fenced: 0, waiting: 0, nodes: 1,
+})
+const whole: Overview = { state: 'live', message: '', now: point(2), history: [point(1), point(2)], sampling: 1, allocator: 'a', unowned: 0, skew: 1 }
+const event = (seq: number, extra: Partial<ClusterEvent> = {}): ClusterEvent => ({
+  seq, at: seq, kind: 'move', level: 'info', text: '', node: '', object: '', method: '', shard: -1, stack: '', ...extra,
+})
+
+describe('points', () => {
+  it('keeps each second once, the newest of them', () => {
+    expect(addPoint([point(1), point(2)], point(2, 9)).map((p) => [p.t, p.calls])).toEqual([[1, 1], [2, 9]])
+  })
+  it('keeps ten minutes', () => {
+    let history: Point[] = []
+    for (let t = 0; t < HISTORY + 5; t++) history = addPoint(history, point(t))
+    expect(history).toHaveLength(HISTORY)
+    expect(history[0]!.t).toBe(5)
+  })
+  it('leaves the old state as it was', () => {
+    const old = [point(1)]
+    addPoint(old, point(2))
+    expect(old).toHaveLength(1)
+  })
+})
+
+describe('overview', () => {
+  it('begins whole, then takes points', () => {
+    const state = reduceOverview(reduceOverview(null, whole), point(3, 7))!
+    expect(state.history.map((p) => p.t)).toEqual([1, 2, 3])
+    expect(state.now!.calls).toBe(7)
+    expect(state.skew).toBe(1)
+  })
+  it('keeps its history when only its state changes', () => {
+    const { history: _, ...rest } = whole
+    const state = reduceOverview(whole, { ...rest, state: 'stale', message: 'etcd does not answer', now: null } as unknown as Overview)!
+    expect(state.state).toBe('stale')
+    expect(state.history).toHaveLength(2)
+  })
+  it('is nothing while only a point has come', () => {
+    expect(reduceOverview(null, point(1))).toBeNull()
+  })
+})
+
+describe('shards', () => {
+  const known: Shards = { ...summarize([[0, 1, 0, -1], [1, 1, 0, -1], [1, 2, 1, 0], [-1, 3, 2, -1]], ['a', 'b']) }
+
+  it('counts what is odd', () => {
+    expect([known.unowned, known.moving, known.count]).toEqual([1, 1, 4])
+    expect(known.skew).toBeCloseTo(4 / 3)
+  })
+  it('applies changes and leaves the rest', () => {
+    const next = reduceShards(known, { changed: [[3, 0, 4, 0, -1]], nodes: ['a', 'b'] })!
+    expect(next.shards[3]).toEqual([0, 4, 0, -1])
+    expect(next.unowned).toBe(0)
+    expect(known.shards[3]).toEqual([-1, 3, 2, -1])
+  })
+  it('follows owners when their list is renumbered', () => {
+    const next = reduceShards(known, { changed: [], nodes: ['b', 'c'] })!
+    expect(next.shards.map((s) => s[0])).toEqual([-1, 0, 0, -1])
+    expect(next.shards[2]![3]).toBe(-1)
+  })
+  it('takes no number that is not there', () => {
+    expect(reduceShards(known, { changed: [[9, 0, 1, 0, -1]], nodes: ['a', 'b'] })!.shards).toHaveLength(4)
+  })
+  it('is nothing while only changes have come', () => {
+    expect(reduceShards(null, { changed: [], nodes: [] })).toBeNull()
+  })
+})
+
+describe('events', () => {
+  it('has each once, by number', () => {
+    const state = reduceEvents([event(1), event(3)], { events: [event(3), event(2), event(4)], next: 5 })
+    expect(state.map((e) => e.seq)).toEqual([1, 2, 3, 4])
+  })
+  it('keeps the last thousand', () => {
+    const many = Array.from({ length: EVENTS + 10 }, (_, i) => event(i))
+    const state = reduceEvents([], { events: many, next: 0 })
+    expect([state.length, state[0]!.seq]).toEqual([EVENTS, 10])
+  })
+  it('is filtered by kind, level and words, whatever their case', () => {
+    const all = [event(1), event(2, { level: 'error', kind: 'panic', object: 'Room/Lobby' }), event(3, { level: 'warning', kind: 'slow' })]
+    const seqs = (filter: Parameters<typeof filterEvents>[1]) => filterEvents(all, filter).map((e) => e.seq)
+    expect(seqs({ kind: '', level: '', text: '' })).toEqual([1, 2, 3])
+    expect(seqs({ kind: 'slow', level: '', text: '' })).toEqual([3])
+    expect(seqs({ kind: '', level: 'warning', text: '' })).toEqual([2, 3])
+    expect(seqs({ kind: '', level: '', text: 'lobby' })).toEqual([2])
+  })
+})
