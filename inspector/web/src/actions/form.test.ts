@@ -22,7 +22,8 @@ describe('a message', () => {
     })
   })
   it('refuses what is no number', () => {
-    for (const draft of [{ times: 'x' }, { times: '1.5' }, { times: '' }, { at: '1e3' }]) expect(() => json(draft)).toThrow(FormError)
+    const wrong: Draft[] = [{ times: 'x' }, { times: '1.5' }, { times: '' }, { at: '1e3' }]
+    for (const draft of wrong) expect(() => json(draft)).toThrow(FormError)
   })
 })
 

@@ -1,0 +1,139 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { expect, open, test, VIEWS } from './page'
+import { HOSTILE } from './world.mjs'
+
+test('the first load is at most 250 KB, gzipped', () => {
+  const assets = fileURLToPath(new URL('../dist/', import.meta.url))
+  const files = readdirSync(assets, { recursive: true, encoding: 'utf8' }).filter((f) => /\.(html|js|css|svg)$/.test(f))
+  expect(files.length).toBeGreaterThan(2)
+  const bytes = files.reduce((sum, f) => sum + gzipSync(readFileSync(assets + f)).length, 0)
+  expect(bytes).toBeLessThanOrEqual(250_000)
+})
+
+test('a node that dies and one that comes are seen at once', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['shards']!)
+  const owners = page.getByRole('list').filter({ has: page.getByRole('button', { name: /10\.0\.0\.2:7000/ }) })
+  await expect(owners).toBeVisible()
+  mock.killNode(1)
+  await expect(page.getByRole('button', { name: /10\.0\.0\.2:7000 0$/ })).toBeVisible()
+  await page.getByRole('link', { name: 'Nodes' }).click()
+  await expect(page.getByRole('row', { name: /10\.0\.0\.2:7000.*gone/ })).toBeVisible()
+  mock.addNode()
+  await expect(page.getByRole('row', { name: /10\.0\.0\.4:7000.*live/ })).toBeVisible()
+  await page.getByRole('link', { name: 'Events' }).click()
+  await expect(page.getByText('node 10.0.0.2:7000 is gone: its lease has run out')).toBeVisible()
+})
+
+test('figures move', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['overview']!)
+  const calls = page.locator('.figure', { hasText: 'Calls' }).first().locator('dd')
+  const before = await calls.textContent()
+  for (let i = 0; i < 20; i++) mock.tick()
+  await expect(calls).not.toHaveText(before!)
+})
+
+test.describe('before there is a cluster', () => {
+  test.use({ options: { waiting: true } })
+  test('it says so, and shows the cluster when it comes', async ({ page, mock }) => {
+    await page.goto(mock.url)
+    await expect(page.getByText('Waiting for a cluster: no node has written to etcd', { exact: false })).toBeVisible()
+    await expect(page.locator('.status')).toContainText('waiting')
+    mock.arrive()
+    await expect(page.locator('main').getByRole('link', { name: '10.0.0.1:7000' }).first()).toBeVisible()
+    await expect(page.locator('.status')).toContainText('live')
+  })
+})
+
+test('a lost stream is told of, taken up again where it broke, and after refusals', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['overview']!)
+  mock.drop()
+  await expect.poll(() => mock.state.lastIds.at(-1)).toMatch(/^mock-\d+$/)
+  mock.drop(2)
+  await expect(page.getByText('Reconnecting to the inspector', { exact: false })).toBeVisible()
+  await expect(page.locator('.status')).toContainText('reconnecting')
+  await expect(page.locator('.status')).toContainText('live')
+  expect(mock.state.streams.size).toBe(1)
+})
+
+test('one stream at a time, whatever is looked at', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['overview']!)
+  for (const name of ['Graph', 'Shards', 'Types', 'Objects', 'Clients', 'Events']) {
+    await page.getByRole('navigation', { name: 'Views' }).getByRole('link', { name }).click()
+    await expect(page.getByRole('heading', { level: 1 })).toBeVisible()
+  }
+  await expect.poll(() => mock.state.streams.size).toBe(1)
+})
+
+test('hostile names are text, everywhere', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['objects']!)
+  for (const name of HOSTILE) {
+    await expect(page.locator('main a bdi').and(page.getByTitle(name, { exact: true }))).toBeVisible()
+    await page.goto(`${mock.url}/#/object/${encodeURIComponent(name)}`)
+    await expect(page.getByRole('heading', { level: 1 }).locator('bdi')).toHaveText(name, { useInnerText: false })
+    await expect(page.getByText('In memory for')).toBeVisible()
+    await page.goto(`${mock.url}/#/objects`)
+  }
+  expect(await page.locator('main img, main script, main b.bold').count()).toBe(0)
+})
+
+test('objects are searched, sorted and paged by the server', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['objects']!)
+  await expect(page.getByText('1 to 50 of 9,801')).toBeVisible()
+  await page.getByRole('button', { name: 'Next' }).click()
+  await expect(page.getByText('51 to 100 of 9,801')).toBeVisible()
+  await page.getByLabel('Name begins with').fill('room-0001')
+  await expect(page.getByText('1 to 10 of 10')).toBeVisible()
+  await page.getByRole('button', { name: 'Idle' }).click()
+  await expect(page.getByRole('columnheader', { name: 'Idle' })).toHaveAttribute('aria-sort', 'descending')
+  await expect(page.getByRole('row').nth(1)).toContainText('room-00019')
+  await page.reload()
+  await expect(page.getByLabel('Name begins with')).toHaveValue('room-0001')
+})
+
+test('the shards are told of to a keyboard too', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['shards']!)
+  const told = page.locator('#shard-told')
+  await page.locator('canvas').focus()
+  await page.keyboard.press('End')
+  await expect(told).toContainText('Shard 8191')
+  await page.keyboard.press('Home')
+  await page.keyboard.press('ArrowRight')
+  await expect(told).toContainText('Shard 1:')
+  await page.getByLabel('Shard', { exact: true }).fill('700')
+  await expect(told).toContainText('Shard 700: without an owner')
+  await page.getByLabel('Shard', { exact: true }).fill('45')
+  await expect(told).toContainText('on its way to 10.0.0.2:7000')
+})
+
+test('the graph leads from types down to one object', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['graph']!)
+  await page.locator('svg.graph').getByRole('link', { name: /^ChatRoom,/ }).click()
+  await expect(page.getByLabel('Show')).toHaveValue('1')
+  await page.locator('svg.graph').getByRole('link', { name: /^ChatRoom\/room-00000,/ }).click()
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('ChatRoom/room-00000')
+})
+
+test('colours can be chosen, and stay', async ({ page, mock }) => {
+  await page.emulateMedia({ colorScheme: 'light' })
+  await open(page, mock, VIEWS['overview']!)
+  await page.getByLabel('Colours').selectOption('dark')
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark')
+  await page.reload()
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark')
+})
+
+test('charts have their values as tables', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['overview']!)
+  await page.getByText('Latency as a table').click()
+  await expect(page.getByRole('table', { name: 'Latency by second' }).getByRole('row')).toHaveCount(61)
+})
+
+test('the skip link leads to the content', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['overview']!)
+  await page.keyboard.press('Tab')
+  await expect(page.getByRole('link', { name: 'Skip to the content' })).toBeFocused()
+  await page.keyboard.press('Enter')
+  await expect(page.locator('main')).toBeFocused()
+})
