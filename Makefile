@@ -69,7 +69,7 @@ clean: ## Remove what the other targets have left: .bin and test binaries
 
 # The Go tests come last, so that the log ends with their own output.
 .PHONY: test
-test: check-prereqs check-fmt lint check-generate check-tidy test-e2e test-bench test-chaos test-go ## The whole proof of a change
+test: check-prereqs check-fmt lint check-generate check-tidy check-web test-web test-e2e test-bench test-chaos test-go ## The whole proof of a change
 
 # On Debian and Ubuntu, as root or with sudo, what is missing is installed.
 .PHONY: check-prereqs
@@ -108,6 +108,53 @@ test-e2e: ## Every end-to-end script: real processes, scripted clients
 		printf '\n=== end to end: %s\n' "$$script"; \
 		$(PYTHON) "$$script"; \
 	done
+
+WEB := inspector/web
+NPM ?= npm
+# Never the browser that Playwright would download: Debian's, or CHROMIUM.
+CHROMIUM ?= /usr/bin/chromium
+export CHROMIUM
+export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
+
+# What npm has installed last, so that it does so only when the lock has changed.
+$(WEB)/node_modules/.installed: $(WEB)/package-lock.json
+	@command -v $(NPM) >/dev/null || { echo "missing: Node 20.19 or later with npm (https://nodejs.org)" >&2; exit 1; }
+	cd $(WEB) && $(NPM) ci --no-audit --no-fund
+	touch $@
+
+.PHONY: check-chromium
+check-chromium:
+	@if [ ! -x "$(CHROMIUM)" ] && command -v apt-get >/dev/null; then \
+		sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q chromium; \
+	fi; \
+	if [ ! -x "$(CHROMIUM)" ]; then \
+		echo "missing: Chromium at $(CHROMIUM) (Debian: apt-get install chromium; elsewhere: make CHROMIUM=/path/to/it)" >&2; \
+		exit 1; \
+	fi
+	@"$(CHROMIUM)" --version
+
+.PHONY: test-web
+test-web: $(WEB)/node_modules/.installed check-chromium ## The inspector's page: types, unit tests, tests in a real browser
+	$(call step,the inspector in a browser)
+	cd $(WEB) && npx tsc --noEmit && npx vitest run && npx playwright test
+
+.PHONY: build-web
+build-web: $(WEB)/node_modules/.installed ## Build the inspector's page into inspector/web/dist
+	cd $(WEB) && npx vite build
+
+# Builds into an empty directory and compares, as check-generate does.
+.PHONY: check-web
+check-web: $(WEB)/node_modules/.installed ## Fail when the inspector's built page is not what its source gives
+	$(call step,built page)
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	(cd $(WEB) && OUT="$$fresh" npx vite build --logLevel warn); \
+	diff -rq "$$fresh" $(WEB)/dist || { echo "inspector/web/dist is stale: run make build-web and commit the result" >&2; exit 1; }; \
+	echo "up to date"
+
+.PHONY: screenshots
+screenshots: $(WEB)/node_modules/.installed check-chromium ## Take the pictures of docs/inspector.md anew
+	cd $(WEB) && SCREENSHOTS=1 npx playwright test -g 'desktop, light'
 
 # `CHAOS_SEED=42 make chaos` repeats the faults of a run, `CHAOS_FOR=10m` goes round until
 # then, `CHAOS="kill,freeze" make chaos` runs some. See docs/chaos.md.
