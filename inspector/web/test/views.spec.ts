@@ -1,6 +1,8 @@
 import AxeBuilder from '@axe-core/playwright'
 import { DESKTOP, expect, open, PHONE, test, VIEWS } from './page'
 
+// How much of a view the documentation shows: at most 120 KB each.
+const PICTURE = 520
 const AXE = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']
 
 for (const [name, place] of Object.entries(VIEWS)) {
@@ -12,7 +14,7 @@ for (const [name, place] of Object.entries(VIEWS)) {
       const found = await new AxeBuilder({ page }).withTags(AXE).analyze()
       expect(found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(' ')} ${v.nodes[0]?.failureSummary}`)).toEqual([])
       if (process.env['SCREENSHOTS'] && scheme === 'light') {
-        await page.screenshot({ path: `../../docs/inspector/${name}.png` })
+        await page.screenshot({ path: `../../docs/inspector/${name}.png`, clip: { x: 0, y: 0, width: DESKTOP.width, height: PICTURE } })
       }
       if (process.env['SHOTS']) await page.screenshot({ path: `${process.env['SHOTS']}/${name}-${scheme}.png` })
     })
