@@ -57,7 +57,7 @@ function Line({ edge, places }: { edge: Edge; places: Places }) {
   return (
     <g class={`edge${edge.errors > 0 ? ' failed' : ''}${edge.push ? ' push' : ''}`}>
       <path class="line" d={d} stroke-width={width} />
-      <path class={`flow ${speed}`} d={d} stroke-width={Math.max(1.5, width)} />
+      <path class={`flow ${speed}`} d={d} stroke-width={Math.max(4, width + 1)} />
     </g>
   )
 }

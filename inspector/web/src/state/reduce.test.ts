@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { ClusterEvent, Overview, Point, Shards } from '../api/types'
-import { addPoint, EVENTS, filterEvents, HISTORY, reduceEvents, reduceOverview, reduceShards, summarize } from './reduce'
+import type { ClusterEvent, Overview, Point, Shards, Turn } from '../api/types'
+import { addPoint, EVENTS, filterEvents, HISTORY, reduceEvents, reduceOverview, reduceShards, sortTurns, summarize } from './reduce'
 
 const point = (t: number, calls = 1): Point => ({
   t, calls, errors: 0, p50: null, p95: null, p99: null, objects: 0, clients: 0, activations: 0, pushes: 0, moves: 0, fenced: 0, waiting: 0, nodes: 1,
@@ -89,4 +89,9 @@ describe('events', () => {
     expect(seqs({ kind: '', level: 'warning', text: '' })).toEqual([2, 3])
     expect(seqs({ kind: '', level: '', text: 'lobby' })).toEqual([2])
   })
+})
+
+it('tells running turns first, then the latest', () => {
+  const turn = (id: number, at: number, ran: number | null): Turn => ({ id, at, ran, method: '', caller: '', waited: 0, code: '' })
+  expect(sortTurns([turn(1, 10, 1), turn(2, 5, null), turn(3, 20, 1)]).map((t) => t.id)).toEqual([2, 3, 1])
 })

@@ -1,6 +1,6 @@
 // What a message of the stream does to what is known. Pure: state in, state
 // out, the old one untouched.
-import type { ClusterEvent, EventBatch, Overview, Point, ShardChanges, Shards } from '../api/types'
+import type { ClusterEvent, EventBatch, Overview, Point, ShardChanges, Shards, Turn } from '../api/types'
 
 /** Ten minutes of seconds, as the server keeps. */
 export const HISTORY = 600
@@ -95,4 +95,9 @@ export function filterEvents(events: readonly ClusterEvent[], filter: EventFilte
       LEVELS.indexOf(e.level) >= least &&
       (text === '' || `${e.text}\n${e.object}\n${e.method}\n${e.node}`.toLowerCase().includes(text)),
   )
+}
+
+/** Turns that run first, then the latest. */
+export function sortTurns(turns: readonly Turn[]): Turn[] {
+  return [...turns].sort((a, b) => Number(a.ran !== null) - Number(b.ran !== null) || b.at - a.at)
 }

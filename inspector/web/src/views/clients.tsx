@@ -12,7 +12,7 @@ import { Table, type Column } from '../ui/table'
 const LIMIT = 100
 
 const COLUMNS: Column<Client>[] = [
-  { head: 'Client', cell: (c) => <ObjectLink id={c.object} /> },
+  { head: 'Client', cell: (c) => <ObjectLink id={c.object} most={32} /> },
   { head: 'Node', cell: (c) => <NodeLink incarnation={c.node} /> },
   { head: 'Kind', cell: (c) => c.kind },
   { head: 'Connected since', cell: (c) => moment(c.connected) },

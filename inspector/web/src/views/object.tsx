@@ -3,6 +3,7 @@ import { ActionButton } from '../actions/dialog'
 import { CallPanel } from '../actions/call'
 import type { Edge, Turn } from '../api/types'
 import { clock, count, millis, moment, rate } from '../state/format'
+import { sortTurns } from '../state/reduce'
 import { href, route } from '../state/router'
 import { detail, types } from '../state/store'
 import { NodeLink, ObjectLink } from '../ui/name'
@@ -61,7 +62,7 @@ export function ObjectView() {
       )}
       {known && (
         <>
-          <Panel title="Turns" aside="running and waiting first">
+          <Panel title="Turns" aside="running first, then the latest">
             <Turns turns={known.turns} />
           </Panel>
           <div class="columns">
@@ -102,7 +103,7 @@ function Turns({ turns }: { turns: Turn[] }) {
   return (
     <Table
       caption="Turns"
-      rows={turns}
+      rows={sortTurns(turns)}
       id={(t) => t.id}
       empty="No turn was seen since this view is open."
       columns={[

@@ -4,7 +4,7 @@ import type { Shards } from '../api/types'
 import { count } from '../state/format'
 import { shardsByOwner } from '../state/reduce'
 import { route, setQuery } from '../state/router'
-import { addresses, meta, shards } from '../state/store'
+import { addresses, meta, nodes, shards } from '../state/store'
 import { Grid } from '../ui/grid'
 import { Name, NodeLink } from '../ui/name'
 import { Badge, Empty, Figure, Panel } from '../ui/parts'
@@ -17,6 +17,17 @@ const LISTED = 200
 export function ordered(all: Shards, byOwner: boolean): number[] {
   const numbers = all.shards.map((_, i) => i)
   return byOwner ? numbers.sort((a, b) => all.shards[a]![0] - all.shards[b]![0] || a - b) : numbers
+}
+
+interface Owner {
+  n: string
+  i: number
+}
+
+/** Who owns shards or could; those that left and own none are only in the list because shards name owners by place. */
+function present(all: string[], owned: number[]): Owner[] {
+  const there = new Set((nodes.value ?? []).filter((n) => n.state !== 'gone').map((n) => n.incarnation))
+  return all.map((n, i) => ({ n, i })).filter(({ n, i }) => (owned[i] ?? 0) > 0 || there.has(n))
 }
 
 export function ShardsView() {
@@ -34,6 +45,7 @@ export function ShardsView() {
     )
   }
   const owned = shardsByOwner(all.shards, all.nodes.length)
+  const shown = present(all.nodes, owned)
   return (
     <>
       <h1>Shards</h1>
@@ -63,7 +75,7 @@ export function ShardsView() {
         </label>
       </form>
       <ul class="owners">
-        {all.nodes.map((n, i) => (
+        {shown.map(({ n, i }) => (
           <li key={n}>
             <button type="button" aria-pressed={marked === i} onClick={() => mark(marked === i ? -1 : i)}>
               <svg class={`swatch series-${(i % 8) + 1}`} width="12" height="12" aria-hidden="true">
@@ -76,7 +88,7 @@ export function ShardsView() {
       </ul>
       <Grid shards={all} order={order} marked={marked} selected={selected} onSelect={select} describedBy="shard-told" />
       <Explain all={all} shard={selected} />
-      <Twin all={all} owned={owned} />
+      <Twin all={all} owned={owned} shown={shown} />
     </>
   )
 }
@@ -101,7 +113,7 @@ function Explain({ all, shard }: { all: Shards; shard: number }) {
             Move shard {shard} to
             <select value={to} onChange={(e) => setTo(e.currentTarget.value)}>
               <option value="">choose a node</option>
-              {all.nodes.map((n) => (
+              {(nodes.value ?? []).filter((n) => n.state !== 'gone').map(({ incarnation: n }) => (
                 <option key={n} value={n}>
                   {addresses.value.get(n) ?? n}
                 </option>
@@ -126,7 +138,7 @@ function Explain({ all, shard }: { all: Shards; shard: number }) {
   )
 }
 
-function Twin({ all, owned }: { all: Shards; owned: number[] }) {
+function Twin({ all, owned, shown }: { all: Shards; owned: number[]; shown: Owner[] }) {
   const odd = all.shards.map((s, i) => ({ i, s })).filter(({ s }) => s[2] !== 0)
   const total = all.count - all.unowned
   return (
@@ -134,7 +146,7 @@ function Twin({ all, owned }: { all: Shards; owned: number[] }) {
       <Panel title="By node">
         <Table
           caption="Shards by node"
-          rows={all.nodes.map((n, i) => ({ n, i }))}
+          rows={shown}
           id={(r) => r.n}
           empty="No nodes."
           columns={[
