@@ -20,10 +20,12 @@ type outcome struct {
 type waiter struct {
 	done   chan outcome // capacity 1
 	number uint64
-	due    time.Duration // when it is given up, on the scale of sent_at; 0: never
-	bulk   *bulk         // holds the call's frame in the lane; nil: it is not there
-	sent   *segment      // holds the call's frame; valid until it is handed over
-	at     int           // where in there
+	ended  <-chan struct{} // of its context; nil: others look out for that, or it does not end
+	vigil  *vigil          // guarded by the connection's mu: looks out for that; nil: it does itself
+	due    time.Duration   // when it is given up, on the scale of sent_at; 0: never
+	bulk   *bulk           // holds the call's frame in the lane; nil: it is not there
+	sent   *segment        // holds the call's frame; valid until it is handed over
+	at     int             // where in there
 }
 
 // slot is where a waiter stands: the lower half of its call's number. The upper half tells the calls apart that have
@@ -47,6 +49,9 @@ type caller struct {
 	slots    []slot     // guarded by mu
 	alarm    alarm      // guarded by mu
 	vacant   []uint32   // guarded by mu: slots without a waiter
+	vigil    *vigil     // guarded by mu: of many calls; nil: of none
+
+	last <-chan struct{} // guarded by mu: what ends a call that came lately
 }
 
 // delivery is an outcome on its way to its caller.
@@ -91,6 +96,7 @@ func (c *caller) begin(ctx context.Context, call *transport.Call, oneWay bool, b
 	if !oneWay {
 		w = c.standLocked()
 		h.number = w.number
+		c.watchLocked(w, b)
 		if b.own {
 			c.armLocked(w, h.deadline)
 		}
@@ -170,17 +176,21 @@ func (c *caller) retreat(w *waiter) {
 
 // release makes a waiter without an outcome ready for another call.
 func (c *caller) release(w *waiter) {
-	w.number, w.sent, w.bulk, w.due = 0, nil, nil, 0
+	w.number, w.sent, w.bulk, w.due, w.ended = 0, nil, nil, 0, nil
 	c.waiters.Put(w)
 }
 
 // await is the outcome of a call that was sent.
 func (c *caller) await(ctx context.Context, w *waiter) outcome {
 	var o outcome
-	select {
-	case o = <-w.done:
-	case <-ctx.Done():
-		o = c.abandon(ctx, w)
+	if w.ended == nil {
+		o = <-w.done
+	} else {
+		select {
+		case o = <-w.done:
+		case <-w.ended:
+			o = c.abandon(ctx, w)
+		}
 	}
 	c.release(w)
 	return o
@@ -257,6 +267,10 @@ func (c *caller) leaveLocked(number uint64) *waiter {
 		return nil
 	}
 	s.waiter = nil
+	if w.vigil != nil {
+		w.vigil.relying--
+		w.vigil = nil
+	}
 	c.vacant = append(c.vacant, i)
 	c.flights--
 	if c.flights == c.bounds.calls-1 {
@@ -328,6 +342,7 @@ func (c *caller) fail(why error) {
 		c.leaveLocked(d.number)
 	}
 	c.alarm.stop()
+	c.dismissLocked()
 	c.mu.Unlock()
 	c.cut()
 	for _, d := range left {

@@ -20,10 +20,11 @@ func TestOneOutcomePerCall(t *testing.T) {
 		c := &caller{waiters: &tr.waiters, replies: &tr.replies, cut: func() {}, free: func() {}}
 		c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
 		ctx, cancel := context.WithCancel(t.Context())
-		w, err := c.begin(ctx, &transport.Call{}, false, bound{})
-		if err != nil {
-			t.Fatal(err)
+		var others []*waiter
+		for range []int{0, 2 * vigilFrom}[round/2%2] { // with them it is a vigil that gives it up
+			others = append(others, start(ctx, t, c))
 		}
+		w := start(ctx, t, c)
 		reply := appendReply(nil, w.number, &transport.Reply{}, nil)
 		var beside sync.WaitGroup
 		beside.Go(cancel)
@@ -37,7 +38,9 @@ func TestOneOutcomePerCall(t *testing.T) {
 			}
 			c.deliver()
 		})
-		c.await(ctx, w)
+		for _, x := range append(others, w) {
+			c.await(ctx, x)
+		}
 		beside.Wait()
 		if len(w.done) != 0 {
 			t.Fatalf("round %d: the call has got two outcomes", round)

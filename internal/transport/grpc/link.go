@@ -47,8 +47,9 @@ func (l *link) Call(ctx context.Context, c *transport.Call) (*transport.Reply, e
 	var b bound
 	b.deadline, _ = ctx.Deadline()
 	if d := c.Deadline; !d.IsZero() && (b.deadline.IsZero() || d.Before(b.deadline)) {
-		b = bound{d, true}
+		b.deadline, b.own = d, true
 	}
+	b.ctx, b.ended = ctx, ctx.Done()
 	conn, w, err := l.begin(ctx, c, false, b)
 	if err != nil {
 		return nil, transport.Fail(err, object.ExecutedNo, l.to, c)
@@ -76,6 +77,9 @@ func (l *link) Send(ctx context.Context, c *transport.Call) error {
 type bound struct {
 	deadline time.Time // zero: never
 	own      bool      // its context does not say so
+
+	ctx   context.Context //nolint:containedctx // ends it too
+	ended <-chan struct{} // its Done
 }
 
 // begin sends a call over a connection that holds. An error means that it was not sent.
