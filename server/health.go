@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"sync"
 
 	"google.golang.org/grpc/health"
@@ -67,22 +68,44 @@ func (v *vitals) tellLocked(port *health.Server) {
 	}
 }
 
-// watchedHost is the host of a member, whose fences the server's health shows.
+// watchedHost is the host of a member, whose fences the server's health shows, and whose
+// fences and shards are written down.
 type watchedHost struct {
 	cluster.Host
 
-	vitals *vitals
-	valid  func() bool
+	vitals    *vitals
+	valid     func() bool
+	chronicle *chronicle
+}
+
+// OpenShard implements [cluster.Host].
+func (h watchedHost) OpenShard(ctx context.Context, shard uint32, epoch uint64, handover int64) error {
+	err := h.Host.OpenShard(ctx, shard, epoch, handover)
+	if err == nil {
+		h.chronicle.shard(shardsOpened, shard)
+	}
+	return err
+}
+
+// ReleaseShard implements [cluster.Host].
+func (h watchedHost) ReleaseShard(shard uint32, epoch uint64, why cluster.ReleaseReason) {
+	h.Host.ReleaseShard(shard, epoch, why)
+	h.chronicle.released(shard, why)
 }
 
 // Suspend implements [cluster.Host].
 func (h watchedHost) Suspend(cause error) {
 	h.vitals.change(&h.vitals.fenced, true)
+	h.chronicle.note("fenced", "error", cause.Error())
 	h.Host.Suspend(cause)
 }
 
 // Resume implements [cluster.Host]. A member that ends resumes its host, and serves nobody.
 func (h watchedHost) Resume() {
 	h.Host.Resume()
-	h.vitals.change(&h.vitals.fenced, !h.valid())
+	valid := h.valid()
+	h.vitals.change(&h.vitals.fenced, !valid)
+	if valid {
+		h.chronicle.note("resumed", "info", "not fenced any more: the lease is valid, and nothing has changed meanwhile")
+	}
 }

@@ -41,6 +41,7 @@ func (s *Server) beMember(ctx context.Context, p *parts, ready func()) error {
 			tries = 0
 		}
 		s.cfg.Logger.WarnContext(ctx, "the server is not in the cluster any more, and joins again", "tries", tries, "error", err.Error())
+		p.chronicle.note("lease", "error", "not in the cluster any more: "+err.Error())
 		p.loseClients()
 		if !s.restBeforeRejoin(ctx, tries) {
 			return nil
@@ -92,7 +93,10 @@ func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, read
 	defer unhealthy() // also where nothing was started
 	network := wire.New(wire.Config{
 		Logger: s.cfg.Logger, Clock: s.clock,
-		Services: func(r grpc.ServiceRegistrar) { healthpb.RegisterHealthServer(r, h) },
+		Services: func(r grpc.ServiceRegistrar) {
+			healthpb.RegisterHealthServer(r, h)
+			p.inspection.Register(r)
+		},
 	})
 	endpoint, err := network.Listen(w3c.Without(ctx), peer, p.router.Handler())
 	if err != nil {
@@ -126,7 +130,7 @@ func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, read
 	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
-	return lapsed, join(err, endpoint.Close(closing))
+	return lapsed, join(err, endpoint.Close(closing), p.inspection.Wait(closing))
 }
 
 // untilLeft is the time for what follows a membership: that of the stop, or a little where
@@ -152,19 +156,22 @@ func join(all ...error) (joined error) {
 	return joined
 }
 
-// serveMember runs the member, and the router beside it.
+// serveMember runs the member, and beside it the router and who writes down what happens.
 func (s *Server) serveMember(ctx context.Context, p *parts, member *cluster.Member, endpoint transport.Endpoint, ready func()) error {
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() { served <- p.router.Serve(serving, member, endpoint) }()
+	var followed sync.WaitGroup
+	followed.Go(func() { p.chronicle.follow(serving, member, s.clock) })
 	err := member.Run(ctx, ready)
 	stopServing()
+	followed.Wait()
 	return join(err, <-served)
 }
 
 func (s *Server) memberConfig(p *parts, self transport.Peer) cluster.Config {
 	cfg := cluster.Config{
-		Store: p.store, Clock: s.clock, Logger: s.cfg.Logger, Host: watchedHost{p.router.Host(), &s.vitals, p.valid},
+		Store: p.store, Clock: s.clock, Logger: s.cfg.Logger, Host: watchedHost{p.router.Host(), &s.vitals, p.valid, p.chronicle},
 		Name: s.cfg.Cluster, Address: s.advertised(self.Address), Incarnation: self.Incarnation,
 		Shards: s.cfg.Shards, Weight: s.cfg.Weight, LeaseTTL: s.cfg.LeaseTTL,
 		UUID: s.uuid(p), LeaveTimeout: s.cfg.DrainTimeout, Broken: p.broken,

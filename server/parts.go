@@ -16,6 +16,7 @@ import (
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/internal/coord"
 	"github.com/xiaonanln/goverse/internal/grpcerr"
+	"github.com/xiaonanln/goverse/internal/inspection"
 	"github.com/xiaonanln/goverse/internal/lifecycle"
 	"github.com/xiaonanln/goverse/internal/routing"
 	"github.com/xiaonanln/goverse/node"
@@ -38,6 +39,9 @@ type parts struct {
 	broken  <-chan struct{} // … receives when it may have ended, if it may lose everything then
 	member  atomic.Pointer[cluster.Member]
 	ended   sync.Once // the objects
+
+	chronicle  *chronicle
+	inspection *inspection.Service
 }
 
 // valid reports whether the server may answer: its lease has not ended.
@@ -63,29 +67,16 @@ func (p *parts) incarnation() string {
 
 // services lists the parts in the order in which they start.
 func (s *Server) services() ([]lifecycle.Service, error) {
-	p := &parts{}
-	store := memory.New()
-	p.node = node.New(node.Config{
-		Registry: s.cfg.Registry, Clock: s.clock, Logger: s.cfg.Logger, Runtime: s.runtime,
-		Fence: func(ctx context.Context, shard uint32, epoch uint64) error {
-			_, err := store.Fence(ctx, shard, epoch)
-			return err
-		},
-		Shards: s.cfg.Shards, IdleTimeout: s.cfg.IdleTimeout, CallTimeout: s.cfg.CallTimeout,
-		AppError: grpcerr.FromApp,
-		// What turns leave behind must go while the server stops, when programs are refused.
-		Onward: func(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
-			return p.router.Call(ctx, id, method, req, opts...)
-		},
-		ClientGone: func(id string) { p.clients.Lost(id) },
-	})
+	p := &parts{chronicle: s.newChronicle()}
+	p.node = s.newNode(p)
 	if s.cfg.ClientListenAddress != "" {
 		p.clients = client.NewService(client.Config{
 			Node: guarded{p.node, s.validForClients(p)}, ClientType: s.cfg.Registry.ClientType().Name, Place: p.incarnation,
-			Logger: s.cfg.Logger, Clock: s.clock,
+			Logger: s.cfg.Logger, Clock: s.clock, TooSlow: p.chronicle.clientTooSlow,
 		})
 	}
 	p.router = s.newRouter(p)
+	p.inspection = s.newInspection(p)
 	services := []lifecycle.Service{{Name: "server", Run: s.be}}
 	coordination, err := s.coordination(p)
 	if err != nil {
@@ -108,6 +99,25 @@ func (s *Server) services() ([]lifecycle.Service, error) {
 		}})
 	}
 	return services, nil
+}
+
+func (s *Server) newNode(p *parts) *node.Node {
+	store := memory.New()
+	return node.New(node.Config{
+		Registry: s.cfg.Registry, Clock: s.clock, Logger: s.cfg.Logger, Runtime: s.runtime,
+		Fence: func(ctx context.Context, shard uint32, epoch uint64) error {
+			_, err := store.Fence(ctx, shard, epoch)
+			return err
+		},
+		Shards: s.cfg.Shards, IdleTimeout: s.cfg.IdleTimeout, CallTimeout: s.cfg.CallTimeout,
+		AppError: grpcerr.FromApp,
+		// What turns leave behind must go while the server stops, when programs are refused.
+		Onward: func(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
+			return p.router.Call(ctx, id, method, req, opts...)
+		},
+		ClientGone: func(id string) { p.clients.Lost(id) },
+		Event:      p.chronicle.journal.Add,
+	})
 }
 
 func (s *Server) newRouter(p *parts) *routing.Router {
