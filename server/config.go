@@ -56,6 +56,10 @@ type Config struct {
 	// the loopback, visitors need a token: the one in the environment variable
 	// GOVERSE_INSPECTOR_TOKEN, or one that is logged at the start.
 	InspectorAddress string
+	// AdminAddress is where programs on this machine ask how the server does: /metrics for
+	// Prometheus, /healthz, /readyz, and profiles under /debug/pprof/. Default: off; port 0
+	// takes a free one. It must be of the loopback interface: nobody is asked who they are.
+	AdminAddress string
 	// Cluster is the cluster's name, and the prefix of its keys in etcd. Default "goverse".
 	Cluster string
 	// Etcd lists the endpoints of the etcd that the servers of a cluster meet at,
@@ -140,6 +144,7 @@ func (c Config) validate() error {
 		advertiseProblem(c.AdvertiseAddress),
 		addressProblem("ClientListenAddress", c.ClientListenAddress),
 		addressProblem("InspectorAddress", c.InspectorAddress),
+		c.adminProblem(),
 		c.clusterProblem(),
 		c.clientProblem(),
 		c.etcdProblem(),
@@ -157,6 +162,14 @@ func (c Config) validate() error {
 		return object.Refuse(object.CodeInvalidArgument, "", "configure server", "", "", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	return nil
+}
+
+// adminProblem keeps the server's memory, which profiles show, from other machines.
+func (c Config) adminProblem() error {
+	if err := addressProblem("AdminAddress", c.AdminAddress); err != nil || c.AdminAddress == "" || loopback(c.AdminAddress) {
+		return err
+	}
+	return problem("AdminAddress", "%s is not a loopback address: profiles show what is in memory, and nobody is asked who they are; reach it by a tunnel", c.AdminAddress)
 }
 
 func (c Config) clusterProblem() error {

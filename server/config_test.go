@@ -87,7 +87,11 @@ func TestMoreMistakesInTheConfiguration(t *testing.T) {
 		"AdvertiseAddress: servers that meet at https://10.0.0.1:2379 cannot reach [::1]:1,": func(c *server.Config) {
 			c.Etcd, c.ListenAddress, c.AdvertiseAddress = []string{"https://10.0.0.1:2379"}, ":0", "[::1]:1"
 		},
-		"Registry: none given": func(c *server.Config) { c.Registry = nil },
+		"AdminAddress: \"7\" is not host:port":          func(c *server.Config) { c.AdminAddress = "7" },
+		"AdminAddress: :0 is not a loopback":            func(c *server.Config) { c.AdminAddress = ":0" },
+		"AdminAddress: 10.0.0.1:1 is not a loopback":    func(c *server.Config) { c.AdminAddress = "10.0.0.1:1" },
+		"AdminAddress: localhost.a:1 is not a loopback": func(c *server.Config) { c.AdminAddress = "localhost.a:1" },
+		"Registry: none given":                          func(c *server.Config) { c.Registry = nil },
 		"ClientListenAddress: no client type is registered": func(c *server.Config) {
 			c.Registry = object.NewRegistry()
 		},

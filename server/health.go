@@ -54,6 +54,21 @@ func (v *vitals) change(field *bool, to bool) {
 	}
 }
 
+// lacks is why the server does not serve, in a word; empty: it does.
+func (v *vitals) lacks() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case v.stopping:
+		return "stopping"
+	case !v.created:
+		return "starting"
+	case v.fenced, !v.member: // it joins again
+		return "fenced"
+	}
+	return ""
+}
+
 // joined says that the server is a member, and not fenced yet.
 func (v *vitals) joined() {
 	v.change(&v.fenced, false)

@@ -28,6 +28,7 @@ import (
 const (
 	nodeService   = "node listener"
 	clientService = "client listener"
+	adminService  = "admin listener"
 )
 
 // parts is what a running server consists of.
@@ -78,6 +79,11 @@ func (s *Server) services() ([]lifecycle.Service, error) {
 	p.router = s.newRouter(p)
 	p.inspection = s.newInspection(p)
 	services := []lifecycle.Service{{Name: "server", Run: s.be}}
+	if s.cfg.AdminAddress != "" {
+		services = append(services, lifecycle.Service{Name: adminService, Run: func(ctx context.Context, ready func()) error {
+			return s.serveAdmin(ctx, p, ready)
+		}})
+	}
 	coordination, err := s.coordination(p)
 	if err != nil {
 		return nil, err

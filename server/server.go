@@ -129,6 +129,9 @@ func (s *Server) Start(ctx context.Context) error {
 	if c := s.ClientAddr(); c != "" {
 		attrs = append(attrs, "client_addr", c)
 	}
+	if a := s.AdminAddr(); a != "" {
+		attrs = append(attrs, "admin_addr", a)
+	}
 	if !clock.CountsSuspend && !s.cfg.inMemory() {
 		s.cfg.Logger.WarnContext(ctx, "this system's clock does not count the time that the machine sleeps: after a suspend the server may answer although its lease is over")
 	}
@@ -212,6 +215,10 @@ func (s *Server) Addr() string { return s.addr(nodeService) }
 // without a client service.
 func (s *Server) ClientAddr() string { return s.addr(clientService) }
 
+// AdminAddr returns the bound address for operators; empty before the start and without
+// one.
+func (s *Server) AdminAddr() string { return s.addr(adminService) }
+
 // Member is the server's place in its cluster, for operators: who else is there, which
 // shards are where, moving a shard, emptying a server. It is another one after the server
 // has lost its lease and joined again; nil before the start.
@@ -250,6 +257,7 @@ func (s *Server) observe(e lifecycle.Event) {
 	if e.Err == nil {
 		return
 	}
+	s.vitals.change(&s.vitals.stopping, true) // the others stop with it
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failures = append(s.failures, e.Err)

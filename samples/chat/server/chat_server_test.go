@@ -16,7 +16,7 @@ func TestFlags(t *testing.T) {
 	defaults := goverseapi.ServerConfig{ListenAddress: "localhost:47000", ClientListenAddress: "localhost:48000"}
 	all := goverseapi.ServerConfig{
 		ListenAddress: "a:1", ClientListenAddress: "b:2", AdvertiseAddress: "c:3",
-		Etcd: []string{"d:4", "e:5"}, DataDir: "f", InspectorAddress: "g:6",
+		Etcd: []string{"d:4", "e:5"}, DataDir: "f", InspectorAddress: "g:6", AdminAddress: "h:7",
 	}
 	for _, tt := range []struct {
 		name string
@@ -24,7 +24,7 @@ func TestFlags(t *testing.T) {
 		want goverseapi.ServerConfig
 	}{
 		{"none", "", defaults},
-		{"all", "-listen a:1 -client-listen=b:2 --advertise c:3 -etcd d:4,e:5 -data f -inspector g:6", all},
+		{"all", "-listen a:1 -client-listen=b:2 --advertise c:3 -etcd d:4,e:5 -data f -inspector g:6 -admin h:7", all},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -60,6 +60,7 @@ func TestFailuresHaveACodeAndOneLine(t *testing.T) { //nolint:paralleltest // it
 		{"etcd for all to see", free + "-etcd embedded:0.0.0.0:0", "configure server: -etcd: "},
 		{"no directory", free + "-data " + os.DevNull + "/x", "run service data directory: -data: "},
 		{"inspector", free + "-inspector localhost", `configure server: -inspector: "localhost" is not host:port`},
+		{"admin for all to see", free + "-admin 0.0.0.0:0", "configure server: -admin: 0.0.0.0:0 is not a loopback address"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var stderr strings.Builder

@@ -1,0 +1,134 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// maxScrapes is how many askers for the metrics are served at a time.
+const maxScrapes = 4
+
+// Stats are a server's figures at a moment.
+type Stats struct {
+	Objects       int    // that are active
+	Activations   uint64 // since the start
+	Deactivations uint64 // since the start
+	CallsWaiting  uint64 // for objects that run others
+	Clients       int
+	ShardsOpen    int           // own shards that are served
+	ShardsBusy    int           // own shards that are being opened, drained or transferred
+	ShardsUnowned int           // of the cluster
+	LeaseValid    time.Duration // from now; negative counts as 0
+	Ready         bool
+	Fenced        bool
+	Members       int // of the cluster
+	Links         int // to other members
+	LostPushes    LostPushes
+}
+
+// LostPushes are messages pushed to clients of other servers that did not reach them, by
+// why.
+type LostPushes struct{ OnTheWay, Gone, Refused uint64 }
+
+// collector tells Stats to Prometheus. There are as many series as it says here: no label
+// has values that users, objects or clients bring.
+type collector struct {
+	stats   func() Stats
+	metrics []metric
+	lost    *prometheus.Desc
+}
+
+// metric is one of the figures.
+type metric struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(*Stats) float64
+}
+
+func newCollector(stats func() Stats) *collector {
+	c := &collector{
+		stats: stats,
+		lost: prometheus.NewDesc("goverse_lost_pushes_total",
+			"Messages pushed to clients of other servers that did not reach them, by what was in the way.", []string{"reason"}, nil),
+	}
+	add := func(kind prometheus.ValueType, name, help string, value func(*Stats) float64) {
+		c.metrics = append(c.metrics, metric{prometheus.NewDesc("goverse_"+name, help, nil, nil), kind, value})
+	}
+	gauge, counter := prometheus.GaugeValue, prometheus.CounterValue
+	add(gauge, "objects", "Objects that are active on this server.", func(s *Stats) float64 { return float64(s.Objects) })
+	add(counter, "activations_total", "Activations of objects on this server.", func(s *Stats) float64 { return float64(s.Activations) })
+	add(counter, "deactivations_total", "Ends of activations on this server.", func(s *Stats) float64 { return float64(s.Deactivations) })
+	add(gauge, "calls_waiting", "Calls that wait for an object to end another one.", func(s *Stats) float64 { return float64(s.CallsWaiting) })
+	add(gauge, "clients", "Clients of this server.", func(s *Stats) float64 { return float64(s.Clients) })
+	add(gauge, "shards_open", "Shards that this server owns and serves.", func(s *Stats) float64 { return float64(s.ShardsOpen) })
+	add(gauge, "shards_busy", "Shards that this server owns and is opening, draining or handing over.", func(s *Stats) float64 { return float64(s.ShardsBusy) })
+	add(gauge, "shards_unowned", "Shards of the cluster that no living server owns, as far as this one knows.", func(s *Stats) float64 { return float64(s.ShardsUnowned) })
+	add(gauge, "lease_valid_seconds", "For how long this server may answer unless its lease is renewed.", func(s *Stats) float64 { return max(s.LeaseValid, 0).Seconds() })
+	add(gauge, "fenced", "Whether this server answers nobody, as its lease may have ended.", func(s *Stats) float64 { return float(s.Fenced) })
+	add(gauge, "ready", "Whether this server should be given work.", func(s *Stats) float64 { return float(s.Ready) })
+	add(gauge, "members", "Living servers of the cluster, as far as this one knows.", func(s *Stats) float64 { return float64(s.Members) })
+	add(gauge, "links", "Other servers to which this one keeps a link.", func(s *Stats) float64 { return float64(s.Links) })
+	return c
+}
+
+func float(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Describe implements [prometheus.Collector].
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range c.metrics {
+		ch <- m.desc
+	}
+	ch <- c.lost
+}
+
+// Collect implements [prometheus.Collector].
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	s := c.stats()
+	for _, m := range c.metrics {
+		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(&s))
+	}
+	for reason, n := range map[string]uint64{"on_the_way": s.LostPushes.OnTheWay, "gone": s.LostPushes.Gone, "refused": s.LostPushes.Refused} {
+		ch <- prometheus.MustNewConstMetric(c.lost, prometheus.CounterValue, float64(n), reason)
+	}
+}
+
+// newRegistry holds the figures of the server, of Go and of the process. It is the
+// service's own: what other parts of the program register for themselves (an embedded etcd
+// does) is not for this page.
+func newRegistry(stats func() Stats) (*prometheus.Registry, error) {
+	r := prometheus.NewRegistry()
+	err := errors.Join(
+		r.Register(newCollector(stats)),
+		r.Register(collectors.NewGoCollector()),
+		r.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
+		r.Register(collectors.NewBuildInfoCollector()),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return r, nil
+}
+
+// metricsHandler serves the registry.
+func metricsHandler(cfg Config) (http.Handler, error) {
+	r, err := newRegistry(cfg.Stats)
+	if err != nil {
+		return nil, err
+	}
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{
+		ErrorLog:            slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+		MaxRequestsInFlight: maxScrapes,
+	}), nil
+}
