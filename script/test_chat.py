@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The end-to-end test of the chat sample: real servers, real clients in pipes.
+"""The end-to-end test of the chat sample: real servers, real clients in pipes, a real inspector.
 
     python3 script/test_chat.py
 
-It builds the two programs, runs them on free ports of the loopback, uses every
+It builds the three programs, runs them on free ports of the loopback, uses every
 function of the chat as users do, and prints one line for each check: first with one
-server, then with a cluster whose servers come, go and are killed (chat_cluster.py). A
+server, then with an inspector that watches (chat_inspector.py), then with a cluster whose servers come, go and are killed (chat_cluster.py). A
 cluster that runs on the machine is left alone. It ends all its processes in any case
 and exits with 0 if every check passed, else with 1. It runs from any directory, needs
 Go and the standard library of Python 3.11, and gives up after 55 seconds, building
@@ -25,6 +25,7 @@ sys.dont_write_bytecode = True  # leave the tree as it is
 
 from chat import LOST, TIME, Chat, leave, want  # noqa: E402
 from chat_cluster import CLUSTER_CHECKS  # noqa: E402
+from chat_inspector import INSPECTOR_CHECKS  # noqa: E402
 from procs import Failed, Fleet  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -56,7 +57,7 @@ def check_failures(chat):
 
 def check_refused_flags(chat):
     """values of flags that cannot be: one line that names the flag"""
-    for flag, value, reason in (("-inspector", "localhost:0", "not part of this version"), ("-advertise", "nowhere", "not host:port"),
+    for flag, value, reason in (("-inspector", "nowhere", "not host:port"), ("-advertise", "nowhere", "not host:port"),
                                 ("-etcd", "localhost", "not host:port"), ("-etcd", "embedded:10.0.0.1:1", "not a loopback address"),
                                 ("-data", "/dev/null/x", "not a directory")):
         process = chat.run("server", "-listen", "localhost:0", "-client-listen", "localhost:0", "-etcd", "memory:", flag, value)
@@ -65,7 +66,7 @@ def check_refused_flags(chat):
         want(len(process.err.lines) == 1 and re.search(f"{flag}\\b", line) and reason in line, f"the refusal of {flag} {value} is not one clear line")
     process = chat.run("server", "-help")
     process.exits(0)
-    want(process.err.count("not in this version") == 1, "the help does not say which flags are not in this version")
+    want(process.err.count("-inspector") == 1, "the help does not name the flags")
 
 
 def check_server_starts(chat):
@@ -248,14 +249,14 @@ def check_server_stops(chat):
 CHECKS = (
     check_wrong_flags, check_failures, check_refused_flags, check_server_starts, check_errors_in_words, check_join_and_list, check_pushes,
     check_messages, check_too_many_rooms, check_escapes, check_two_rooms, check_many_messages, check_end_of_input, check_killed_client,
-    check_restart, check_interrupted_client, check_server_stops, *CLUSTER_CHECKS,
+    check_restart, check_interrupted_client, check_server_stops, *INSPECTOR_CHECKS, *CLUSTER_CHECKS,
 )
 
 
 def build(directory):
-    """Build the two programs."""
-    for program in ("server", "client"):
-        subprocess.run(["go", "build", "-o", str(directory / program), f"./samples/chat/{program}"],
+    """Build the programs."""
+    for program, package in (("server", "./samples/chat/server"), ("client", "./samples/chat/client"), ("inspector", "./cmd/inspector")):
+        subprocess.run(["go", "build", "-o", str(directory / program), package],
                        cwd=ROOT, check=True, timeout=BUILD_LIMIT, stdin=subprocess.DEVNULL)
 
 

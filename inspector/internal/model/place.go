@@ -67,9 +67,11 @@ func (m *Model) placeMembers(v cluster.View) {
 		if n == nil {
 			n = &node{id: member.Incarnation}
 			m.nodes[n.id] = n
-			if m.placed {
-				m.tell(Event{At: m.now(), Kind: "join", Level: "info", Text: member.Address + " has joined.", Node: n.id, Shard: -1})
+			text := member.Address + " has joined."
+			if !m.placed {
+				text = member.Address + " is here, as the inspector comes."
 			}
+			m.tell(Event{At: m.now(), Kind: "join", Level: "info", Text: text, Node: n.id, Shard: -1})
 		}
 		if member.Draining != n.member.Draining && n.member.Address != "" {
 			text := member.Address + " is to be drained."
