@@ -85,7 +85,7 @@ func (s *Service) Serve(ctx context.Context, lis net.Listener, leave func(contex
 	if server.Shutdown(until) != nil {
 		_ = server.Close() // who does not read must not hold up a stop
 	}
-	_ = (<-served) // it is closed
+	<-served // it is closed
 	s.await(until)
 	if failure != nil && !errors.Is(failure, http.ErrServerClosed) {
 		return fmt.Errorf("serve operators: %w", failure)
