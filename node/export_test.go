@@ -16,3 +16,17 @@ func (n *Node) Lines() int {
 
 // Observed reports whether calls are captured.
 func (n *Node) Observed() bool { return n.lens.Load() != nil }
+
+// Queues returns how many activations are known to have a queue.
+func (n *Node) Queues() int {
+	n.queues.mu.Lock()
+	defer n.queues.mu.Unlock()
+	return len(n.queues.set)
+}
+
+// Open returns how many turns the observation has told to run and not to have ended.
+func (o *Observation) Open() int {
+	o.lens.mu.Lock()
+	defer o.lens.mu.Unlock()
+	return len(o.open)
+}

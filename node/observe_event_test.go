@@ -50,6 +50,14 @@ func (d *diary) only(t *testing.T, kind, level, id, method string) *inspectmsg.E
 	return events[0]
 }
 
+// dig panics so deep below.
+func dig(depth int) string {
+	if depth == 0 {
+		panic("found nothing")
+	}
+	return dig(depth-1) + "."
+}
+
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
@@ -62,6 +70,11 @@ func TestEvents(t *testing.T) {
 		e := w.diary.only(t, "panic", "error", "Hook-😀", "Write")
 		if !strings.Contains(e.GetStack(), "goroutine") || len(e.GetStack()) > 8<<10 || len(e.GetText()) > 1<<10 || e.GetShard() != int32(w.ShardOf("Hook-😀")) {
 			t.Errorf("the panic is told as %v", e)
+		}
+		w.on("deep", func(context.Context, *actor, string) (string, error) { return dig(200), nil })
+		_, _ = w.do("Hook-a", "Write", "deep")
+		if e := w.diary.only(t, "panic", "error", "Hook-a", "Write"); len(e.GetStack()) > 8<<10 || len(e.GetStack()) < 7<<10 {
+			t.Errorf("a deep stack is told in %d bytes", len(e.GetStack()))
 		}
 		_, _ = w.do("Plain-a", "Write", "call Plain-a.Write ! echo x")
 		if e := w.diary.only(t, "deadlock", "warning", "Plain-a", "Write"); !strings.Contains(e.GetText(), "Plain-a.Write → Plain-a.Write") {
@@ -157,16 +170,24 @@ func TestOneWayCallsAndPushesHaveTheirSender(t *testing.T) {
 		w.Pushed(t.Context(), "Guest-0") // nobody looks
 		o := w.Observe()
 		defer o.Close()
-		for _, aim := range []*inspectmsg.WatchRequest{{Objects: true}, {Focus: "Guest-1"}, {Objects: true, Types: []string{"Guest"}}, {Focus: "Plain-a"}} {
+		for _, aim := range []*inspectmsg.WatchRequest{{Objects: true}, {Focus: "Guest-1"}, {Objects: true, Types: []string{"Guest"}}, {Focus: "Plain-a"}, {Objects: true, Focus: "Plain-a"}} {
 			o.Aim(aim)
 			w.must("Plain-a", "Write", "both")
 			sleep(time.Millisecond)
 			w.Pushed(t.Context(), "Guest-1")
 			r := o.Collect()
 			push, from, call := edgeOf(r.GetObjectEdges(), "Plain-a", "Guest-1"), edgeOf(r.GetObjectEdges(), "", "Guest-1"), edgeOf(r.GetObjectEdges(), "Plain-a", "Hook-b")
-			guest, other := aim.GetFocus() != "Plain-a", aim.GetFocus() != "Guest-1" && len(aim.GetTypes()) == 0
+			guest, other := aim.GetFocus() != "Plain-a" || aim.GetObjects(), aim.GetFocus() != "Guest-1" && len(aim.GetTypes()) == 0
 			if push.GetCalls() != 1 || !push.GetPush() || (from.GetCalls() == 1) != guest || (call.GetCalls() == 1) != other {
 				t.Errorf("with %v: edges %v", aim, r.GetObjectEdges())
+			}
+			seen := make(map[string]bool)
+			for _, e := range r.GetObjectEdges() {
+				if way := e.GetFrom() + " " + e.GetTo(); seen[way] {
+					t.Errorf("with %v: %s is told twice", aim, way)
+				} else {
+					seen[way] = true
+				}
 			}
 			if e := edgeOf(r.GetTypeEdges(), "Plain", "Guest"); e.GetCalls() != 1 || !e.GetPush() {
 				t.Errorf("with %v: %v", aim, r.GetTypeEdges())
@@ -209,7 +230,15 @@ func TestObservingManyCalls(t *testing.T) {
 	work()
 	for _, o := range []*node.Observation{o, p} {
 		r := o.Collect()
-		if got := methodOf(r, "Counter", "Add").GetCalls(); got < callers*calls*6/10 || got > callers*calls*14/10 {
+		m := methodOf(r, "Counter", "Add")
+		sum := uint64(0)
+		for _, of := range m.GetLatency() {
+			sum += of
+		}
+		if sum != m.GetCalls() {
+			t.Errorf("the histogram counts %d of %d calls", sum, m.GetCalls())
+		}
+		if got := m.GetCalls(); got < callers*calls*6/10 || got > callers*calls*14/10 {
 			t.Errorf("%d calls are estimated, there were %d", got, callers*calls)
 		}
 	}
@@ -249,6 +278,9 @@ func TestObservingManyCalls(t *testing.T) {
 	}
 	if err := n.Stop(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if types := p.Collect().GetTypes(); len(types) != 0 {
+		t.Errorf("types in memory after Stop: %v", types)
 	}
 	if c := n.Counters(); c.Activations != 4 || c.Deactivations != 4 || c.Waiting != 0 {
 		t.Errorf("counters %+v", c)

@@ -108,9 +108,16 @@ func TestFocusTellsTurnsAsTheyRun(t *testing.T) {
 		if e := edgeOf(r.GetObjectEdges(), "", "Plain-a"); e.GetCalls() != 2 || len(r.GetObjectEdges()) != 1 {
 			t.Errorf("edges of the focus: %v", r.GetObjectEdges())
 		}
-		if c := w.Counters(); c.Waiting != 0 {
-			t.Errorf("counters: %+v", c)
+		if c := w.Counters(); c.Waiting != 0 || o.Open() != 0 {
+			t.Errorf("counters: %+v, %d turns open", c, o.Open())
 		}
+		held = w.begin("Plain-a", "Write", "call Hook-b.Write ! hold h")
+		if turns = o.Collect().GetTurns(); len(turns) != 1 || turns[0].GetCaller() != "" {
+			t.Errorf("turns of the focus: %v", turns)
+		}
+		w.open("h")
+		held.ok("h")
+		sleep(time.Hour) // the sweep lets the queue go
 	})
 }
 

@@ -125,6 +125,9 @@ func inBubble(t *testing.T, f func(w *world), types ...registration) {
 			if n := w.Activations(); n != 0 {
 				t.Errorf("%d activations after Stop", n)
 			}
+			if n := w.Queues(); n != 0 {
+				t.Errorf("%d queues after Stop", n)
+			}
 		}()
 		f(w)
 	})
