@@ -97,7 +97,7 @@ func (s *Server) stats(p *parts) admin.Stats {
 	counters, lost := p.node.Counters(), p.router.LostPushes()
 	stats := admin.Stats{
 		Objects: p.node.Activations(), Activations: counters.Activations, Deactivations: counters.Deactivations,
-		CallsWaiting: counters.Waiting, Ready: s.lacks(p) == "",
+		CallsWaiting: counters.Waiting, Links: p.router.Links(), Ready: s.lacks(p) == "",
 		LostPushes: admin.LostPushes{OnTheWay: lost.OnTheWay, Gone: lost.Gone, Refused: lost.Refused},
 	}
 	if p.clients != nil {

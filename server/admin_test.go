@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/server"
 	"github.com/xiaonanln/goverse/util/clock"
 )
@@ -262,4 +263,32 @@ func TestReadinessWhileDraining(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitReadiness(t, f.Server, "ready")
+}
+
+// Who the server knows, and to whom it keeps a link.
+func TestAdminTellsOfOtherServers(t *testing.T) {
+	t.Parallel()
+	c := &company{t, &server.Coordinators{}}
+	first, second := c.join(withAdmin), c.join()
+	const id = "Tally-there"
+	n := shard.Of(id, 64)
+	if err := first.Member().Move(t.Context(), n, second.Member().Incarnation()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := addTo(t.Context(), first, id, 1); err != nil {
+		t.Fatal(err)
+	}
+	if got := figures(t, first); got["goverse_members"] != 2 || got["goverse_links"] != 1 || got["goverse_objects"] != 0 {
+		t.Errorf("%v members, %v links, %v objects, want 2, 1 and none", got["goverse_members"], got["goverse_links"], got["goverse_objects"])
+	}
+}
+
+// An address that is taken is told at the start, like those of the other ports.
+func TestAdminPortTaken(t *testing.T) {
+	t.Parallel()
+	taken := listen(t, "127.0.0.1:0")
+	f := create(t, func(c *server.Config) { c.AdminAddress = taken })
+	if err := f.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "admin listener: listen on "+taken) {
+		t.Errorf("start: %v", err)
+	}
 }

@@ -75,8 +75,7 @@ func (s *Service) Serve(ctx context.Context, lis net.Listener, leave func(contex
 	go func() { served <- server.Serve(netutil.LimitListener(lis, MaxConnections)) }()
 	var failure error
 	select {
-	case failure = <-served:
-		served <- http.ErrServerClosed
+	case failure = <-served: // by itself
 	case <-ctx.Done():
 	}
 	end()
@@ -85,9 +84,11 @@ func (s *Service) Serve(ctx context.Context, lis net.Listener, leave func(contex
 	if server.Shutdown(until) != nil {
 		_ = server.Close() // who does not read must not hold up a stop
 	}
-	<-served // it is closed
+	if failure == nil {
+		failure = <-served // it has one, always
+	}
 	s.await(until)
-	if failure != nil && !errors.Is(failure, http.ErrServerClosed) {
+	if !errors.Is(failure, http.ErrServerClosed) {
 		return fmt.Errorf("serve operators: %w", failure)
 	}
 	return nil

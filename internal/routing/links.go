@@ -91,6 +91,13 @@ func (l *links) to(rt cluster.Route) *link {
 	return made
 }
 
+// count is how many there are.
+func (l *links) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.byPeer)
+}
+
 // sweep closes the links to members that have been gone for a while.
 func (l *links) sweep(table Table) {
 	for _, dead := range l.pick(table) {

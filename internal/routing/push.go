@@ -152,6 +152,14 @@ type LostPushes struct {
 // LostPushes says how many pushes were lost.
 func (r *Router) LostPushes() LostPushes { return r.pushes.load() }
 
+// Links is how many other nodes the router keeps a link to, which need not be connected.
+func (r *Router) Links() int {
+	if v := r.view.Load(); v.links != nil {
+		return v.links.count()
+	}
+	return 0
+}
+
 // FlushPushes waits until what has been pushed to clients of other nodes is on its way over their links, or ctx ends.
 func (r *Router) FlushPushes(ctx context.Context) {
 	if v := r.view.Load(); v.links != nil {
