@@ -154,7 +154,7 @@ check-web: $(WEB)/node_modules/.installed ## Fail when the inspector's built pag
 
 .PHONY: screenshots
 screenshots: $(WEB)/node_modules/.installed check-chromium ## Take the pictures of docs/inspector.md anew
-	cd $(WEB) && SCREENSHOTS=1 npx playwright test -g 'desktop, light'
+	cd $(WEB) && SCREENSHOTS=1 npx playwright test -g 'on a desktop'
 
 # `CHAOS_SEED=42 make chaos` repeats the faults of a run, `CHAOS_FOR=10m` goes round until
 # then, `CHAOS="kill,freeze" make chaos` runs some. See docs/chaos.md.
