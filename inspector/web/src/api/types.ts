@@ -160,6 +160,8 @@ export interface Turn {
   at: number
   waited: number
   ran: number | null
+  /** It waits for its turn. Absent: it does not. */
+  waits?: boolean
   code: string
 }
 

@@ -93,5 +93,6 @@ describe('events', () => {
 
 it('tells running turns first, then the latest', () => {
   const turn = (id: number, at: number, ran: number | null): Turn => ({ id, at, ran, method: '', caller: '', waited: 0, code: '' })
-  expect(sortTurns([turn(1, 10, 1), turn(2, 5, null), turn(3, 20, 1)]).map((t) => t.id)).toEqual([2, 3, 1])
+  const all = [turn(1, 10, 1), turn(2, 5, null), turn(3, 20, 1), { ...turn(4, 4, 0), waits: true }]
+  expect(sortTurns(all).map((t) => t.id)).toEqual([2, 4, 3, 1])
 })

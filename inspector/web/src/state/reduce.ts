@@ -97,7 +97,11 @@ export function filterEvents(events: readonly ClusterEvent[], filter: EventFilte
   )
 }
 
-/** Turns that run first, then the latest. */
+/** Turns that run or wait first, then the latest. */
 export function sortTurns(turns: readonly Turn[]): Turn[] {
-  return [...turns].sort((a, b) => Number(a.ran !== null) - Number(b.ran !== null) || b.at - a.at)
+  return [...turns].sort((a, b) => Number(over(a)) - Number(over(b)) || b.at - a.at)
+}
+
+function over(t: Turn): boolean {
+  return t.ran !== null && !t.waits
 }

@@ -95,6 +95,7 @@ export function ObjectView() {
 }
 
 function turnState(t: Turn): string {
+  if (t.waits) return '○ waits'
   if (t.ran !== null) return t.code === '' ? 'done' : `■ ${t.code}`
   return '◐ runs'
 }
