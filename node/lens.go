@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -136,6 +137,9 @@ func (l *lens) setDoor() {
 
 // caller is the object that makes the call; empty from outside.
 func (t *turn) caller() string {
+	if t.flags.has(bound) {
+		return t.id() // a timer of the object's
+	}
 	if r := t.rare.Load(); r != nil {
 		switch {
 		case len(r.path) > 0:
@@ -198,6 +202,9 @@ func (l *lens) end(s *sample, now time.Duration, err error) bool {
 	delete(l.flying, s)
 	if s.weight != 0 {
 		l.burden(s, now)
+	}
+	if !s.runs && errors.Is(err, object.ErrUnavailable) {
+		return false // the object is elsewhere, or moves: the call goes on, and counts where it runs
 	}
 	for o := range l.observations {
 		o.record(s, now, err)

@@ -74,6 +74,21 @@ func TestFewCallsAreCountedExactly(t *testing.T) {
 	})
 }
 
+// A call that finds its object's shard elsewhere goes on there: here it is none.
+func TestRefusedArrivalsAreNoCalls(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		o := w.Observe()
+		defer o.Close()
+		w.ReleaseShard(w.ShardOf("Plain-a"), 1)
+		reply, err := w.Serve(w.t.Context(), object.Request{ID: "Plain-a", Method: "Write", Message: "google.protobuf.StringValue"})
+		wantErr(w.t, err, object.ErrUnavailable, object.ExecutedNo)
+		if r := o.Collect(); len(reply.Body) != 0 || len(r.GetMethods()) != 0 || len(r.GetTypeEdges()) != 0 {
+			w.t.Errorf("told: %v", r)
+		}
+	})
+}
+
 func TestFocusTellsTurnsAsTheyRun(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {

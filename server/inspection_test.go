@@ -123,14 +123,18 @@ func TestInspectorSeesCalls(t *testing.T) {
 			t.Fatal("Fail does not fail")
 		}
 	}
+	if _, err := f.Runtime().Call(t.Context(), "Box-1", "Tell", wrapperspb.String(id)); err != nil {
+		t.Fatal(err)
+	}
 	s := until(func(s *seen) bool {
-		return s.calls["Box.Add"] >= 37 && s.calls["User.Fail"] >= 3 && s.calls["User.AddTo"] >= 30
+		return s.edges["Box-1>"+id] > 0 && s.calls["Box.Add"] >= 37 && s.calls["User.Fail"] >= 3 && s.calls["User.AddTo"] >= 30
 	})
 	for what, c := range map[string]struct{ got, want uint64 }{
 		"Box.Add": {s.calls["Box.Add"], 37}, "User.AddTo": {s.calls["User.AddTo"], 30}, "User.Fail": {s.calls["User.Fail"], 3},
 		"errors of User.Fail": {s.errors["User.Fail"], 3}, "errors of Box.Add": {s.errors["Box.Add"], 0},
-		"User>Box": {s.kinds["User>Box"], 30}, ">Box": {s.kinds[">Box"], 7},
+		"User>Box": {s.kinds["User>Box"], 30}, ">Box": {s.kinds[">Box"], 8},
 		"client>box": {s.edges[id+">Box-1"], 30}, "outside>box": {s.edges[">Box-2"], 7},
+		"pushes": {s.edges["Box-1>"+id], 1},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %d, want %d", what, c.got, c.want)

@@ -49,6 +49,7 @@ func (r *Router) Push(ctx context.Context, clientID string, msg proto.Message) e
 	if !r.mayAct(ctx, v) {
 		return fenced("push", clientID, "")
 	}
+	r.cfg.Node.Pushed(ctx, clientID)
 	home := homeOf(clientID)
 	if v.table != nil && home != "" && home != v.self {
 		if rt, ok := v.table.Node(home); ok {
