@@ -122,9 +122,15 @@ func (c *chronicle) leaseIs(state shard.LeaseState, left time.Duration) {
 	}
 }
 
-// follow writes down who joins and who leaves, and the moves, until ctx ends.
-func (c *chronicle) follow(ctx context.Context, member *cluster.Member, clk clock.Clock) {
+// follow writes down who joins and who leaves, and the moves, until ctx ends. It begins when ready is closed: before, a
+// member need not know of all others, which would seem to join then.
+func (c *chronicle) follow(ctx context.Context, member *cluster.Member, ready <-chan struct{}, clk clock.Clock) {
 	defer c.flush()
+	select {
+	case <-ready:
+	case <-ctx.Done():
+		return
+	}
 	timer := clk.NewTimer(chroniclePause)
 	defer timer.Stop()
 	known := make(map[string]cluster.MemberInfo)

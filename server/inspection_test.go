@@ -78,7 +78,7 @@ func (i *inspector) watch(req *inspectpb.WatchRequest) (until func(enough func(s
 		for s.last == nil || !enough(s) {
 			res, err := stream.Recv()
 			if err != nil {
-				i.t.Fatalf("watch: %v; seen so far: %+v", err, s)
+				i.t.Fatalf("watch: %v; seen so far: %v, %v", err, s.events, s.last)
 			}
 			s.take(res)
 		}
@@ -346,5 +346,25 @@ func TestWatchersDoNotHoldUpAStop(t *testing.T) {
 	}
 	for err == nil {
 		_, err = stream.Recv()
+	}
+}
+
+// A server that loses its lease says so, and that it has joined again.
+func TestInspectorSeesALostLease(t *testing.T) {
+	t.Parallel()
+	c := &company{t, &server.Coordinators{}}
+	near, far := c.join(), c.join()
+	old := near.Member().Incarnation()
+	until := inspect(t, far).watch(&inspectpb.WatchRequest{})
+	until(func(s *seen) bool { return s.event("join", far.Member().Incarnation()) != nil })
+	if err := far.Member().Evict(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	await(t, far, func() bool { return far.Member().State().Members == 2 && near.Member().Incarnation() != old })
+	inspect(t, near).watch(&inspectpb.WatchRequest{})(func(s *seen) bool {
+		return s.event("lease", "not in the cluster any more") != nil && s.event("join", "as "+near.Member().Incarnation()) != nil
+	})
+	if s := until(func(s *seen) bool { return s.event("leave", old+" at") != nil }); s.event("join", old) != nil {
+		t.Errorf("who was there has joined: %v", s.events)
 	}
 }

@@ -162,8 +162,9 @@ func (s *Server) serveMember(ctx context.Context, p *parts, member *cluster.Memb
 	served := make(chan error, 1)
 	go func() { served <- p.router.Serve(serving, member, endpoint) }()
 	var followed sync.WaitGroup
-	followed.Go(func() { p.chronicle.follow(serving, member, s.clock) })
-	err := member.Run(ctx, ready)
+	known := make(chan struct{}) // closed when the member knows who is there
+	followed.Go(func() { p.chronicle.follow(serving, member, known, s.clock) })
+	err := member.Run(ctx, func() { close(known); ready() })
 	stopServing()
 	followed.Wait()
 	return join(err, <-served)
