@@ -40,6 +40,7 @@ type tab struct {
 	types     string
 	resumed   bool
 
+	now     model.Versions // what there is to tell
 	told    model.Versions
 	objects uint64                   // the version of the graph at which the object was last told
 	sent    map[string]time.Duration // when a topic was last told
@@ -151,6 +152,7 @@ func (t *tab) run(r *http.Request) {
 // that has something new; 0: none has.
 func (t *tab) tell() (due time.Duration, ok bool) {
 	v := t.inspector.model.Versions()
+	t.now = v
 	for _, topic := range t.topics {
 		if !t.news(topic, v) {
 			continue
@@ -236,19 +238,22 @@ func (t *tab) overview(v model.Versions) bool {
 	first, resumed := !t.once["overview"], t.resumed
 	state := first || v.State > t.told.State
 	since := t.told.Points
-	t.told.State, t.told.Points = v.State, v.Points
+	t.told.State = v.State
 	switch {
 	case first && !resumed:
+		t.told.Points = v.Points
 		return t.whole("overview", "overview", max(v.Points, v.State), func() any { return m.Overview(true) })
 	case state && !t.send("overview", m.Overview(false)):
 		return false
 	}
 	points := m.Points(since)
 	for _, p := range points[max(len(points)-resumePoints, 0):] {
+		t.told.Points = p.Rev
 		if !t.send("overview", p) {
 			return false
 		}
 	}
+	t.told.Points = max(t.told.Points, v.Points)
 	return true
 }
 
@@ -281,14 +286,14 @@ func (t *tab) message(topic string, text []byte) bool {
 
 // seq is up to where all points and events have been told, as far as the stream tells them.
 func (t *tab) seq() uint64 {
-	points, events := slices.Contains(t.topics, "overview"), slices.Contains(t.topics, "events")
-	switch {
-	case points && events:
-		return min(t.told.Points, t.told.Events)
-	case events:
-		return t.told.Events
+	all := t.now.Newest()
+	if slices.Contains(t.topics, "overview") && t.told.Points < t.now.Points {
+		all = min(all, t.told.Points)
 	}
-	return t.told.Points
+	if slices.Contains(t.topics, "events") && t.told.Events < t.now.Events {
+		all = min(all, t.told.Events)
+	}
+	return all
 }
 
 func (t *tab) write(b []byte) bool {
