@@ -36,6 +36,12 @@ describe('layout', () => {
         expect(y).toBeLessThan(height(places))
       }
     }
+    // As wide as the picture, but for the margins in which names stand.
+    for (const g of [types, objects]) {
+      const across = [...layout(g).values()].map((p) => p.x)
+      expect(Math.min(...across)).toBeCloseTo(WIDTH - Math.max(...across))
+      expect(Math.min(...across)).toBeLessThan(WIDTH / 8)
+    }
     expect(nearest(types)).toBeGreaterThan(100)
     expect(nearest(objects)).toBeGreaterThan(4)
   })

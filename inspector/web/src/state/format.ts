@@ -20,9 +20,7 @@ export function rate(n: number | null | undefined): string {
 
 /** Microseconds. */
 export function micros(us: number | null | undefined): string {
-  if (us === null || us === undefined) return none
-  if (us < 1000) return `${trim(us)} µs`
-  return millis(us / 1000)
+  return us === null || us === undefined ? none : millis(us / 1000)
 }
 
 /** A length of time in milliseconds. */
