@@ -57,6 +57,12 @@ test('a lost stream is told of, taken up again where it broke, and after refusal
   expect(mock.state.streams.size).toBe(1)
 })
 
+test('an inspector that is gone is told of', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['overview']!)
+  await mock.close()
+  await expect(page.getByText('Reconnecting to the inspector', { exact: false })).toBeVisible()
+})
+
 test('one stream at a time, whatever is looked at', async ({ page, mock }) => {
   await open(page, mock, VIEWS['overview']!)
   for (const name of ['Graph', 'Shards', 'Types', 'Objects', 'Clients', 'Events']) {
