@@ -1,0 +1,89 @@
+package forms_test
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/xiaonanln/goverse/inspector/internal/forms"
+)
+
+func known(t *testing.T) *forms.Descriptors {
+	t.Helper()
+	set, err := proto.Marshal(&descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{
+		protodesc.ToFileDescriptorProto(structpb.File_google_protobuf_struct_proto), protodesc.ToFileDescriptorProto(descriptorpb.File_google_protobuf_descriptor_proto),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &forms.Descriptors{}
+	if err := d.Learn(set); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// Messages that contain themselves end, with each message once.
+func TestRecursion(t *testing.T) {
+	t.Parallel()
+	form, err := known(t).Form("google.protobuf.Struct", "x.Reply")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(form.Messages) != 3 || form.Reply != "x.Reply" { // Struct, Value, ListValue
+		t.Errorf("%+v", form)
+	}
+	if f := form.Request.Fields[0]; !f.Map || f.Key != "string" || f.Kind != "message" || f.Message != "google.protobuf.Value" {
+		t.Errorf("%+v", f)
+	}
+	kinds := map[string]string{}
+	for _, f := range form.Messages["google.protobuf.Value"].Fields {
+		kinds[f.JSON] = f.Kind + " " + f.Oneof
+	}
+	if kinds["nullValue"] != "enum kind" || kinds["numberValue"] != "double kind" || kinds["listValue"] != "message kind" {
+		t.Errorf("%v", kinds)
+	}
+}
+
+// What is written as JSON comes back as JSON, and what is no such message is refused.
+func TestJSONThereAndBack(t *testing.T) {
+	t.Parallel()
+	d := known(t)
+	const name = "google.protobuf.FieldDescriptorProto"
+	encoded, err := d.Encode(name, []byte(`{"name":"<b>","number":7,"type":"TYPE_BOOL"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := d.Decode(name, encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v struct {
+		Name   string
+		Number int
+		Type   string
+	}
+	if err := json.Unmarshal(text, &v); err != nil || v.Name != "<b>" || v.Number != 7 || v.Type != "TYPE_BOOL" {
+		t.Errorf("%s %v", text, err)
+	}
+	if _, err := d.Encode(name, []byte(`{"nothing":1}`)); err == nil {
+		t.Error("an unknown field was taken")
+	}
+	if _, err := d.Decode(name, []byte{0xff}); err == nil {
+		t.Error("garbage was decoded")
+	}
+	if _, err := d.Encode("no.Message", nil); !errors.Is(err, forms.ErrUnknown) {
+		t.Errorf("unknown message: %v", err)
+	}
+	if err := d.Learn([]byte{0xff}); err == nil {
+		t.Error("garbage was learnt")
+	}
+	if _, err := d.Encode(name, nil); err != nil {
+		t.Errorf("after garbage: %v", err)
+	}
+}

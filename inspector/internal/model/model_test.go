@@ -1,0 +1,157 @@
+package model_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/inspector/internal/model"
+	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
+	"github.com/xiaonanln/goverse/util/clock"
+)
+
+// placed is a model of a cluster of one node, a, that has both shards.
+func placed() *model.Model {
+	m := model.New(clock.Virtual())
+	m.Place(view("a", "a"))
+	return m
+}
+
+func view(owners ...string) cluster.View {
+	v := cluster.View{UUID: "u", Revision: 1, Members: []cluster.MemberInfo{{Incarnation: "a", Address: "a:1"}, {Incarnation: "b", Address: "b:1"}}}
+	for i, o := range owners {
+		v.Shards = append(v.Shards, cluster.ShardInfo{Owner: o, Epoch: uint64(i + 1), Revision: 1})
+	}
+	return v
+}
+
+func calls(n uint64) *inspectpb.WatchResponse {
+	return &inspectpb.WatchResponse{
+		Vitals:     &inspectpb.Vitals{ValidForNs: 1, Lease: "valid"},
+		Methods:    []*inspectpb.MethodStats{{Type: "T", Method: "M", Calls: n, Latency: []uint64{n}}},
+		IntervalNs: int64(500 * time.Millisecond),
+	}
+}
+
+// Rates are by the time that nodes tell of; ten minutes are kept, and the points stop where nodes fall silent.
+func TestPoints(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := placed()
+		for range 700 {
+			m.Report("a", calls(50))
+			m.Report("a", calls(50))
+			time.Sleep(time.Second) //nolint:forbidigo // virtual time
+			m.Tick()
+		}
+		o := m.Overview(true)
+		if len(*o.History) != 600 || o.Now.Calls != 100 || *o.Now.P50 != 1.1 || o.Now.Nodes != 2 {
+			t.Errorf("%d points, now %+v", len(*o.History), o.Now)
+		}
+		if got := m.Types().Types[0].Methods[0]; got.TotalCalls != 70_000 || got.Calls != 100 || got.Histogram[0] != 5900 {
+			t.Errorf("method %+v", got)
+		}
+		for range 3 {
+			time.Sleep(time.Second) //nolint:forbidigo // virtual time
+			m.Tick()
+		}
+		if o := m.Overview(false); o.Now.Calls != 0 || o.Now.P50 != nil {
+			t.Errorf("three silent seconds later %+v", o.Now)
+		}
+	})
+}
+
+// Shards that change hands are counted, told of together, and told as changes.
+func TestMoves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := placed()
+		since := m.Versions().Shards
+		m.Place(view("a", "b"))
+		m.Tick()
+		if o := m.Overview(false); o.Now.Moves != 1 || o.Skew != 1 {
+			t.Errorf("%+v", o)
+		}
+		if c := m.ShardsSince(since); len(c.Changed) != 1 || c.Changed[0][0] != 1 || c.Nodes[c.Changed[0][1]] != "b" {
+			t.Errorf("%+v", c)
+		}
+		if e := m.Events(model.EventFilter{Kind: "move"}).Events; len(e) != 1 || e[0].Text != "Shard 1 went from a:1 to b:1." || e[0].Shard != 1 {
+			t.Errorf("%+v", e)
+		}
+		m.Place(view("a", ""))
+		if s := m.Shards(); s.Unowned != 1 || s.Shards[1][2] != 2 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// Whatever nodes tell, what is kept of it is bounded, and told once.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := placed()
+		r := calls(1)
+		r.Methods[0].Latency = make([]uint64, 100_000)
+		r.Methods[0].Latency[99_999] = 7
+		r.Methods[0].LastCode, r.Methods[0].LastError = "Unknown", strings.Repeat("é", 100_000)
+		for i := range 20_000 {
+			r.TypeEdges = append(r.TypeEdges, &inspectpb.Edge{From: fmt.Sprint("T", i), To: "T", Calls: 1})
+			r.Methods = append(r.Methods, &inspectpb.MethodStats{Type: fmt.Sprint("T", i), Method: "M", Calls: 1})
+		}
+		for i := range 3000 {
+			r.Events = append(r.Events, &inspectpb.Event{Seq: uint64(i + 1), Kind: "slow", Text: strings.Repeat("x", 10_000)})
+		}
+		m.Report("a", r)
+		before := len(m.Events(model.EventFilter{}).Events)
+		m.Report("a", r)
+		if after := m.Events(model.EventFilter{}).Events; before > 2000 || len(after) > 2000 || len(after[0].Text) > 5000 {
+			t.Errorf("%d events, then %d", before, len(after))
+		}
+		if g := m.Graph(model.Interest{}, "", 50); len(g.Nodes) > 51 || g.More == 0 {
+			t.Errorf("%d parties, %v more", len(g.Nodes), g.More)
+		}
+		types := m.Types().Types
+		if len(types) > 5001 {
+			t.Errorf("%d types", len(types))
+		}
+		for _, one := range types {
+			if one.Name == "T" && (len(one.Methods[0].Histogram) > 160 || len(one.Methods[0].LastError.Message) > 5000) {
+				t.Errorf("%d buckets, %d bytes", len(one.Methods[0].Histogram), len(one.Methods[0].LastError.Message))
+			}
+		}
+		for i := range 40 {
+			if _, err := m.Hold(model.NewInterest(true, "", fmt.Sprint("T-", i))); (i >= 16) != errors.Is(err, model.ErrTooMany) {
+				t.Errorf("interest %d: %v", i, err)
+			}
+		}
+	})
+}
+
+// An interest that nobody has any more is kept for a while, and then not.
+func TestInterestsEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := placed()
+		release, err := m.Hold(model.NewInterest(false, "", "T-x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) //nolint:forbidigo // virtual time
+		m.Tick()
+		release()
+		time.Sleep(14 * time.Second) //nolint:forbidigo // virtual time
+		m.Tick()
+		if n := len(m.Interests()); n != 1 {
+			t.Errorf("%d interests while it lingers", n)
+		}
+		time.Sleep(2 * time.Second) //nolint:forbidigo // virtual time
+		m.Tick()
+		if n := len(m.Interests()); n != 0 {
+			t.Errorf("%d interests after", n)
+		}
+	})
+}
