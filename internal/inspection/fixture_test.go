@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/apipb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/xiaonanln/goverse/internal/inspection"
@@ -28,6 +29,9 @@ type Box struct{ object.BaseObject }
 func (b *Box) Add(_ context.Context, n *wrapperspb.Int64Value) (*wrapperspb.Int64Value, error) {
 	return n, nil
 }
+
+// Know has a message whose file imports others.
+func (b *Box) Know(_ context.Context, a *apipb.Api) (*apipb.Api, error) { return a, nil }
 
 // world is all that a service looks at, and what was asked of it.
 type world struct {

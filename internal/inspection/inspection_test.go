@@ -53,7 +53,7 @@ func TestTypesTellTheirMessages(t *testing.T) {
 		t.Fatalf("%v, %v", res, err)
 	}
 	box := res.GetTypes()[0]
-	if box.GetName() != "Box" || box.GetClient() || len(box.GetMethods()) != 1 {
+	if box.GetName() != "Box" || box.GetClient() || len(box.GetMethods()) != 2 {
 		t.Fatalf("%v", box)
 	}
 	m := box.GetMethods()[0]
