@@ -141,6 +141,9 @@ func (m *Model) Detail(id string, i Interest, r *inspectpb.WatchResponse) {
 // take takes note of turns.
 func (f *focus) take(id string, turns []*inspectpb.Turn, now time.Duration) {
 	for _, t := range turns {
+		if waits(t) {
+			continue // it is told with the object, for as long as it waits
+		}
 		key := turnKey{id, t.GetId()}
 		if old := f.turns[key]; old != nil && old.turn.Ran != nil && t.GetRanNs() < 0 {
 			continue // it has ended already
@@ -154,6 +157,22 @@ func (f *focus) take(id string, turns []*inspectpb.Turn, now time.Duration) {
 	for _, key := range keys[:len(keys)-maxTurns] {
 		delete(f.turns, key)
 	}
+}
+
+// waits reports whether a turn has not begun: it has no number yet.
+func waits(t *inspectpb.Turn) bool { return t.GetId() == 0 }
+
+// shapeWaiting are the turns that wait, in their order.
+func shapeWaiting(id string, turns []*inspectpb.Turn) (all []Turn) {
+	for _, t := range turns[:min(len(turns), maxTurns)] {
+		if !waits(t) {
+			continue
+		}
+		one := shapeTurn(id, t)
+		one.ID, one.Ran, one.Waits = fmt.Sprintf("%s-waits-%d", id, len(all)+1), nil, true
+		all = append(all, one)
+	}
+	return all
 }
 
 func shapeTurn(id string, t *inspectpb.Turn) Turn {
@@ -217,14 +236,18 @@ func (m *Model) Known(id, node string, info *inspectpb.DescribeResponse) Detail 
 	one := m.interests[NewInterest(true, "", id)]
 	if one == nil || one.focus == nil {
 		for _, t := range info.GetTurns()[:min(len(info.GetTurns()), maxTurns)] {
-			out.Turns = append(out.Turns, shapeTurn(node, t))
+			if !waits(t) {
+				out.Turns = append(out.Turns, shapeTurn(node, t))
+			}
 		}
+		out.Turns = append(out.Turns, shapeWaiting(node, info.GetTurns())...)
 		return out
 	}
 	for _, h := range one.focus.turns {
 		out.Turns = append(out.Turns, h.turn)
 	}
 	slices.SortFunc(out.Turns, func(a, b Turn) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID)) })
+	out.Turns = append(out.Turns, shapeWaiting(node, info.GetTurns())...)
 	sums, _ := one.edges.total(histogram)
 	over := m.window(one.begun, histogram)
 	for key, s := range sums {

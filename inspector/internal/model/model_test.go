@@ -155,3 +155,30 @@ func TestInterestsEnd(t *testing.T) {
 		}
 	})
 }
+
+// Calls that wait are told for as long as they wait, each, with no number yet.
+func TestWaitingTurns(t *testing.T) {
+	t.Parallel()
+	m := placed()
+	i := model.NewInterest(true, "", "Box-1")
+	release, err := m.Hold(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	found := &inspectpb.DescribeResponse{Found: true, Info: &inspectpb.ObjectInfo{Id: "Box-1", Type: "Box"}}
+	found.Turns = []*inspectpb.Turn{{Id: 7, Method: "Add", RanNs: -1}, {Method: "Add", Caller: "User-1"}, {Method: "Sum", Caller: "User-2"}}
+	m.Described("Box-1", "a", found)
+	for what, d := range map[string]model.Detail{"focused": first(m.Focused("Box-1")), "asked": model.New(clock.System()).Known("Box-1", "a", found)} {
+		if len(d.Turns) != 3 || d.Turns[0].Waits || !d.Turns[1].Waits || !d.Turns[2].Waits || d.Turns[1].Ran != nil || d.Turns[1].ID == d.Turns[2].ID ||
+			d.Turns[1].Caller != "User-1" || d.Turns[2].Method != "Sum" {
+			t.Errorf("%s: %+v", what, d.Turns)
+		}
+	}
+	m.Described("Box-1", "a", &inspectpb.DescribeResponse{Found: true, Info: found.GetInfo()})
+	if d := first(m.Focused("Box-1")); len(d.Turns) != 1 || d.Turns[0].Waits {
+		t.Errorf("afterwards: %+v", d.Turns)
+	}
+}
+
+func first(d model.Detail, _ bool) model.Detail { return d }

@@ -214,6 +214,7 @@ type Turn struct {
 	Waited float64  `json:"waited"`
 	Ran    *float64 `json:"ran"`
 	Code   string   `json:"code"`
+	Waits  bool     `json:"waits,omitempty"` // it has not begun
 }
 
 // Passage is something in an object's life.
