@@ -1,8 +1,9 @@
 # Every command a contributor or CI needs. `make` lists them; `make test` is the
 # whole proof of a change and what .ci/run calls.
 #
-# A fresh clone needs Go, a C compiler (for the race detector) and Python 3;
-# everything else is installed into .bin/ by the target that needs it.
+# A fresh clone needs Go, a C compiler (for the race detector), Python 3, Node.js with
+# npm, and Chromium, which apt installs where it can; everything else is installed into
+# .bin/ and inspector/web/node_modules by the target that needs it.
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
@@ -61,8 +62,8 @@ run-chat: ## Run a chat server on the default ports
 	$(GO) run ./samples/chat/server/
 
 .PHONY: clean
-clean: ## Remove what the other targets have left: .bin and test binaries
-	rm -rf $(BIN)
+clean: ## Remove what the other targets have left: .bin, node_modules and test binaries
+	rm -rf $(BIN) $(WEB)/node_modules
 	find . -name '*.test' -not -path './.git/*' -type f -delete
 
 ##@ Test
