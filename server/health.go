@@ -54,15 +54,13 @@ func (v *vitals) change(field *bool, to bool) {
 	}
 }
 
-// lacks is why the server does not serve, in a word; empty: it does.
+// lacks is why a server that has been ready does not serve, in a word; empty: it does.
 func (v *vitals) lacks() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
 	case v.stopping:
 		return "stopping"
-	case !v.created:
-		return "starting"
 	case v.fenced, !v.member: // it joins again
 		return "fenced"
 	}
