@@ -106,12 +106,16 @@ func TestBounds(t *testing.T) {
 			r.Events = append(r.Events, &inspectpb.Event{Seq: uint64(i + 1), Kind: "slow", Text: strings.Repeat("x", 10_000)})
 		}
 		m.Report("a", r)
-		before := len(m.Events(model.EventFilter{}).Events)
+		first := m.Events(model.EventFilter{})
+		before := len(first.Events)
 		m.Report("a", r)
 		if after := m.Events(model.EventFilter{}).Events; before > 2000 || len(after) > 2000 || len(after[0].Text) > 5000 {
 			t.Errorf("%d events, then %d", before, len(after))
 		}
-		if g := m.Graph(model.Interest{}, "", 50); len(g.Nodes) > 51 || g.More == 0 {
+		if again := m.Events(model.EventFilter{Since: first.Next}).Events; len(again) != 0 {
+			t.Errorf("%d events are told twice", len(again))
+		}
+		if g := m.Graph(model.Interest{}, "", 50); len(g.Nodes) > 51 || g.More < 20_000-4000 {
 			t.Errorf("%d parties, %v more", len(g.Nodes), g.More)
 		}
 		types := m.Types().Types
