@@ -57,6 +57,20 @@ test('a lost stream is told of, taken up again where it broke, and after refusal
   expect(mock.state.streams.size).toBe(1)
 })
 
+test('a tab that nobody sees gives its connection back', async ({ page, mock }) => {
+  const turn = (state: string) =>
+    page.evaluate((to) => {
+      Object.defineProperty(document, 'visibilityState', { value: to, configurable: true })
+      document.dispatchEvent(new Event('visibilitychange'))
+    }, state)
+  await open(page, mock, VIEWS['overview']!)
+  await turn('hidden')
+  await expect.poll(() => mock.state.streams.size, { timeout: 15_000 }).toBe(0)
+  await turn('visible')
+  await expect.poll(() => mock.state.streams.size).toBe(1)
+  await expect(page.locator('.status')).toContainText('live')
+})
+
 test('an inspector that is gone is told of', async ({ page, mock }) => {
   await open(page, mock, VIEWS['overview']!)
   await mock.close()

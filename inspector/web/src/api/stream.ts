@@ -50,9 +50,19 @@ export class Stream {
 
   close(): void {
     this.path = ''
+    this.rest()
+  }
+
+  /** Lets the connection go until `wake`: browsers allow six to a host, for all tabs together. */
+  rest(): void {
     clearTimeout(this.timer)
     this.source?.close()
     this.source = null
+  }
+
+  /** Connects again after `rest`. */
+  wake(): void {
+    if (this.path !== '' && this.source === null) this.open('connecting')
   }
 
   private open(state: Link): void {

@@ -108,8 +108,22 @@ async function askMeta(): Promise<void> {
 /** Begins to listen, as the view in the address wants it, for as long as the page lives. */
 export async function start(): Promise<void> {
   await askMeta()
+  followVisibility()
   effect(() => {
     if (!needsLogin.value) stream.follow(subscription(route.value))
+  })
+}
+
+/** How long a tab that nobody sees goes on listening, in ms. */
+const HIDDEN_FOR = 5000
+
+/** Lets the stream rest while the tab is hidden. */
+function followVisibility(): void {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  document.addEventListener('visibilitychange', () => {
+    clearTimeout(timer)
+    if (document.visibilityState === 'hidden') timer = setTimeout(() => stream.rest(), HIDDEN_FOR)
+    else stream.wake()
   })
 }
 
