@@ -1,6 +1,8 @@
 package model
 
 import (
+	"maps"
+
 	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
 )
 
@@ -49,12 +51,25 @@ func (m *Model) Told(id string) uint64 {
 	return 0
 }
 
+// forgetProcesses makes room: it forgets the processes that are no node's; m.mu is held.
+func (m *Model) forgetProcesses() {
+	there := make(map[process]bool, len(m.nodes))
+	for _, n := range m.nodes {
+		there[n.process] = true
+	}
+	maps.DeleteFunc(m.told, func(p process, _ uint64) bool { return !there[p] })
+}
+
 // takeEvent takes over what a node tells; m.mu is held.
 func (m *Model) takeEvent(n *node, e *inspectpb.Event) {
 	if e.GetSeq() <= n.told {
 		return // told before, over another connection
 	}
 	n.told = e.GetSeq()
+	if _, known := m.told[n.process]; !known && len(m.told) >= maxNodes {
+		m.forgetProcesses()
+	}
+	m.told[n.process] = n.told
 	switch e.GetKind() {
 	case "join", "leave", "move":
 		if m.placed && e.GetAtUs()/1000 >= m.since {

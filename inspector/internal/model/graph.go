@@ -92,7 +92,12 @@ func NewInterest(objects bool, types, focus string) Interest {
 	return i
 }
 
-// Graph is the calls of the last ten seconds between at most limit parties, the busiest.
+// linesPerParty bounds the edges of a graph, which else could be as many as the square of its
+// parties: to be drawn, and sent to every reader twice a second.
+const linesPerParty = 2
+
+// Graph is the calls of the last ten seconds between at most limit parties, the busiest, with
+// at most twice as many edges between them.
 func (m *Model) Graph(i Interest, types string, limit int) Graph {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -167,8 +172,11 @@ func (m *Model) layOut(g *Graph, all []Edge, limit int) {
 			parties[e.To].Calls += e.Calls
 		}
 		switch {
-		case from && to:
+		case from && to && len(g.Edges) < linesPerParty*limit:
 			g.Edges = append(g.Edges, e)
+			continue
+		case from && to:
+			g.More += e.Calls
 			continue
 		case !from && !to:
 			g.More += e.Calls

@@ -64,12 +64,14 @@ type Model struct {
 	state   Overview // without points
 
 	nodes   map[string]*node
+	told    map[process]uint64 // the last event's number of each process: it may come as another incarnation
 	methods map[methodKey]*method
 	types   map[string]*typ
 	points  []Point
 	events  []Event
 
 	order  []string       // incarnations that own or owned shards, by index
+	vacant []int          // indexes that others may have, while shards are placed
 	index  map[string]int // … the other way round
 	shards []placedShard
 	moves  int                    // owners changed in this second
@@ -83,6 +85,7 @@ type Model struct {
 func New(c clock.Clock) *Model {
 	m := &Model{
 		clock: c, changed: make(chan struct{}), nodes: make(map[string]*node),
+		told:    make(map[process]uint64),
 		methods: make(map[methodKey]*method), types: make(map[string]*typ),
 		index: make(map[string]int), hops: make(map[[2]string][]uint32),
 		calls: newEdges(windowOf), interests: make(map[Interest]*interest),

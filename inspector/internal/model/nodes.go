@@ -21,6 +21,7 @@ type node struct {
 	seen    int64 // when it last told something, Unix ms
 	heard   time.Duration
 	cpu     float64
+	process process
 	told    uint64 // the last event's number
 	current tally  // of this second
 	last    second
@@ -28,6 +29,14 @@ type node struct {
 	running map[methodKey]uint64
 	types   map[string]uint64
 	sampled uint32
+}
+
+// process is what tells one server's process from another's, and so whose numbers its events
+// have: a server that has lost its lease joins again as another node, and tells the same events.
+type process struct {
+	address string
+	pid     int64
+	started int64
 }
 
 // tally is what happened in a second.
@@ -159,6 +168,9 @@ func (m *Model) takeVitals(n *node, r *inspectpb.WatchResponse) {
 	}
 	v, before := r.GetVitals(), n.vitals
 	n.vitals = v
+	if now := (process{n.member.Address, v.GetPid(), v.GetStartedUs()}); now != n.process {
+		n.process, n.told = now, max(n.told, m.told[now])
+	}
 	n.current.span += span
 	if before == nil || v.GetPid() != before.GetPid() || v.GetCpuNs() < before.GetCpuNs() {
 		return

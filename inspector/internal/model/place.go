@@ -106,6 +106,7 @@ func (m *Model) placeShards(v cluster.View) {
 		}
 	}
 	changed := false
+	m.vacate(v)
 	for i := range v.Shards {
 		s := &v.Shards[i]
 		now := placedShard{owner: m.indexOf(s.Owner), target: m.indexOf(s.Target), epoch: s.Epoch}
@@ -151,13 +152,44 @@ func (m *Model) indexOf(id string) int {
 	if id == "" {
 		return -1
 	}
-	i, ok := m.index[id]
-	if !ok {
-		i = len(m.order)
-		m.order = append(m.order, id)
-		m.index[id] = i
+	if i, ok := m.index[id]; ok {
+		return i
 	}
+	i := len(m.order)
+	if last := len(m.vacant) - 1; last >= 0 {
+		i = m.vacant[last]
+		m.vacant = m.vacant[:last]
+		delete(m.index, m.order[i])
+	} else {
+		m.order = append(m.order, "")
+	}
+	m.order[i], m.index[id] = id, i
 	return i
+}
+
+// vacate finds the indexes of incarnations that no shard names, nor will, where there are many: others
+// may have them. m.mu is held.
+func (m *Model) vacate(v cluster.View) {
+	m.vacant = nil
+	if len(m.order) < maxNodes {
+		return
+	}
+	named := make(map[int]bool)
+	for i := range m.shards {
+		named[m.shards[i].owner], named[m.shards[i].target] = true, true
+	}
+	for i := range v.Shards {
+		for _, id := range []string{v.Shards[i].Owner, v.Shards[i].Target} {
+			if at, ok := m.index[id]; ok {
+				named[at] = true
+			}
+		}
+	}
+	for i := range m.order {
+		if !named[i] {
+			m.vacant = append(m.vacant, i)
+		}
+	}
 }
 
 // judge says how the cluster is, in a word and in words; m.mu is held.
