@@ -88,12 +88,14 @@ func (l *Links) Act(ctx context.Context, node string, req *inspectpb.ActRequest)
 	return reply, nil
 }
 
-// Any is a node that can be asked; empty: there is none.
+// Any is a node that can be asked, one that is well if there is one; empty: there is none.
 func (l *Links) Any(m *model.Model) string {
+	states := []string{"live", "draining", "suspect"} // the best first
+	best, found := len(states), ""
 	for _, n := range m.Nodes().Nodes {
-		if n.State == "live" || n.State == "suspect" || n.State == "draining" {
-			return n.Incarnation
+		if at := slices.Index(states, n.State); at >= 0 && at < best && n.Seen > 0 {
+			best, found = at, n.Incarnation
 		}
 	}
-	return ""
+	return found
 }

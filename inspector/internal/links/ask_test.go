@@ -1,0 +1,43 @@
+package links_test
+
+import (
+	"testing"
+
+	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/inspector/internal/links"
+	"github.com/xiaonanln/goverse/inspector/internal/model"
+	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
+	"github.com/xiaonanln/goverse/util/clock"
+)
+
+// Who is asked to act for the cluster is a node that is well, whatever the order of addresses; one
+// that is not, only where there is no other; one that has told nothing yet, never.
+func TestWhoIsAsked(t *testing.T) {
+	t.Parallel()
+	m := model.New(clock.System())
+	l := links.New(m, nil, clock.System())
+	v := cluster.View{UUID: "a-cluster", Revision: 1}
+	there := func(id string, vitals *inspectpb.Vitals) {
+		v.Members = append(v.Members, cluster.MemberInfo{Incarnation: id, Address: id + ":1"})
+		m.Place(v)
+		if vitals != nil {
+			m.Report(id, &inspectpb.WatchResponse{Vitals: vitals})
+		}
+	}
+	for _, c := range []struct {
+		id     string
+		vitals *inspectpb.Vitals
+		want   string
+	}{
+		{"A-silent", nil, ""},
+		{"B-fenced", &inspectpb.Vitals{}, ""},
+		{"C-suspect", &inspectpb.Vitals{ValidForNs: 1, Lease: "suspect"}, "C-suspect"},
+		{"D-draining", &inspectpb.Vitals{ValidForNs: 1, Lease: "valid", Draining: true}, "D-draining"},
+		{"E-live", &inspectpb.Vitals{ValidForNs: 1, Lease: "valid"}, "E-live"},
+		{"F-live", &inspectpb.Vitals{ValidForNs: 1, Lease: "valid"}, "E-live"},
+	} {
+		if there(c.id, c.vitals); l.Any(m) != c.want {
+			t.Errorf("with %s, %q is asked", c.id, l.Any(m))
+		}
+	}
+}
