@@ -27,6 +27,7 @@ import (
 const (
 	headerTimeout = 5 * time.Second
 	bodyTimeout   = 10 * time.Second
+	writeTimeout  = actTimeout + 10*time.Second // of an answer from its request on; streams have one for each message
 	idleTimeout   = time.Minute
 	stopTimeout   = 2 * time.Second // for requests under way
 	openPause     = time.Second     // between attempts to reach the coordination store
@@ -120,7 +121,7 @@ func (i *Inspector) named(bound string) string {
 // serve answers requests until ctx ends.
 func (i *Inspector) serve(ctx context.Context, bound net.Listener) error {
 	server := &http.Server{
-		Handler: i.guard.Wrap(i.routes()), ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout,
+		Handler: i.guard.Wrap(i.routes()), ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(i.cfg.Logger.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
