@@ -104,3 +104,15 @@ func TestGraphOfManyEdges(t *testing.T) {
 		t.Errorf("%d parties, %d edges, %v calls of %d", len(g.Nodes), len(g.Edges), told, calls)
 	}
 }
+
+// Skew compares with the mean of who lives: those that have left keep their numbers, and do not count.
+func TestSkewOfWhoLives(t *testing.T) {
+	t.Parallel()
+	m := New(clock.System())
+	place(m, 1, []cluster.ShardInfo{{Owner: "AAA", Epoch: 1}, {Owner: "BBB", Epoch: 1}, {Owner: "CCC", Epoch: 1}, {Owner: "CCC", Epoch: 1}}, "AAA", "BBB", "CCC")
+	before := m.Versions().Shards
+	place(m, 2, []cluster.ShardInfo{{Owner: "AAA", Epoch: 1}, {Owner: "BBB", Epoch: 1}, {Owner: "AAA", Epoch: 2}, {Owner: "BBB", Epoch: 2}}, "AAA", "BBB")
+	if c := m.ShardsSince(before); len(c.Nodes) != 3 || len(c.Changed) != 2 || c.Skew != 1 {
+		t.Errorf("%+v", c)
+	}
+}

@@ -263,6 +263,7 @@ func (m *Model) ShardsSince(rev uint64) ShardChanges {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := ShardChanges{Changed: [][5]int64{}, Nodes: append([]string{}, m.order...)}
+	_, _, out.Skew = m.spread()
 	for i := range m.shards {
 		if s := &m.shards[i]; s.rev > rev {
 			f := s.shape()

@@ -98,6 +98,7 @@ type Shards struct {
 type ShardChanges struct {
 	Changed [][5]int64 `json:"changed"`
 	Nodes   []string   `json:"nodes"`
+	Skew    float64    `json:"skew"`
 }
 
 // LastError is a method's last error.

@@ -54,7 +54,7 @@ export function killNode(world, i) {
     world.shards[number] = [(i + 1 + (number % (world.nodes.length - 1))) % world.nodes.length, s[1] + 1, 0, -1]
     changed.push([number, ...world.shards[number]])
   })
-  return { changed, nodes: incarnations(world) }
+  return { changed, nodes: incarnations(world), skew: 1.02 }
 }
 
 export function addEvent(world, event) {

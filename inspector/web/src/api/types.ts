@@ -95,6 +95,7 @@ export interface Shards {
 export interface ShardChanges {
   changed: [number: number, owner: number, epoch: number, phase: number, target: number][]
   nodes: string[]
+  skew: number
 }
 
 export interface LastError {

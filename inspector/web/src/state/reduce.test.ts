@@ -53,21 +53,22 @@ describe('shards', () => {
     expect(known.skew).toBeCloseTo(4 / 3)
   })
   it('applies changes and leaves the rest', () => {
-    const next = reduceShards(known, { changed: [[3, 0, 4, 0, -1]], nodes: ['a', 'b'] })!
+    const next = reduceShards(known, { changed: [[3, 0, 4, 0, -1]], nodes: ['a', 'b'], skew: 1.25 })!
+    expect(next.skew).toBe(1.25) // the lists name who has left as well
     expect(next.shards[3]).toEqual([0, 4, 0, -1])
     expect(next.unowned).toBe(0)
     expect(known.shards[3]).toEqual([-1, 3, 2, -1])
   })
   it('follows owners when their list is renumbered', () => {
-    const next = reduceShards(known, { changed: [], nodes: ['b', 'c'] })!
+    const next = reduceShards(known, { changed: [], nodes: ['b', 'c'], skew: 1 })!
     expect(next.shards.map((s) => s[0])).toEqual([-1, 0, 0, -1])
     expect(next.shards[2]![3]).toBe(-1)
   })
   it('takes no number that is not there', () => {
-    expect(reduceShards(known, { changed: [[9, 0, 1, 0, -1]], nodes: ['a', 'b'] })!.shards).toHaveLength(4)
+    expect(reduceShards(known, { changed: [[9, 0, 1, 0, -1]], nodes: ['a', 'b'], skew: 1 })!.shards).toHaveLength(4)
   })
   it('is nothing while only changes have come', () => {
-    expect(reduceShards(null, { changed: [], nodes: [] })).toBeNull()
+    expect(reduceShards(null, { changed: [], nodes: [], skew: 0 })).toBeNull()
   })
 })
 

@@ -46,10 +46,10 @@ export function reduceShards(state: Shards | null, message: Shards | ShardChange
   for (const [number, owner, epoch, phase, target] of message.changed) {
     if (number >= 0 && number < shards.length) shards[number] = [owner, epoch, phase, target]
   }
-  return { ...summarize(shards, message.nodes), count: state.count }
+  return { ...summarize(shards, message.nodes), count: state.count, skew: message.skew }
 }
 
-/** Skew is the busiest node's shards over the mean of the nodes. */
+/** Skew is the busiest node's shards over the mean of the nodes, where all of them live: who has left keeps a number. */
 export function summarize(shards: Shards['shards'], nodes: string[]): Shards {
   const owned = shardsByOwner(shards, nodes.length)
   const total = owned.reduce((a, b) => a + b, 0)
