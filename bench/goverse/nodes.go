@@ -97,6 +97,7 @@ func startNode(ctx context.Context, config goverseapi.ServerConfig) (*goverseapi
 		registry.RegisterClientType((*Caller)(nil), goverseapi.Concurrency(goverseapi.Concurrent)),
 		registry.RegisterObjectType((*Tally)(nil)),
 		registry.RegisterObjectType((*Room)(nil)),
+		registry.RegisterObjectType((*Talker)(nil)),
 		registry.RegisterObjectType((*SharedTally)(nil), goverseapi.ShareMessages(),
 			goverseapi.Methods(goverseapi.Method((*SharedTally).Bump), goverseapi.Method((*SharedTally).Where))))
 	if err != nil {

@@ -3,8 +3,9 @@
 //	gvbench local           one table: calls, activations, order of service
 //	gvbench local -short    every row once, quickly: are the answers right? No time is judged
 //	gvbench remote          the same between processes: calls, memory of idle members, push to many
+//	gvbench inspect         what an inspector costs, and how quick it is
 //	gvbench calls|activate|order   one measurement in this process, as JSON: what local starts
-//	gvbench side            one process of remote, which is told over its standard input what to do
+//	gvbench side|watchside  one process of remote or inspect, which is told over its standard input what to do
 //
 // Each repetition of each row is a process of its own, so that no peer pays for another one's heap,
 // goroutines or collections. The command exits with 0, with 1 when a measurement failed, with 2 for wrong flags.
@@ -64,10 +65,10 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
 		"local": local, "calls": calls, "activate": activate, "order": order,
-		"remote": remote, sideName: side,
+		"remote": remote, sideName: side, "inspect": inspect, watchName: watchSide,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
-		fmt.Fprintln(stderr, "usage: gvbench local|remote|calls|activate|order [flags]; -h after one of them lists its flags")
+		fmt.Fprintln(stderr, "usage: gvbench local|remote|inspect|calls|activate|order [flags]; -h after one of them lists its flags")
 		return 2
 	}
 	err := commands[args[0]](ctx, args[1:], stdout, stderr)

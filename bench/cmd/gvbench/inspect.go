@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/xiaonanln/goverse/bench/fleet"
+	"github.com/xiaonanln/goverse/bench/measure"
+	"github.com/xiaonanln/goverse/bench/report"
+	"github.com/xiaonanln/goverse/bench/watch"
+)
+
+// settleWithin bounds how long a cluster may take to be whole in the inspector's eyes.
+const settleWithin = 60 * time.Second
+
+// inspectPlan is what inspect measures.
+type inspectPlan struct {
+	repetitions int
+	duration    time.Duration
+	callers     int
+	objects     int // that local and remote callers pick from
+	events      int // samples
+	many        int // objects to search among; 0: no search
+	talkers     int // objects that call another one each; 0: no graph
+	rate        float64
+	graphRun    time.Duration // of the graph; its warm-up takes half
+	short       bool
+	temp        string
+}
+
+// inspect measures what an inspector costs and how quick it is, and prints one table.
+func inspect(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	p, err := parseInspect(args, stderr)
+	if err != nil {
+		return err
+	}
+	if p.temp, err = os.MkdirTemp("", "gvbench"); err != nil {
+		return fmt.Errorf("make folder for temporary files: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(p.temp)) }()
+	seen := &sight{plan: p}
+	if err := p.withCluster(ctx, 2, func(ctx context.Context, c *watched) error { return p.pair(ctx, c, seen, stderr) }); err != nil {
+		return err
+	}
+	if p.many > 0 {
+		if err := p.withCluster(ctx, 3, func(ctx context.Context, c *watched) error { return p.search(ctx, c, seen, stderr) }); err != nil {
+			return err
+		}
+	}
+	r := &report.Report{Lines: seen.lines(), Figures: seen.figures()}
+	return r.Write(stdout)
+}
+
+func parseInspect(args []string, stderr io.Writer) (inspectPlan, error) {
+	var p inspectPlan
+	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
+	flags.Usage = func() {
+		fmt.Fprintln(flags.Output(), "gvbench inspect measures what an inspector costs a cluster and how quick it is.\n"+
+			"The default run takes less than 4 minutes on 2 cores and some GB of memory; all is on the loopback.")
+		flags.PrintDefaults()
+	}
+	flags.BoolVar(&p.short, "short", false, "everything once, quickly, with few objects; the times mean nothing")
+	flags.IntVar(&p.repetitions, "reps", 7, "rounds of the three states: no inspector, one that nobody looks at, one with a tab")
+	flags.DurationVar(&p.duration, "d", time.Second, "length of a run, twice in each state of a round; the warm-ups take half")
+	flags.IntVar(&p.callers, "callers", 64, "callers at once")
+	flags.IntVar(&p.objects, "objects", 1024, "objects that callers pick from, of those of the node itself and of those of the other")
+	flags.IntVar(&p.events, "events", 50, "events whose way to the stream is timed")
+	flags.IntVar(&p.many, "many", 1_000_000, "objects on 3 nodes to search among (0: no search)")
+	flags.IntVar(&p.talkers, "talkers", 5000, "objects that call an object of their own each, for the graph (0: no graph)")
+	flags.Float64Var(&p.rate, "rate", 50_000, "calls a second of them, together with those to them")
+	p.graphRun = 5 * time.Second
+	if err := parse(flags, args, stderr); err != nil {
+		return p, err
+	}
+	if p.short {
+		p.repetitions, p.duration, p.objects, p.events = 1, 50*time.Millisecond, min(p.objects, 64), min(p.events, 4)
+		p.graphRun = 1500 * time.Millisecond // the stream speaks twice a second at most
+		p.many, p.talkers, p.rate = min(p.many, 2000), min(p.talkers, 100), min(p.rate, 1000)
+	}
+	if p.repetitions < 1 || p.duration <= 0 || p.callers < 1 || p.objects < 1 || p.events < 2 || p.many < 0 || p.talkers < 0 || p.rate < 2 {
+		return p, usageError{errors.New("-reps, -d, -callers and -objects must be more than zero, -events and -rate 2 or more, the others not negative")}
+	}
+	return p, nil
+}
+
+// watched is the processes of a cluster, and the inspector that looks at it, if one does.
+type watched struct {
+	plan      inspectPlan
+	nodes     []*fleet.Process
+	inspector *fleet.Process
+	page      *watch.Page
+	watch     watchArgs
+}
+
+// withCluster starts nodes, uses them and ends them.
+func (p inspectPlan) withCluster(ctx context.Context, nodes int, use func(context.Context, *watched) error) (err error) {
+	ctx, cancel := context.WithCancel(ctx) // a failure kills what still runs
+	defer cancel()
+	c := &watched{plan: p}
+	defer func() {
+		if err != nil {
+			cancel()
+		}
+		ended := errors.Join(c.detach(), fleet.CloseAll(c.nodes))
+		if err == nil {
+			err = ended
+		}
+	}()
+	var first joined
+	for range nodes {
+		n, err := c.start(ctx)
+		if err != nil {
+			return err
+		}
+		c.nodes = append(c.nodes, n)
+		var told joined
+		if err := n.Ask(opJoin, joinArgs{First: first.Tell, Short: p.short}, &told); err != nil {
+			return err
+		}
+		if first.Tell == "" {
+			first = told
+			c.watch = watchArgs{Etcd: told.Etcd, Cluster: told.Cluster}
+		}
+	}
+	return use(ctx, c)
+}
+
+func (c *watched) start(ctx context.Context) (*fleet.Process, error) {
+	return fleet.Start(ctx, []string{childVariable + "=1", "TMPDIR=" + c.plan.temp}, watchName)
+}
+
+// attach starts an inspector and waits until it sees the whole cluster.
+func (c *watched) attach(ctx context.Context) (err error) {
+	if c.inspector, err = c.start(ctx); err != nil {
+		return err
+	}
+	var address string
+	if err := c.inspector.Ask(opWatch, c.watch, &address); err != nil {
+		return err
+	}
+	c.page = watch.NewPage(address)
+	ctx, cancel := context.WithTimeout(ctx, settleWithin)
+	defer cancel()
+	return c.page.Settled(ctx, len(c.nodes))
+}
+
+// detach ends the inspector, if there is one.
+func (c *watched) detach() error {
+	if c.page != nil {
+		c.page.Close()
+		c.page = nil
+	}
+	if c.inspector == nil {
+		return nil
+	}
+	inspector := c.inspector
+	c.inspector = nil
+	return inspector.Close()
+}
+
+// driver is the node from where calls are made.
+func (c *watched) driver() *fleet.Process { return c.nodes[len(c.nodes)-1] }
+
+// usage is what all nodes have consumed.
+func (c *watched) usage() (measure.Usage, error) {
+	var sum measure.Usage
+	for _, n := range c.nodes {
+		var u measure.Usage
+		if err := n.Ask(opUsage, struct{}{}, &u); err != nil {
+			return sum, err
+		}
+		sum = sum.Plus(u)
+	}
+	return sum, nil
+}
+
+// run has the driver make calls of a kind as fast as its callers can.
+func (c *watched) run(kind string, d time.Duration) (measure.Drive, error) {
+	args := watchedRun{Kind: kind}
+	args.Workload, args.For = measure.Workload{Callers: c.plan.callers, Objects: c.plan.objects}, d
+	var drive measure.Drive
+	return drive, c.driver().Ask(opRun, args, &drive)
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestInspectShort(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr strings.Builder
+	if code := run(t.Context(), []string{"inspect", "-short", "-callers", "4"}, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	t.Log(stdout.String())
+	for _, row := range []string{
+		"local, no inspector", "local, inspector, no tab", "local, inspector, a tab",
+		"remote, no inspector", "remote, inspector, no tab", "remote, inspector, a tab",
+		"a panic in events", "a new object in graph", busiest, "prefix=Tally-many-1234", "sort=calls", "SHORT RUN",
+	} {
+		if got := rows(stdout.String(), row); got != 1 {
+			t.Errorf("%q has %d rows, want 1", row, got)
+		}
+	}
+}
+
+func TestInspectFigures(t *testing.T) {
+	t.Parallel()
+	s := &sight{
+		plan:   inspectPlan{many: 10},
+		panics: []time.Duration{time.Millisecond, 2 * time.Second}, births: []time.Duration{3 * time.Millisecond},
+		flows: []flow{{view: "a", bytes: 150_000}, {view: "b", bytes: 250_000}},
+	}
+	for i, round := range [][]float64{{100, 99, 90}, {200, 198, 180}, {400, 398, 392}} {
+		for j, state := range costStates() {
+			s.costs = append(s.costs,
+				cost{kind: localCalls, state: state, rate: round[j], cpu: 1},
+				cost{kind: remoteCalls, state: state, rate: float64(100 * (i + 1)), cpu: 1})
+		}
+	}
+	want := []struct {
+		value float64
+		holds bool
+	}{{1, false}, {10, false}, {0, true}, {0, true}, {2000, false}, {0, false}, {250, false}}
+	for i, f := range s.figures() {
+		got, measured := f.Of(nil)
+		if diff := got - want[i].value; diff > 1e-9 || diff < -1e-9 {
+			t.Errorf("%s: %g, want %g", f.Claim, got, want[i].value)
+		}
+		if measured == (i == 5) || (measured && (got <= f.Bound) != want[i].holds) {
+			t.Errorf("%s: %g measured %v, at most %g", f.Claim, got, measured, f.Bound)
+		}
+	}
+	if got := s.pairwise(localCalls, attached); got < 0.99 || got > 1.01 { // the rounds' own are 1, 1 and 0.5
+		t.Errorf("by pairs an inspector costs %g %%, want 1", got)
+	}
+}
+
+func TestInspectFlags(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{"-reps 0", "-d 0s", "-events 1", "-many -1", "more"} {
+		var stdout, stderr strings.Builder
+		if code := run(t.Context(), append([]string{"inspect"}, strings.Fields(args)...), &stdout, &stderr); code != 2 {
+			t.Errorf("%s: exit code %d: %s", args, code, stderr.String())
+		}
+	}
+}

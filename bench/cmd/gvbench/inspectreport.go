@@ -1,0 +1,168 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/xiaonanln/goverse/bench/report"
+)
+
+// sight is all that inspect has measured.
+type sight struct {
+	plan   inspectPlan
+	costs  []cost
+	panics []time.Duration
+	births []time.Duration
+	flows  []flow
+	finds  []found
+}
+
+// flow is what a tab got to read while calls were made, both a second.
+type flow struct {
+	view         string
+	bytes, calls float64
+}
+
+// found is how long one search took, the first time first.
+type found struct {
+	query string
+	total int
+	times []time.Duration
+}
+
+// lines are the report's tables.
+func (s *sight) lines() []string {
+	var text strings.Builder
+	out := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(out, "\n%d callers\tcalls/s\tspread\tcost\tby pairs\tnodes' CPU s/100k\tmore CPU\tinspector's cores\t\n", s.plan.callers)
+	for _, kind := range costKinds() {
+		base := s.of(kind, unwatched)
+		for _, state := range costStates() {
+			own := s.of(kind, state)
+			rates := each(own, callRate)
+			mid := middle(rates)
+			fmt.Fprintf(out, "%s, %s\t%.0f\t%.1f%%\t%.2f%%\t%.2f%%\t%.3f\t%.2f%%\t%.3f\t\n", kind, state, mid,
+				100*(slices.Max(rates)-slices.Min(rates))/mid, s.lost(kind, state), s.pairwise(kind, state),
+				middle(each(own, callCPU)), 100*(middle(each(own, callCPU))/middle(each(base, callCPU))-1),
+				middle(each(own, func(c cost) float64 { return c.inspector })))
+		}
+	}
+	fmt.Fprintf(out, "\nfrom event to stream\tsamples\tp50\tp95\tworst\t\n")
+	for _, row := range []struct {
+		name  string
+		times []time.Duration
+	}{{"a panic in events", s.panics}, {"a new object in graph", s.births}, {"both", s.events()}} {
+		fmt.Fprintf(out, "%s\t%d\t%s\t%s\t%s\t\n", row.name, len(row.times), short(share(row.times, 0.5)), short(share(row.times, 0.95)), short(slices.Max(row.times)))
+	}
+	if len(s.flows) > 0 {
+		fmt.Fprintf(out, "\na tab, %d objects\tKB/s\tcalls/s\t\n", 2*s.plan.talkers)
+	}
+	for _, f := range s.flows {
+		fmt.Fprintf(out, "%s\t%.1f\t%.0f\t\n", f.view, f.bytes/1000, f.calls)
+	}
+	if len(s.finds) > 0 {
+		fmt.Fprintf(out, "\nsearch, %d objects on 3 nodes\tfound\tfirst\tmedian of %d\tworst\t\n", s.plan.many, searches)
+	}
+	for _, f := range s.finds {
+		fmt.Fprintf(out, "%s\t%d\t%s\t%s\t%s\t\n", f.query, f.total, short(f.times[0]), short(share(f.times[1:], 0.5)), short(slices.Max(f.times[1:])))
+	}
+	_ = out.Flush() // it writes to memory
+	lines := []string{
+		processor(),
+		fmt.Sprintf("%s; cost: %d interleaved rounds of %s, processes: two nodes, where the calls are made and the other, and the inspector",
+			time.Now().Format(time.DateOnly), s.plan.repetitions, s.plan.duration),
+		"cost is 1 - ratio of medians to no inspector, by pairs the median of each round's own; spread is (max-min)/median",
+	}
+	if s.plan.short {
+		lines = append(lines, "SHORT RUN: the times mean nothing")
+	}
+	return append(lines, strings.TrimRight(text.String(), "\n"))
+}
+
+// figures are what the project promises of the inspector: none where times mean nothing.
+func (s *sight) figures() []report.Figure {
+	if s.plan.short {
+		return nil
+	}
+	var all []report.Figure
+	add := func(claim string, value, atMost float64, measured bool) {
+		all = append(all, report.Figure{
+			Claim: claim, Bound: atMost, AtMost: true,
+			Of: func(*report.Report) (float64, bool) { return value, measured },
+		})
+	}
+	for _, kind := range costKinds() {
+		add(fmt.Sprintf("%s calls, nobody watches: throughput lost, %%", kind), s.lost(kind, attached), 0.5, true)
+		add(fmt.Sprintf("%s calls, a tab on the busiest view: throughput lost, %%", kind), s.lost(kind, tabbed), 3, true)
+	}
+	add("event to stream: p95, ms", milliseconds(share(s.events(), 0.95)), 1000, true)
+	worst, most := time.Duration(0), 0.0
+	for _, f := range s.finds {
+		worst = max(worst, slices.Max(f.times))
+	}
+	for _, f := range s.flows {
+		most = max(most, f.bytes/1000)
+	}
+	add(fmt.Sprintf("search among %d objects: worst, ms", s.plan.many), milliseconds(worst), 300, len(s.finds) > 0)
+	add("to one tab, the larger view: KB/s", most, 200, len(s.flows) > 0)
+	return all
+}
+
+func (s *sight) events() []time.Duration { return slices.Concat(s.panics, s.births) }
+
+// of returns the runs of a kind in a state, in the order of the rounds.
+func (s *sight) of(kind, state string) []cost {
+	var all []cost
+	for _, c := range s.costs {
+		if c.kind == kind && c.state == state {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// lost is how much throughput a state costs, in percent, by the medians.
+func (s *sight) lost(kind, state string) float64 {
+	return 100 * (1 - middle(each(s.of(kind, state), callRate))/middle(each(s.of(kind, unwatched), callRate)))
+}
+
+// pairwise is the same by the median of the rounds' own ratios.
+func (s *sight) pairwise(kind, state string) float64 {
+	own, base := s.of(kind, state), s.of(kind, unwatched)
+	ratios := make([]float64, len(own))
+	for i := range own {
+		ratios[i] = own[i].rate / base[i].rate
+	}
+	return 100 * (1 - middle(ratios))
+}
+
+func callRate(c cost) float64 { return c.rate }
+func callCPU(c cost) float64  { return c.cpu }
+
+func each(all []cost, f func(cost) float64) []float64 {
+	values := make([]float64, len(all))
+	for i, c := range all {
+		values[i] = f(c)
+	}
+	return values
+}
+
+// middle is the median of at least one value.
+func middle(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// share is the time that so large a part of at least one did not take longer than.
+func share(times []time.Duration, part float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(times))
+	return sorted[min(len(sorted)-1, int(part*float64(len(sorted))))]
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func short(d time.Duration) string { return d.Round(100 * time.Microsecond).String() }

@@ -1,0 +1,141 @@
+package watch
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// pollPause is the rest between two looks at whether a cluster is as it should be.
+const pollPause = 200 * time.Millisecond
+
+// Page is a reader of one inspector. It is safe for concurrent use.
+type Page struct {
+	url       string
+	transport *http.Transport
+	client    *http.Client
+}
+
+// NewPage returns a reader of the inspector at an address.
+func NewPage(address string) *Page {
+	t := &http.Transport{DisableCompression: true}
+	return &Page{url: "http://" + address, transport: t, client: &http.Client{Transport: t}}
+}
+
+// Close gives up idle connections. Streams end by themselves.
+func (p *Page) Close() { p.transport.CloseIdleConnections() }
+
+func (p *Page) open(ctx context.Context, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+path, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("ask for %s: %w", path, err)
+	}
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask for %s: %w", path, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 500))
+		return nil, errors.Join(fmt.Errorf("ask for %s: %s: %s", path, resp.Status, text), resp.Body.Close())
+	}
+	return resp.Body, nil
+}
+
+// Get asks for a path below the inspector's root and decodes the answer.
+func (p *Page) Get(ctx context.Context, path string, into any) (err error) {
+	body, err := p.open(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, body.Close()) }()
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}
+
+// Settled waits until the inspector sees so many live nodes, and all shards open at an owner, evenly shared out.
+func (p *Page) Settled(ctx context.Context, nodes int) error {
+	const quietLooks, evenSkew = 3, 1.2
+	again := time.NewTicker(pollPause)
+	defer again.Stop()
+	for quiet := 0; quiet < quietLooks; {
+		var seen struct{ Nodes []struct{ State string } }
+		var shards struct {
+			Unowned, Moving int
+			Skew            float64
+		}
+		if err := errors.Join(p.Get(ctx, "/api/nodes", &seen), p.Get(ctx, "/api/shards", &shards)); err != nil {
+			return err
+		}
+		live := 0
+		for _, n := range seen.Nodes {
+			if n.State == "live" {
+				live++
+			}
+		}
+		if quiet++; live != nodes || shards.Unowned+shards.Moving > 0 || shards.Skew > evenSkew {
+			quiet = 0
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %d nodes (%d are live, %+v): %w", nodes, live, shards, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Stream is an open stream. It is used by one goroutine.
+type Stream struct {
+	body io.ReadCloser
+	in   *bufio.Reader
+	read int64
+}
+
+// Stream opens one; the query is what stands behind the question mark. It ends with ctx.
+func (p *Page) Stream(ctx context.Context, query string) (*Stream, error) {
+	body, err := p.open(ctx, "/api/stream?"+query)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stream{body: body}
+	s.in = bufio.NewReaderSize(body, 64<<10)
+	return s, nil
+}
+
+// Next returns the next message and its topic.
+func (s *Stream) Next() (topic string, data []byte, err error) {
+	for {
+		line, err := s.in.ReadBytes('\n')
+		s.read += int64(len(line))
+		if err != nil {
+			return "", nil, fmt.Errorf("read stream: %w", err)
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		switch {
+		case len(line) == 0 && topic != "":
+			return topic, data, nil
+		case bytes.HasPrefix(line, []byte("event: ")):
+			topic = string(line[len("event: "):])
+		case bytes.HasPrefix(line, []byte("data: ")):
+			data = append(data, line[len("data: "):]...)
+		}
+	}
+}
+
+// Bytes is how much was read so far.
+func (s *Stream) Bytes() int64 { return s.read }
+
+// Close ends the stream.
+func (s *Stream) Close() error { return s.body.Close() }
