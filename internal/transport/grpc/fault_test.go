@@ -73,13 +73,14 @@ func TestHalfOpenConnection(t *testing.T) {
 // Pings keep an idle link, whatever its two sides think of silence, and a busy one that gets no answers.
 func TestPingsKeepALink(t *testing.T) {
 	t.Parallel()
+	const silence = 5 * brief // so long no side of a busy machine's stands still
 	for name, keepalive := range map[string][2]time.Duration{
-		"alike": {brief, brief}, "patient callee": {brief, time.Hour}, "patient caller": {time.Hour, brief},
+		"alike": {silence, silence}, "patient callee": {silence, time.Hour}, "patient caller": {time.Hour, silence},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, grpc.Config{Keepalive: keepalive[0]}, grpc.Config{Keepalive: keepalive[1]})
-			ctx, cancel := context.WithTimeout(w.ctx, 8*brief)
+			ctx, cancel := context.WithTimeout(w.ctx, 4*silence)
 			defer cancel()
 			leaving, leave := context.WithCancel(w.ctx)
 			defer leave()
