@@ -132,7 +132,7 @@ func (*Talker) Relay(ctx context.Context, req *benchpb.RelayRequest) (*benchpb.B
 
 // Break panics.
 func (*Talker) Break(context.Context, *benchpb.BumpRequest) (*benchpb.BumpResponse, error) {
-	panic("as it was told to")
+	panic("as it was told to") //nolint:forbidigo // as a user's mistake does
 }
 
 type watchedCall func(ctx context.Context, object int, payload []byte) (*benchpb.BumpResponse, error)

@@ -26,11 +26,12 @@ type flow struct {
 	bytes, calls float64
 }
 
-// found is how long one search took, the first time first.
+// found is how long one search took, the first time first, and how often not everything that there is was found.
 type found struct {
-	query string
-	total int
-	times []time.Duration
+	query   string
+	total   int
+	partial int
+	times   []time.Duration
 }
 
 // lines are the report's tables.
@@ -64,10 +65,11 @@ func (s *sight) lines() []string {
 		fmt.Fprintf(out, "%s\t%.1f\t%.0f\t\n", f.view, f.bytes/1000, f.calls)
 	}
 	if len(s.finds) > 0 {
-		fmt.Fprintf(out, "\nsearch, %d objects on 3 nodes\tfound\tfirst\tmedian of %d\tworst\t\n", s.plan.many, searches)
+		fmt.Fprintf(out, "\nsearch, %d objects on 3 nodes\tfound\tfirst\tmedian of %d\tworst\tpartial\t\n", s.plan.many, searches)
 	}
 	for _, f := range s.finds {
-		fmt.Fprintf(out, "%s\t%d\t%s\t%s\t%s\t\n", f.query, f.total, short(f.times[0]), short(share(f.times[1:], 0.5)), short(slices.Max(f.times[1:])))
+		fmt.Fprintf(out, "%s\t%d\t%s\t%s\t%s\t%d\t\n", f.query, f.total,
+			short(f.times[0]), short(share(f.times[1:], 0.5)), short(slices.Max(f.times[1:])), f.partial)
 	}
 	_ = out.Flush() // it writes to memory
 	lines := []string{
@@ -99,14 +101,16 @@ func (s *sight) figures() []report.Figure {
 		add(fmt.Sprintf("%s calls, a tab on the busiest view: throughput lost, %%", kind), s.lost(kind, tabbed), 3, true)
 	}
 	add("event to stream: p95, ms", milliseconds(share(s.events(), 0.95)), 1000, true)
-	worst, most := time.Duration(0), 0.0
+	worst, most, partial := time.Duration(0), 0.0, 0
 	for _, f := range s.finds {
+		partial += f.partial
 		worst = max(worst, slices.Max(f.times))
 	}
 	for _, f := range s.flows {
 		most = max(most, f.bytes/1000)
 	}
 	add(fmt.Sprintf("search among %d objects: worst, ms", s.plan.many), milliseconds(worst), 300, len(s.finds) > 0)
+	add("searches that did not find everything", float64(partial), 0, len(s.finds) > 0)
 	add("to one tab, the larger view: KB/s", most, 200, len(s.flows) > 0)
 	return all
 }

@@ -164,7 +164,8 @@ func (p inspectPlan) search(ctx context.Context, c *watched, s *sight, stderr io
 	}
 	fmt.Fprintf(stderr, "searches\n")
 	for _, q := range []url.Values{
-		{"prefix": {"Tally-many-1234"}},
+		{"prefix": {"many-1234"}},
+		{"prefix": {"many-"}, "type": {"Tally"}},
 		{"sort": {"calls"}},
 		{"type": {"Tally"}, "sort": {"id"}},
 		{"type": {"Tally"}, "sort": {"idle"}, "offset": {"10000"}},
@@ -181,11 +182,9 @@ func (p inspectPlan) search(ctx context.Context, c *watched, s *sight, stderr io
 				return err
 			}
 			one.times = append(one.times, time.Since(from))
-			if one.total = answer.Total; len(answer.Missing) > 0 || one.total == 0 {
-				return fmt.Errorf("search %s: %d objects, without nodes %q", one.query, one.total, answer.Missing)
-			}
-			if q.Get("prefix") == "" && one.total < p.many {
-				return fmt.Errorf("search %s: %d of %d objects", one.query, one.total, p.many)
+			one.total = max(one.total, answer.Total)
+			if len(answer.Missing) > 0 || answer.Total == 0 || q.Get("prefix") == "" && answer.Total < p.many {
+				one.partial++
 			}
 		}
 		s.finds = append(s.finds, one)
