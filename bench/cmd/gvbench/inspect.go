@@ -65,7 +65,7 @@ func parseInspect(args []string, stderr io.Writer) (inspectPlan, error) {
 		flags.PrintDefaults()
 	}
 	flags.BoolVar(&p.short, "short", false, "everything once, quickly, with few objects; the times mean nothing")
-	flags.IntVar(&p.repetitions, "reps", 7, "rounds of the three states: no inspector, one that nobody looks at, one with a tab")
+	flags.IntVar(&p.repetitions, "reps", 6, "rounds of the three states: no inspector, one that nobody looks at, one with a tab")
 	flags.DurationVar(&p.duration, "d", time.Second, "length of a run, twice in each state of a round; the warm-ups take half")
 	flags.IntVar(&p.callers, "callers", 64, "callers at once")
 	flags.IntVar(&p.objects, "objects", 1024, "objects that callers pick from, of those of the node itself and of those of the other")
