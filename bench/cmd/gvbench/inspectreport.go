@@ -44,10 +44,9 @@ func (s *sight) lines() []string {
 		base := s.of(kind, unwatched)
 		for _, state := range costStates() {
 			own := s.of(kind, state)
-			rates := each(own, callRate)
-			mid := middle(rates)
+			mid := middle(each(own, callRate))
 			fmt.Fprintf(out, "%s, %s\t%.0f\t%.1f%%\t%.2f%%\t%.2f%%\t%.3f\t%.2f%%\t%.3f\t\n", kind, state, mid,
-				100*(slices.Max(rates)-slices.Min(rates))/mid, s.lost(kind, state), s.pairwise(kind, state),
+				s.spread(kind, state), s.lost(kind, state), s.pairwise(kind, state),
 				middle(each(own, callCPU)), 100*(middle(each(own, callCPU))/middle(each(base, callCPU))-1),
 				middle(each(own, func(c cost) float64 { return c.inspector })))
 		}
@@ -98,8 +97,10 @@ func (s *sight) figures() []report.Figure {
 		})
 	}
 	for _, kind := range costKinds() {
-		add(fmt.Sprintf("%s calls, nobody watches: throughput lost, %%", kind), s.lost(kind, attached), 0.5, true)
-		add(fmt.Sprintf("%s calls, a tab on the busiest view: throughput lost, %%", kind), s.lost(kind, tabbed), 3, true)
+		add(fmt.Sprintf("%s calls, nobody watches: throughput lost, %% (spread %.0f %%)", kind,
+			max(s.spread(kind, unwatched), s.spread(kind, attached))), s.lost(kind, attached), 0.5, true)
+		add(fmt.Sprintf("%s calls, a tab on the busiest view: throughput lost, %% (spread %.0f %%)", kind,
+			max(s.spread(kind, unwatched), s.spread(kind, tabbed))), s.lost(kind, tabbed), 3, true)
 	}
 	add("event to stream: p95, ms", milliseconds(share(s.events(), 0.95)), 1000, true)
 	var first, deep time.Duration
@@ -148,6 +149,13 @@ func (s *sight) pairwise(kind, state string) float64 {
 		ratios[i] = own[i].rate / base[i].rate
 	}
 	return 100 * (1 - middle(ratios))
+}
+
+// spread is how far apart the rounds of a kind in a state are, in percent of their median: what is lost means little where
+// this is much more.
+func (s *sight) spread(kind, state string) float64 {
+	rates := each(s.of(kind, state), callRate)
+	return 100 * (slices.Max(rates) - slices.Min(rates)) / middle(rates)
 }
 
 func callRate(c cost) float64 { return c.rate }
