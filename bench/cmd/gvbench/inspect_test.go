@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -58,9 +59,11 @@ func TestInspectFigures(t *testing.T) {
 
 func TestInspectFlags(t *testing.T) {
 	t.Parallel()
+	ended, end := context.WithCancel(t.Context())
+	end() // what is wrongly accepted fails at once
 	for _, args := range []string{"-reps 0", "-d 0s", "-events 1", "-many -1", "more"} {
 		var stdout, stderr strings.Builder
-		if code := run(t.Context(), append([]string{"inspect"}, strings.Fields(args)...), &stdout, &stderr); code != 2 {
+		if code := run(ended, append([]string{"inspect"}, strings.Fields(args)...), &stdout, &stderr); code != 2 {
 			t.Errorf("%s: exit code %d: %s", args, code, stderr.String())
 		}
 	}
