@@ -7,7 +7,9 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/xiaonanln/goverse/inspector/internal/links"
 	"github.com/xiaonanln/goverse/inspector/internal/model"
@@ -19,6 +21,8 @@ import (
 const (
 	maxPage   = 1000
 	maxOffset = 10_000
+
+	maxInterestTypes = 1000 // that a node lets a watcher name
 )
 
 // number reads a parameter; empty: def. What is not from 0 to most is invalid.
@@ -126,6 +130,9 @@ func search(q url.Values) (req *inspectpb.SearchRequest, limit, offset int, err 
 	}
 	if len(q.Get("type")) > object.MaxIDBytes || len(q.Get("prefix")) > object.MaxIDBytes {
 		return nil, 0, 0, invalid("no object has such a long name")
+	}
+	if !utf8.ValidString(q.Get("type") + q.Get("prefix")) { // nodes could not be asked
+		return nil, 0, 0, invalid("no object has such a name")
 	}
 	return &inspectpb.SearchRequest{
 		Type: q.Get("type"), Prefix: q.Get("prefix"), Busy: busy, MinWaiting: uint32(waiting), Sort: sort, //nolint:gosec // G115: checked
@@ -297,8 +304,8 @@ func interestOf(q url.Values) (model.Interest, error) {
 			return model.Interest{}, err
 		}
 	}
-	if len(q.Get("types")) > 8192 {
-		return model.Interest{}, invalid("too many types")
+	if types := q.Get("types"); len(types) > 8192 || strings.Count(types, ",") >= maxInterestTypes || !utf8.ValidString(types) {
+		return model.Interest{}, invalid("too many types, or no names of any") // nodes would refuse again and again
 	}
 	return model.NewInterest(objects, q.Get("types"), q.Get("focus")), nil
 }

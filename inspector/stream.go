@@ -106,6 +106,7 @@ func (i *Inspector) newTab(w http.ResponseWriter, r *http.Request) (*tab, error)
 	if n, err := strconv.ParseUint(seq, 10, 64); err == nil && instance == i.instance && n <= i.model.Versions().Newest() {
 		t.resumed, t.told.Points, t.told.Events = true, n, n
 	}
+	t.now = i.model.Versions()
 	return t, nil
 }
 

@@ -113,6 +113,9 @@ func TestResume(t *testing.T) {
 		_, body, _ := w.request(http.MethodGet, "/api/events", "")
 		return strings.Contains(body, "the missed one")
 	})
+	if hello := w.open("topics=overview,events", "Last-Event-ID", last.id).next(); hello.topic != "hello" || hello.id != last.id {
+		t.Errorf("who is cut off at once goes on at %s, not at %s", hello.id, last.id)
+	}
 	again := w.open("topics=overview,events", "Last-Event-ID", last.id)
 	var m, first message
 	for m.topic == "" || first.topic == "" { // in either order
