@@ -17,10 +17,18 @@ const (
 	maxText  = 1 << 10
 )
 
-// tell makes an event of what a turn did.
+// tell makes an event of what a turn did. Of too many it leaves some out, and says how many
+// with the next.
 func (n *Node) tell(t *turn, kind, level, text, stack string) {
 	if n.cfg.Event == nil {
 		return
+	}
+	leftOut, ok := n.pace.allows(n.elapsed())
+	if !ok {
+		return
+	}
+	if leftOut > 0 {
+		text = fmt.Sprintf("%s (%d events of turns before it were left out)", clip(text, maxText-60), leftOut)
 	}
 	n.cfg.Event(&inspectmsg.Event{
 		Kind: kind, Level: level, Text: clip(text, maxText), Object: t.id(), Method: t.what(), Shard: t.act.shardNumber(), Stack: stack,
@@ -107,4 +115,31 @@ func codeName(c object.Code) string {
 		}
 	}
 	return name.String()
+}
+
+// pace lets through so many events of turns, that they cannot push all others out of a
+// journal: a burst, and then one each half second.
+type pace struct {
+	mu      sync.Mutex
+	until   time.Duration // guarded by mu: what was let through is paid for until then
+	leftOut int           // guarded by mu
+}
+
+const (
+	paceBurst = 100
+	paceEvery = 500 * time.Millisecond
+)
+
+// allows reports whether one may pass, and how many may not have since the last.
+func (p *pace) allows(now time.Duration) (leftOut int, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.until = max(p.until, now) + paceEvery
+	if p.until > now+paceBurst*paceEvery {
+		p.until -= paceEvery
+		p.leftOut++
+		return 0, false
+	}
+	leftOut, p.leftOut = p.leftOut, 0
+	return leftOut, true
 }

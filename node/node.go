@@ -90,6 +90,7 @@ type Node struct {
 	population population
 	queues     queues
 	overloads  seldom
+	pace       pace
 }
 
 // New returns a node that owns no shard yet. It starts nothing.

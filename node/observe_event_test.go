@@ -286,3 +286,25 @@ func TestObservingManyCalls(t *testing.T) {
 		t.Errorf("counters %+v", c)
 	}
 }
+
+// An object that panics for ever does not push all other events out: the first are told, then
+// some, with how many were left out.
+func TestEventsOfTurnsArePaced(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		for range 150 {
+			_, _ = w.do("Hook-a", "Write", "panic again")
+		}
+		if events := w.diary.take(); len(events) != 100 {
+			w.t.Errorf("%d events of 150 at once, want 100", len(events))
+		}
+		sleep(time.Second)
+		for range 5 {
+			_, _ = w.do("Hook-a", "Write", "panic again")
+		}
+		events := w.diary.take()
+		if len(events) != 2 || !strings.Contains(events[0].GetText(), "50 events of turns before it were left out") || strings.Contains(events[1].GetText(), "left out") {
+			w.t.Errorf("a second later: %v", events)
+		}
+	})
+}
