@@ -390,7 +390,7 @@ type Vitals struct {
 	BusyShards uint64 `protobuf:"varint,15,opt,name=busy_shards,json=busyShards,proto3" json:"busy_shards,omitempty"`
 	// For how long its lease is valid, nanoseconds; not positive: it is fenced.
 	ValidForNs int64 `protobuf:"varint,16,opt,name=valid_for_ns,json=validForNs,proto3" json:"valid_for_ns,omitempty"`
-	// The state of its lease: "active", "suspect", "fenced", ….
+	// The state of its lease: "valid", "suspect", "fenced", "dead", "none".
 	Lease string `protobuf:"bytes,17,opt,name=lease,proto3" json:"lease,omitempty"`
 	// Whether it is stopping or drained.
 	Draining bool `protobuf:"varint,18,opt,name=draining,proto3" json:"draining,omitempty"`
@@ -842,7 +842,7 @@ type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When, Unix microseconds.
 	AtUs int64 `protobuf:"varint,1,opt,name=at_us,json=atUs,proto3" json:"at_us,omitempty"`
-	// What: "join", "leave", "lease", "fenced", "resumed", "move", "panic", "deadlock", "slow", "overloaded", "client", "action".
+	// What: "join", "leave", "drain", "lease", "fenced", "resumed", "move", "panic", "deadlock", "slow", "overloaded", "client", "action".
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// How bad: "info", "warning", "error".
 	Level string `protobuf:"bytes,3,opt,name=level,proto3" json:"level,omitempty"`
