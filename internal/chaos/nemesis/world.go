@@ -179,7 +179,7 @@ func (w *world) addNode(ctx context.Context, seed uint64) (*rig.Node, error) {
 	if w.embedded != "" {
 		cfg.Etcd, etcd = []string{"embedded:" + w.embedded}, nil
 	}
-	n, err := rig.NewNode(ctx, name, w.dir, cfg, w.ports, etcd, func(a net.Addr) string { return rig.Caller(w.everybody(), a) })
+	n, err := rig.NewNode(ctx, name, w.dir, cfg, w.ports, etcd, func(c net.Conn) string { return rig.Caller(w.everybody(), c) })
 	if err != nil {
 		return nil, err
 	}

@@ -16,14 +16,14 @@ import (
 )
 
 // ownerOf finds out which of some processes has the other end of a connection on this
-// machine, by its local address there: the kernel's table of sockets gives the inode, and
-// a process's file descriptors say whose that is. 0: none of them.
-func ownerOf(address net.Addr, pids []int) int {
-	ap, err := netip.ParseAddrPort(address.String())
-	if err != nil || !ap.Addr().Unmap().Is4() {
+// machine: the kernel's table of sockets gives the inode, and a process's file descriptors
+// say whose that is. 0: none of them.
+func ownerOf(c net.Conn, pids []int) int {
+	local, remote := tableForm(c.RemoteAddr()), tableForm(c.LocalAddr()) // as the other end sees it
+	if local == nil || remote == nil {
 		return 0
 	}
-	inode := inodeOf(ap)
+	inode := inodeOf(local, remote)
 	if inode == "" {
 		return 0
 	}
@@ -35,18 +35,27 @@ func ownerOf(address net.Addr, pids []int) int {
 	return 0
 }
 
-// inodeOf looks up a TCP socket by its local address.
-func inodeOf(ap netip.AddrPort) string {
+// tableForm is an address as the kernel's table of sockets has it; nil if it is not IPv4.
+func tableForm(address net.Addr) []byte {
+	ap, err := netip.ParseAddrPort(address.String())
+	if err != nil || !ap.Addr().Unmap().Is4() {
+		return nil
+	}
+	ip := ap.Addr().Unmap().As4()
+	b := binary.NativeEndian.AppendUint32(nil, binary.BigEndian.Uint32(ip[:])) // the table has words of the machine
+	return fmt.Appendf(nil, "%s:%04X", strings.ToUpper(hex.EncodeToString(b)), ap.Port())
+}
+
+// inodeOf looks up a TCP socket by both its addresses: a port of its own it may share with
+// connections to elsewhere, and with ones that have ended and only wait for late packets.
+func inodeOf(local, remote []byte) string {
 	f, err := os.Open("/proc/net/tcp")
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
-	ip := ap.Addr().Unmap().As4()
-	b := binary.NativeEndian.AppendUint32(nil, binary.BigEndian.Uint32(ip[:])) // the table has words of the machine
-	local := []byte(fmt.Sprintf("%s:%04X", strings.ToUpper(hex.EncodeToString(b)), ap.Port()))
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if fields := bytes.Fields(lines.Bytes()); len(fields) > 9 && bytes.Equal(fields[1], local) {
+		if fields := bytes.Fields(lines.Bytes()); len(fields) > 9 && bytes.Equal(fields[1], local) && bytes.Equal(fields[2], remote) {
 			return string(fields[9])
 		}
 	}

@@ -36,7 +36,7 @@ type Node struct {
 // NewNode is a node that has not started. Listen, Advertise and Etcd of the configuration
 // are filled in, unless Etcd is "embedded:…". Caller names the node that a
 // connection to this one comes from.
-func NewNode(ctx context.Context, name, dir string, cfg role.NodeConfig, ports *Ports, etcd []string, caller func(net.Addr) string) (*Node, error) {
+func NewNode(ctx context.Context, name, dir string, cfg role.NodeConfig, ports *Ports, etcd []string, caller func(net.Conn) string) (*Node, error) {
 	n := &Node{Name: name, dir: dir, cfg: cfg, waiting: map[int]chan role.Answer{}}
 	for _, target := range etcd {
 		p, err := NewProxy(ctx, "127.0.0.1:0", target, nil)
@@ -171,7 +171,7 @@ func (n *Node) Alive() bool {
 }
 
 // Caller is the name of the one of some nodes that has made a connection; "" if none has.
-func Caller(nodes []*Node, address net.Addr) string {
+func Caller(nodes []*Node, c net.Conn) string {
 	names, pids := map[int]string{}, []int(nil)
 	for _, n := range nodes {
 		if n.Alive() {
@@ -179,7 +179,7 @@ func Caller(nodes []*Node, address net.Addr) string {
 			names[pid], pids = n.Name, append(pids, pid)
 		}
 	}
-	return names[ownerOf(address, pids)]
+	return names[ownerOf(c, pids)]
 }
 
 // Signal sends a signal to the process.

@@ -15,7 +15,7 @@ import (
 // those connections alone that a certain process has made.
 type Proxy struct {
 	target string
-	caller func(net.Addr) string // the name of who connects; nil: nobody has one
+	caller func(net.Conn) string // the name of who connects; nil: nobody has one
 	l      net.Listener
 	wg     sync.WaitGroup
 	ctx    context.Context //nolint:containedctx // the proxy's life: ends with Close
@@ -30,8 +30,8 @@ type Proxy struct {
 }
 
 // NewProxy listens on an address; port 0 is a free one. Caller, which may be nil, names who
-// connects.
-func NewProxy(ctx context.Context, address, target string, caller func(net.Addr) string) (*Proxy, error) {
+// has made a connection.
+func NewProxy(ctx context.Context, address, target string, caller func(net.Conn) string) (*Proxy, error) {
 	var listen net.ListenConfig
 	l, err := listen.Listen(ctx, "tcp", address)
 	if err != nil {
@@ -64,7 +64,7 @@ func (p *Proxy) connect(in net.Conn) {
 	defer p.drop(in)
 	name := ""
 	if p.caller != nil {
-		name = p.caller(in.RemoteAddr())
+		name = p.caller(in)
 	}
 	if !p.pass(name) {
 		return

@@ -3,10 +3,12 @@
 package rig_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,19 +96,24 @@ func TestPortsAreNotDealtOutTwice(t *testing.T) {
 	}
 }
 
+// owner asks who has made a connection until it is somebody: the kernel's table is no snapshot,
+// and while others come and go a line may be missing.
+func owner(c net.Conn) int {
+	pids := []int{1, os.Getpid()}
+	for range 100 {
+		if pid := rig.OwnerOf(c, pids); pid != 0 {
+			return pid
+		}
+		runtime.Gosched()
+	}
+	return 0
+}
+
 func TestProxyCutsOffOneCaller(t *testing.T) {
 	self := os.Getpid()
 	seen := make(chan int, 1)
-	p, err := rig.NewProxy(t.Context(), "127.0.0.1:0", echo(t), func(a net.Addr) string {
-		owner := rig.OwnerOf(a, []int{1, self})
-		for range 100 { // /proc is no snapshot
-			if owner != 0 {
-				break
-			}
-			runtime.Gosched()
-			owner = rig.OwnerOf(a, []int{1, self})
-		}
-		seen <- owner
+	p, err := rig.NewProxy(t.Context(), "127.0.0.1:0", echo(t), func(c net.Conn) string {
+		seen <- owner(c)
 		return "me"
 	})
 	if err != nil {
@@ -135,4 +142,47 @@ func TestProxyCutsOffOneCaller(t *testing.T) {
 	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A port of a caller may have served for other connections, which the kernel still remembers.
+func TestOwnerOfAPortThatWasUsedBefore(t *testing.T) {
+	for range 16 { // the table's order is by chance
+		server, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		other := echo(t)
+		dial := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, Control: reuseAddress}
+		before, err := dial.Dial("tcp", other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dial.LocalAddr = before.LocalAddr()
+		_ = before.(*net.TCPConn).CloseWrite() // who closes first has to wait for late packets
+		_, _ = io.Copy(io.Discard, before)
+		before.Close()
+
+		c, err := dial.Dial("tcp", server.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		accepted, err := server.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer accepted.Close()
+		if got := owner(accepted); got != os.Getpid() {
+			t.Fatalf("the connection belongs to process %d, not to %d", got, os.Getpid())
+		}
+	}
+}
+
+func reuseAddress(_, _ string, c syscall.RawConn) error {
+	var failed error
+	err := c.Control(func(fd uintptr) {
+		failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
+	})
+	return errors.Join(err, failed)
 }
