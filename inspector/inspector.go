@@ -68,8 +68,8 @@ type Inspector struct {
 	guard    *guard.Guard
 	frames   frames
 	streams  atomic.Int64
-	observer atomic.Pointer[cluster.Observer]
-	stopping chan struct{} // closed when Run ends: streams end
+	placed   atomic.Pointer[[]cluster.MemberInfo] // those of the last view that the model was told
+	stopping chan struct{}                        // closed when Run ends: streams end
 }
 
 // New returns an inspector that does not run. It does no I/O.
@@ -169,7 +169,6 @@ func (i *Inspector) observe(ctx context.Context) {
 // observeIn follows the cluster's records in a store, until ctx ends or the store is another.
 func (i *Inspector) observeIn(ctx context.Context, store coord.Store) error {
 	o := cluster.NewObserver(cluster.ObserverConfig{Store: store, Clock: i.cfg.Clock, Name: i.cfg.Cluster})
-	i.observer.Store(o)
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() {
@@ -179,6 +178,7 @@ func (i *Inspector) observeIn(ctx context.Context, store coord.Store) error {
 	for {
 		changed := o.Changed()
 		if v := o.View(); v.Revision > 0 || v.Trouble != nil {
+			i.placed.Store(&v.Members) // before the model tells of a change
 			i.model.Place(v)
 		}
 		select {
@@ -191,8 +191,8 @@ func (i *Inspector) observeIn(ctx context.Context, store coord.Store) error {
 
 // members are the members as the model has been told.
 func (i *Inspector) members() []cluster.MemberInfo {
-	if o := i.observer.Load(); o != nil {
-		return o.View().Members
+	if members := i.placed.Load(); members != nil {
+		return *members
 	}
 	return nil
 }
