@@ -17,7 +17,8 @@ import (
 // The bounds of streams.
 const (
 	maxStreams   = 256
-	topicPause   = 500 * time.Millisecond // at least, between two messages of a topic
+	topicPause   = 400 * time.Millisecond // at least, between two messages of a topic: less than nodes take, to keep step with them
+	swarmPause   = 50 * time.Millisecond  // changes come in swarms: all nodes tell theirs at the same time
 	commentEvery = 15 * time.Second
 	takesWithin  = 10 * time.Second // a reader who does not is cut off
 	graphLimit   = 200              // parties in a streamed graph
@@ -134,18 +135,28 @@ func (t *tab) run(r *http.Request) {
 		if due > 0 {
 			wait, changed = min(wait, due), nil
 		}
-		timer := i.cfg.Clock.NewTimer(wait)
-		select {
-		case <-changed:
-		case <-timer.C:
-		case <-i.stopping:
-			timer.Stop()
-			return
-		case <-r.Context().Done():
-			timer.Stop()
+		if !t.rest(r, changed, wait) {
 			return
 		}
-		timer.Stop()
+	}
+}
+
+// rest waits for a change and for what comes with it, at most for so long. False: the stream is over.
+func (t *tab) rest(r *http.Request, changed <-chan struct{}, wait time.Duration) bool {
+	timer := t.inspector.cfg.Clock.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-changed:
+			changed = nil
+			timer.Reset(swarmPause)
+		case <-timer.C:
+			return true
+		case <-t.inspector.stopping:
+			return false
+		case <-r.Context().Done():
+			return false
+		}
 	}
 }
 

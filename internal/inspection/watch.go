@@ -17,7 +17,8 @@ import (
 const (
 	// MaxStreams bounds the Watch streams at a time.
 	MaxStreams = 64
-	// Interval is how often a stream tells what happened.
+	// Interval is how often a stream tells what happened: when the clock's time is a multiple of it, so that what the
+	// nodes of a cluster tell comes together, and waits for nothing where it is put together.
 	Interval = 500 * time.Millisecond
 	// EventDelay is how long an event waits for others at most before it is told.
 	EventDelay = 50 * time.Millisecond
@@ -143,11 +144,21 @@ func (w *watcher) tell() {
 		if !w.send(res) {
 			return
 		}
-		timer.Reset(Interval)
+		timer.Reset(untilNext(clk.Now()))
 		if !w.rest(watched, timer, changed) {
 			return
 		}
 	}
+}
+
+// untilNext is how long it is until the stream is to tell something again: the whole of an interval or the rest of the one
+// that has begun, unless that is hardly anything.
+func untilNext(now time.Time) time.Duration {
+	d := now.Truncate(Interval).Add(Interval).Sub(now)
+	if d < EventDelay {
+		d += Interval
+	}
+	return d
 }
 
 // events are those after the one of that seq, as many as go into a message, and the seq of the last of them.

@@ -67,6 +67,37 @@ func TestWatchTellsEveryHalfSecond(t *testing.T) {
 	})
 }
 
+// Whenever they begin, all streams tell at the same times: so one who puts together what the nodes of a cluster tell waits
+// for none of them.
+func TestWatchTellsInStep(t *testing.T) {
+	t.Parallel()
+	const interval, delay = inspection.Interval, inspection.EventDelay
+	for late, first := range map[time.Duration]time.Duration{
+		0:                    interval,
+		interval / 3:         interval,
+		interval - delay:     interval,
+		interval - delay + 1: 2 * interval, // not two at once
+		interval - 1:         2 * interval,
+	} {
+		bubble(t, func(w *world) {
+			t := w.t
+			began := time.Now() // a multiple of an interval
+			time.Sleep(late)
+			s := w.watch(t.Context())
+			s.in <- &inspectpb.WatchRequest{}
+			<-s.out
+			for i := range 3 {
+				<-s.out
+				if since := time.Since(began); since != first+time.Duration(i)*interval {
+					t.Errorf("%v late: message %d came after %v", late, i+1, since)
+				}
+			}
+			close(s.in)
+			<-s.result
+		})
+	}
+}
+
 func TestEventsDoNotWaitForTheNextMessage(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(w *world) {
