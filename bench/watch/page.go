@@ -15,6 +15,9 @@ import (
 // pollPause is the rest between two looks at whether a cluster is as it should be.
 const pollPause = 200 * time.Millisecond
 
+// lookPause is the rest where it is known to be as it should be soon.
+const lookPause = 20 * time.Millisecond
+
 // Page is a reader of one inspector. It is safe for concurrent use.
 type Page struct {
 	url       string
@@ -70,19 +73,13 @@ func (p *Page) Settled(ctx context.Context, nodes int) error {
 	again := time.NewTicker(pollPause)
 	defer again.Stop()
 	for quiet := 0; quiet < quietLooks; {
-		var seen struct{ Nodes []struct{ State string } }
 		var shards struct {
 			Unowned, Moving int
 			Skew            float64
 		}
-		if err := errors.Join(p.Get(ctx, "/api/nodes", &seen), p.Get(ctx, "/api/shards", &shards)); err != nil {
+		live, err := p.live(ctx)
+		if err := errors.Join(err, p.Get(ctx, "/api/shards", &shards)); err != nil {
 			return err
-		}
-		live := 0
-		for _, n := range seen.Nodes {
-			if n.State == "live" {
-				live++
-			}
 		}
 		if quiet++; live != nodes || shards.Unowned+shards.Moving > 0 || shards.Skew > evenSkew {
 			quiet = 0
@@ -94,6 +91,35 @@ func (p *Page) Settled(ctx context.Context, nodes int) error {
 		}
 	}
 	return nil
+}
+
+// live is how many nodes live and are heard from.
+func (p *Page) live(ctx context.Context) (live int, err error) {
+	var seen struct{ Nodes []struct{ State string } }
+	err = p.Get(ctx, "/api/nodes", &seen)
+	for _, n := range seen.Nodes {
+		if n.State == "live" {
+			live++
+		}
+	}
+	return live, err
+}
+
+// Sees waits until the inspector hears from so many live nodes.
+func (p *Page) Sees(ctx context.Context, nodes int) error {
+	again := time.NewTicker(lookPause)
+	defer again.Stop()
+	for {
+		live, err := p.live(ctx)
+		if err != nil || live == nodes {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %d nodes (%d are live): %w", nodes, live, ctx.Err())
+		}
+	}
 }
 
 // Stream is an open stream. It is used by one goroutine.

@@ -65,8 +65,8 @@ func parseInspect(args []string, stderr io.Writer) (inspectPlan, error) {
 		flags.PrintDefaults()
 	}
 	flags.BoolVar(&p.short, "short", false, "everything once, quickly, with few objects; the times mean nothing")
-	flags.IntVar(&p.repetitions, "reps", 6, "rounds of the three states: no inspector, one that nobody looks at, one with a tab")
-	flags.DurationVar(&p.duration, "d", time.Second, "length of a run, twice in each state of a round; the warm-ups take half")
+	flags.IntVar(&p.repetitions, "reps", 20, "rounds of the three states: no inspector, one that nobody looks at, one with a tab")
+	flags.DurationVar(&p.duration, "d", 300*time.Millisecond, "length of a run, twice in each state of a round; the warm-ups take a third")
 	flags.IntVar(&p.callers, "callers", 64, "callers at once")
 	flags.IntVar(&p.objects, "objects", 1024, "objects that callers pick from, of those of the node itself and of those of the other")
 	flags.IntVar(&p.events, "events", 50, "events whose way to the stream is timed")
@@ -92,8 +92,9 @@ func parseInspect(args []string, stderr io.Writer) (inspectPlan, error) {
 type watched struct {
 	plan      inspectPlan
 	nodes     []*fleet.Process
-	inspector *fleet.Process
-	page      *watch.Page
+	inspector *fleet.Process // where one runs, now and then; nil: it was not needed yet
+	page      *watch.Page    // nil: no inspector runs
+	settled   bool           // the cluster is whole
 	watch     watchArgs
 }
 
@@ -106,7 +107,7 @@ func (p inspectPlan) withCluster(ctx context.Context, nodes int, use func(contex
 		if err != nil {
 			cancel()
 		}
-		ended := errors.Join(c.detach(), fleet.CloseAll(c.nodes))
+		ended := errors.Join(c.close(), fleet.CloseAll(c.nodes))
 		if err == nil {
 			err = ended
 		}
@@ -134,10 +135,12 @@ func (c *watched) start(ctx context.Context) (*fleet.Process, error) {
 	return fleet.Start(ctx, []string{childVariable + "=1", "TMPDIR=" + c.plan.temp}, watchName)
 }
 
-// attach starts an inspector and waits until it sees the whole cluster.
+// attach has an inspector look at the cluster and waits until it sees all of it.
 func (c *watched) attach(ctx context.Context) (err error) {
-	if c.inspector, err = c.start(ctx); err != nil {
-		return err
+	if c.inspector == nil {
+		if c.inspector, err = c.start(ctx); err != nil {
+			return err
+		}
 	}
 	var address string
 	if err := c.inspector.Ask(opWatch, c.watch, &address); err != nil {
@@ -146,21 +149,29 @@ func (c *watched) attach(ctx context.Context) (err error) {
 	c.page = watch.NewPage(address)
 	ctx, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
+	if c.settled { // it stays so: nodes neither come nor go
+		return c.page.Sees(ctx, len(c.nodes))
+	}
+	c.settled = true
 	return c.page.Settled(ctx, len(c.nodes))
 }
 
-// detach ends the inspector, if there is one.
+// detach ends the inspector, if there is one, but not its process.
 func (c *watched) detach() error {
-	if c.page != nil {
-		c.page.Close()
-		c.page = nil
+	if c.page == nil {
+		return nil
 	}
+	c.page.Close()
+	c.page = nil
+	return c.inspector.Ask(opUnwatch, struct{}{}, nil)
+}
+
+// close ends the inspector's process.
+func (c *watched) close() error {
 	if c.inspector == nil {
 		return nil
 	}
-	inspector := c.inspector
-	c.inspector = nil
-	return inspector.Close()
+	return errors.Join(c.detach(), c.inspector.Close())
 }
 
 // driver is the node from where calls are made.

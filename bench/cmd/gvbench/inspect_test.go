@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -36,24 +37,43 @@ func TestInspectFigures(t *testing.T) {
 		for j, state := range costStates() {
 			s.costs = append(s.costs,
 				cost{kind: localCalls, state: state, rate: round[j], cpu: 1},
-				cost{kind: remoteCalls, state: state, rate: float64(100 * (i + 1)), cpu: 1})
+				cost{kind: remoteCalls, state: state, rate: float64(100 * (i + 1)), cpu: 100 + float64(j)/10})
 		}
 	}
 	want := []struct {
 		value float64
 		holds bool
-	}{{1, false}, {10, false}, {0, true}, {0, true}, {2000, false}, {0, false}, {0, false}, {0, false}, {250, false}}
+	}{
+		{1, false}, {0, true}, {10, false}, {0, true}, // local
+		{0, true}, {0.1, true}, {0, true}, {0.2, true}, // remote
+		{2000, false}, {0, false}, {0, false}, {0, false}, {250, false},
+	}
 	for i, f := range s.figures() {
 		got, measured := f.Of(nil)
 		if diff := got - want[i].value; diff > 1e-9 || diff < -1e-9 {
 			t.Errorf("%s: %g, want %g", f.Claim, got, want[i].value)
 		}
-		if measured == (i >= 5 && i <= 7) || (measured && (got <= f.Bound) != want[i].holds) {
+		if measured == (i >= 9 && i <= 11) || (measured && (got <= f.Bound) != want[i].holds) {
 			t.Errorf("%s: %g measured %v, at most %g", f.Claim, got, measured, f.Bound)
 		}
 	}
-	if got := s.pairwise(localCalls, attached); got < 0.99 || got > 1.01 { // the rounds' own are 1, 1 and 0.5
-		t.Errorf("by pairs an inspector costs %g %%, want 1", got)
+}
+
+func TestEstimate(t *testing.T) {
+	t.Parallel()
+	s := &sight{}
+	for i := range 100 { // in no order: what is lost is 0 %, 1 %, …, 99 %
+		lost := float64(i * 37 % 100)
+		s.costs = append(s.costs, cost{kind: localCalls, state: unwatched, rate: float64(i + 1)},
+			cost{kind: localCalls, state: attached, rate: float64(i+1) * (100 - lost) / 100})
+	}
+	got := s.lost(localCalls, attached)
+	// Of 100 rounds the 40th and the 61st by exact tables of the sign test.
+	if math.Abs(got.mid-49.5) > 1e-9 || math.Abs(got.low-39) > 1e-9 || math.Abs(got.high-60) > 1e-9 {
+		t.Errorf("%+v, want 49.5 between 39 and 60", got)
+	}
+	if got := s.pairwise(localCalls, unwatched, func(_, _ cost) float64 { return 0 }); got != (estimate{}) {
+		t.Errorf("nothing is %+v", got)
 	}
 }
 

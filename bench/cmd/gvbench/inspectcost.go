@@ -28,7 +28,7 @@ func costKinds() []string  { return []string{localCalls, remoteCalls} }
 type cost struct {
 	state, kind string
 	rate        float64 // calls a second
-	cpu         float64 // of the nodes, seconds for 100 000 calls; 0: unknown
+	cpu         float64 // of all processes, seconds for 100 000 calls
 	inspector   float64 // cores that the inspector took
 }
 
@@ -75,7 +75,7 @@ func (p inspectPlan) costs(ctx context.Context, c *watched, s *sight, state stri
 		defer func() { _, _ = t.close() }() // what it read is of no interest
 	}
 	for _, kind := range costKinds() {
-		if _, err := c.run(kind, p.duration/2); err != nil {
+		if _, err := c.run(kind, p.duration/3); err != nil {
 			return err
 		}
 		one, err := c.cost(state, kind, p.duration)
@@ -89,17 +89,7 @@ func (p inspectPlan) costs(ctx context.Context, c *watched, s *sight, state stri
 
 // cost measures one run.
 func (c *watched) cost(state, kind string, d time.Duration) (cost, error) {
-	var inspector [2]measure.Usage
-	look := func(i int) error {
-		if c.inspector == nil {
-			return nil
-		}
-		return c.inspector.Ask(opUsage, struct{}{}, &inspector[i])
-	}
-	if err := look(0); err != nil {
-		return cost{}, err
-	}
-	before, err := c.usage()
+	before, nodesBefore, err := c.consumed()
 	if err != nil {
 		return cost{}, err
 	}
@@ -107,24 +97,28 @@ func (c *watched) cost(state, kind string, d time.Duration) (cost, error) {
 	if err != nil {
 		return cost{}, err
 	}
-	after, err := c.usage()
+	after, nodesAfter, err := c.consumed()
 	if err != nil {
 		return cost{}, err
 	}
-	calls := float64(drive.Calls)
+	calls, nodes, inspector := float64(drive.Calls), nodesAfter-nodesBefore, after-before
 	return cost{
 		state: state, kind: kind, rate: calls / drive.Wall.Seconds(),
-		cpu:       after.Minus(before).CPU.Seconds() / calls * 100_000,
-		inspector: inspectorShare(look(1), inspector[1].Minus(inspector[0]), drive.Wall),
+		cpu:       (nodes + inspector).Seconds() / calls * 100_000,
+		inspector: inspector.Seconds() / drive.Wall.Seconds(),
 	}, nil
 }
 
-// inspectorShare is how many cores were used; 0 where that is unknown.
-func inspectorShare(err error, used measure.Usage, wall time.Duration) float64 {
-	if err != nil {
-		return 0
+// consumed is the CPU time that the inspector and the nodes have used. While there is no inspector its process sleeps.
+func (c *watched) consumed() (inspector, nodes time.Duration, err error) {
+	var own measure.Usage
+	if c.inspector != nil {
+		if err := c.inspector.Ask(opUsage, struct{}{}, &own); err != nil {
+			return 0, 0, err
+		}
 	}
-	return used.CPU.Seconds() / wall.Seconds()
+	all, err := c.usage()
+	return own.CPU, all.CPU, err
 }
 
 // tab reads a stream as a page does, until it is closed.

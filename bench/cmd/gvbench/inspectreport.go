@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -39,15 +40,14 @@ type found struct {
 func (s *sight) lines() []string {
 	var text strings.Builder
 	out := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(out, "\n%d callers\tcalls/s\tspread\tcost\tby pairs\tnodes' CPU s/100k\tmore CPU\tinspector's cores\t\n", s.plan.callers)
+	fmt.Fprintf(out, "\n%d callers\tcalls/s\tspread\tcost\t95%% between\tall CPU s/100k\tmore CPU\t95%% between\tinspector's cores\t\n", s.plan.callers)
 	for _, kind := range costKinds() {
-		base := s.of(kind, unwatched)
 		for _, state := range costStates() {
 			own := s.of(kind, state)
-			mid := middle(each(own, callRate))
-			fmt.Fprintf(out, "%s, %s\t%.0f\t%.1f%%\t%.2f%%\t%.2f%%\t%.3f\t%.2f%%\t%.3f\t\n", kind, state, mid,
-				s.spread(kind, state), s.lost(kind, state), s.pairwise(kind, state),
-				middle(each(own, callCPU)), 100*(middle(each(own, callCPU))/middle(each(base, callCPU))-1),
+			lost, cpu := s.lost(kind, state), s.moreCPU(kind, state)
+			fmt.Fprintf(out, "%s, %s\t%.0f\t%.1f%%\t%.2f%%\t%.2f%% and %.2f%%\t%.3f\t%.2f%%\t%.2f%% and %.2f%%\t%.4f\t\n", kind, state,
+				middle(each(own, callRate)), s.spread(kind, state), lost.mid, lost.low, lost.high,
+				middle(each(own, callCPU)), cpu.mid, cpu.low, cpu.high,
 				middle(each(own, func(c cost) float64 { return c.inspector })))
 		}
 	}
@@ -76,7 +76,8 @@ func (s *sight) lines() []string {
 		processor(),
 		fmt.Sprintf("%s; cost: %d interleaved rounds of %s, processes: two nodes, where the calls are made and the other, and the inspector",
 			time.Now().Format(time.DateOnly), s.plan.repetitions, s.plan.duration),
-		"cost is 1 - ratio of medians to no inspector, by pairs the median of each round's own; spread is (max-min)/median",
+		"cost is the median over the rounds of 1 - throughput / that of the same round without an inspector, more CPU the same of CPU/call of all",
+		"processes; 95% between is where that median lies by the order of the rounds (sign test); spread is (max-min)/median",
 	}
 	if s.plan.short {
 		lines = append(lines, "SHORT RUN: the times mean nothing")
@@ -97,10 +98,14 @@ func (s *sight) figures() []report.Figure {
 		})
 	}
 	for _, kind := range costKinds() {
-		add(fmt.Sprintf("%s calls, nobody watches: throughput lost, %% (spread %.0f %%)", kind,
-			max(s.spread(kind, unwatched), s.spread(kind, attached))), s.lost(kind, attached), 0.5, true)
-		add(fmt.Sprintf("%s calls, a tab on the busiest view: throughput lost, %% (spread %.0f %%)", kind,
-			max(s.spread(kind, unwatched), s.spread(kind, tabbed))), s.lost(kind, tabbed), 3, true)
+		for _, watcher := range []struct {
+			state, name string
+			atMost      float64
+		}{{attached, "nobody watches", 0.5}, {tabbed, "a tab on the busiest view", 3}} {
+			lost, cpu := s.lost(kind, watcher.state), s.moreCPU(kind, watcher.state)
+			add(fmt.Sprintf("%s calls, %s: throughput lost, %% (%.1f to %.1f)", kind, watcher.name, lost.low, lost.high), lost.mid, watcher.atMost, true)
+			add(fmt.Sprintf("%s calls, %s: more CPU for a call, %% (%.1f to %.1f)", kind, watcher.name, cpu.low, cpu.high), cpu.mid, watcher.atMost, true)
+		}
 	}
 	add("event to stream: p95, ms", milliseconds(share(s.events(), 0.95)), 1000, true)
 	var first, deep time.Duration
@@ -136,19 +141,31 @@ func (s *sight) of(kind, state string) []cost {
 	return all
 }
 
-// lost is how much throughput a state costs, in percent, by the medians.
-func (s *sight) lost(kind, state string) float64 {
-	return 100 * (1 - middle(each(s.of(kind, state), callRate))/middle(each(s.of(kind, unwatched), callRate)))
+// lost is how much throughput a state costs, in percent.
+func (s *sight) lost(kind, state string) estimate {
+	return s.pairwise(kind, state, func(own, base cost) float64 { return 100 * (1 - own.rate/base.rate) })
 }
 
-// pairwise is the same by the median of the rounds' own ratios.
-func (s *sight) pairwise(kind, state string) float64 {
+// moreCPU is how much more CPU time of all processes a call costs in a state, in percent.
+func (s *sight) moreCPU(kind, state string) estimate {
+	return s.pairwise(kind, state, func(own, base cost) float64 { return 100 * (own.cpu/base.cpu - 1) })
+}
+
+// estimate is a median of rounds, and between what that of all possible rounds lies with 95 %.
+type estimate struct{ mid, low, high float64 }
+
+// pairwise compares the runs of each round in a state with those of the same round in none.
+func (s *sight) pairwise(kind, state string, compare func(own, base cost) float64) estimate {
 	own, base := s.of(kind, state), s.of(kind, unwatched)
-	ratios := make([]float64, len(own))
+	all := make([]float64, len(own))
 	for i := range own {
-		ratios[i] = own[i].rate / base[i].rate
+		all[i] = compare(own[i], base[i])
 	}
-	return 100 * (1 - middle(ratios))
+	slices.Sort(all)
+	n := len(all)
+	// How many rounds are below the true median is binomial with p = 1/2: the normal approximation of its quantile.
+	outside := max(0, int(math.Floor(float64(n)/2-1.96*math.Sqrt(float64(n))/2-0.5)))
+	return estimate{middle(all), all[outside], all[n-1-outside]}
 }
 
 // spread is how far apart the rounds of a kind in a state are, in percent of their median: what is lost means little where

@@ -23,6 +23,7 @@ const (
 	opBump    = "bump"
 	opBreak   = "break"
 	opWatch   = "watch"
+	opUnwatch = "unwatch"
 	watchName = "watchside"
 )
 
@@ -61,14 +62,15 @@ func watchSide(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 	p := &watchPart{bench: measure.Bench{Now: time.Now}, targets: make(map[string]peer.Target)}
 	err := fleet.Obey(ctx, os.Stdin, stdout, map[string]fleet.Do{
-		opJoin:  fleet.With(p.join),
-		opFind:  fleet.With(p.find),
-		opFill:  fleet.With(func(ctx context.Context, a fillArgs) (any, error) { return nil, p.node.Fill(ctx, a.From, a.To) }),
-		opBump:  fleet.With(func(ctx context.Context, id string) (any, error) { return nil, p.node.Bump(ctx, id) }),
-		opBreak: fleet.With(func(ctx context.Context, id string) (any, error) { return nil, p.node.Break(ctx, id) }),
-		opRun:   fleet.With(p.run),
-		opUsage: fleet.With(func(context.Context, struct{}) (any, error) { return measure.ReadUsage(), nil }),
-		opWatch: fleet.With(p.watch),
+		opJoin:    fleet.With(p.join),
+		opFind:    fleet.With(p.find),
+		opFill:    fleet.With(func(ctx context.Context, a fillArgs) (any, error) { return nil, p.node.Fill(ctx, a.From, a.To) }),
+		opBump:    fleet.With(func(ctx context.Context, id string) (any, error) { return nil, p.node.Bump(ctx, id) }),
+		opBreak:   fleet.With(func(ctx context.Context, id string) (any, error) { return nil, p.node.Break(ctx, id) }),
+		opRun:     fleet.With(p.run),
+		opUsage:   fleet.With(func(context.Context, struct{}) (any, error) { return measure.ReadUsage(), nil }),
+		opWatch:   fleet.With(p.watch),
+		opUnwatch: fleet.With(func(context.Context, struct{}) (any, error) { return nil, p.unwatch() }),
 	})
 	return errors.Join(err, p.close(context.WithoutCancel(ctx)))
 }
@@ -121,11 +123,17 @@ func (p *watchPart) watch(ctx context.Context, args watchArgs) (any, error) {
 	return p.inspector.Address, nil
 }
 
-func (p *watchPart) close(ctx context.Context) error {
-	var errs []error
-	if p.inspector != nil {
-		errs = append(errs, p.inspector.Close())
+func (p *watchPart) unwatch() error {
+	if p.inspector == nil {
+		return nil
 	}
+	inspector := p.inspector
+	p.inspector = nil
+	return inspector.Close()
+}
+
+func (p *watchPart) close(ctx context.Context) error {
+	errs := []error{p.unwatch()}
 	if p.node != nil {
 		errs = append(errs, p.node.Close(ctx))
 	}
