@@ -66,17 +66,17 @@ func drawOp(t *rapid.T, chain []*op) *op {
 		o.Kind = rapid.SampledFrom([]string{"call", "call", "call", "call", "send", "create", "delete"}).Draw(t, "kind")
 		o.Cancel = max(0, rapid.IntRange(-100, 100).Draw(t, "cancel"))
 	} else {
-		// Only up the list of objects, or to the callers: two chains never wait for
-		// each other.
-		caller := chain[len(chain)-1]
-		at := int(caller.ID[len(caller.ID)-1] - '0')
+		// Only up the list from the highest object of the chain, or to objects that the chain
+		// holds: two chains never wait for each other, which only their deadlines would end.
+		caller, top := chain[len(chain)-1], 0
 		back := []string{caller.ID}
 		for _, c := range chain {
+			top = max(top, slices.Index(ids, c.ID))
 			if c.Method != "Free" {
 				back = append(back, c.ID)
 			}
 		}
-		ids = append(append([]string{}, ids[at+1:]...), back...)
+		ids = append(append([]string{}, ids[top+1:]...), back...)
 	}
 	o.ID = rapid.SampledFrom(ids).Draw(t, "id")
 	if len(chain) < 3 && rapid.Bool().Draw(t, "has child") {
