@@ -3,6 +3,7 @@ package inspector_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -210,6 +212,9 @@ type fake struct {
 	acts    []*inspectpb.ActRequest
 	reply   func(*inspectpb.ActRequest) (*inspectpb.ActResponse, error)
 	filler  string // makes what it tells longer
+
+	searches int // how often it was asked
+	most     int // objects that it tells at once; 0: all
 }
 
 func newFake(t *testing.T, id string) *fake {
@@ -310,7 +315,19 @@ func (f *fake) Search(_ context.Context, req *inspectpb.SearchRequest) (*inspect
 			found = append(found, o)
 		}
 	}
-	from, to := min(int(req.GetOffset()), len(found)), min(int(req.GetOffset()+req.GetLimit()), len(found))
+	slices.SortFunc(found, func(a, b *inspectpb.ObjectInfo) int {
+		c := 0
+		if req.GetSort() == inspectpb.SearchRequest_SORT_CALLS {
+			c = cmp.Compare(b.GetCalls(), a.GetCalls())
+		}
+		return cmp.Or(c, strings.Compare(a.GetId(), b.GetId()))
+	})
+	f.searches++
+	limit := int(req.GetLimit())
+	if f.most > 0 {
+		limit = min(limit, f.most)
+	}
+	from, to := min(int(req.GetOffset()), len(found)), min(int(req.GetOffset())+limit, len(found))
 	return &inspectpb.SearchResponse{Objects: found[from:to], Total: uint64(len(found))}, nil
 }
 

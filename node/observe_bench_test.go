@@ -64,8 +64,12 @@ func BenchmarkSearch(b *testing.B) {
 		"calls":  {Sort: inspectmsg.SearchRequest_SORT_CALLS},
 		"age":    {Sort: inspectmsg.SearchRequest_SORT_AGE},
 		"busy":   {Busy: true},
+		"idle":   {Sort: inspectmsg.SearchRequest_SORT_IDLE},
+		"deep":   {Sort: inspectmsg.SearchRequest_SORT_IDLE, Limit: 11_000},
+		"deepID": {Limit: 11_000},
 	} {
 		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
 			for b.Loop() {
 				_ = n.Search(b.Context(), req)
 			}

@@ -13,7 +13,7 @@ import (
 // The bounds of a page.
 const (
 	defaultPage = 50
-	mostPage    = 1000
+	mostPage    = 11_000 // so that who merges nodes' objects has those before a page at once
 )
 
 // Search lists objects in memory, sorted and cut. It looks at the directory segment by segment:

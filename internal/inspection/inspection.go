@@ -109,7 +109,7 @@ func (s *Service) Search(ctx context.Context, req *inspectpb.SearchRequest) (*in
 	if _, known := inspectpb.SearchRequest_Sort_name[int32(req.GetSort())]; !known {
 		return nil, refuse("search", "", "there is no such order")
 	}
-	req.Limit = page(req.GetLimit(), DefaultObjects)
+	req.Limit = page(req.GetLimit(), DefaultObjects, MaxObjects)
 	res := s.cfg.Node.Search(ctx, req)
 	if err := ctx.Err(); err != nil {
 		return nil, toStatus(err)
@@ -130,23 +130,25 @@ func (s *Service) Clients(_ context.Context, req *inspectpb.ClientsRequest) (*in
 	if s.cfg.Clients == nil {
 		return &inspectpb.ClientsResponse{}, nil
 	}
-	req.Limit = page(req.GetLimit(), DefaultClients)
+	req.Limit = page(req.GetLimit(), DefaultClients, MaxClients)
 	return s.cfg.Clients.List(req), nil
 }
 
-// The sizes of pages.
+// The sizes of pages. Who merges the objects of several nodes needs all before a page from each of them: it
+// asks once for as many as MaxObjects, which are at most about 6 MiB.
 const (
 	DefaultObjects = 50
 	DefaultClients = 100
-	MaxPage        = 1000
+	MaxObjects     = 11_000
+	MaxClients     = 1000
 )
 
 // page is how many of something are told.
-func page(asked, usual uint32) uint32 {
+func page(asked, usual, most uint32) uint32 {
 	if asked == 0 {
 		return usual
 	}
-	return min(asked, MaxPage)
+	return min(asked, most)
 }
 
 func toStatus(err error) error { return grpcerr.ToStatus(err).Err() }

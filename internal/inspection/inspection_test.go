@@ -16,13 +16,13 @@ import (
 func TestPagesAreBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for asked, want := range map[uint32]uint32{0: inspection.DefaultObjects, 7: 7, 1 << 31: inspection.MaxPage} {
+	for asked, want := range map[uint32]uint32{0: inspection.DefaultObjects, 7: 7, 1 << 31: inspection.MaxObjects} {
 		res, err := w.service.Search(t.Context(), &inspectpb.SearchRequest{Limit: asked, Type: "Box"})
 		if err != nil || res.GetTotal() != 7 || w.search.GetLimit() != want || w.search.GetType() != "Box" {
 			t.Errorf("limit %d: asked for %v, %v, %v", asked, w.search, res, err)
 		}
 	}
-	for asked, want := range map[uint32]uint64{0: inspection.DefaultClients, 7: 7, 1 << 31: inspection.MaxPage} {
+	for asked, want := range map[uint32]uint64{0: inspection.DefaultClients, 7: 7, 1 << 31: inspection.MaxClients} {
 		if res, err := w.service.Clients(t.Context(), &inspectpb.ClientsRequest{Limit: asked}); err != nil || res.GetTotal() != want {
 			t.Errorf("limit %d: %v, %v", asked, res, err)
 		}

@@ -1068,7 +1068,7 @@ type SearchRequest struct {
 	MinWaiting uint32 `protobuf:"varint,4,opt,name=min_waiting,json=minWaiting,proto3" json:"min_waiting,omitempty"`
 	// How to sort.
 	Sort SearchRequest_Sort `protobuf:"varint,5,opt,name=sort,proto3,enum=goverse.inspect.SearchRequest_Sort" json:"sort,omitempty"`
-	// How many at most; 0: 50, at most 1000.
+	// How many at most; 0: 50, at most 11000.
 	Limit uint32 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
 	// How many to leave out before these.
 	Offset        uint32 `protobuf:"varint,7,opt,name=offset,proto3" json:"offset,omitempty"`

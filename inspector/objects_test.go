@@ -1,0 +1,49 @@
+package inspector_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// A page far down is right, and costs a node one look at its objects; one that tells less at a time is asked again.
+func TestDeepPages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := newFake(t, "AAA"), newFake(t, "BBB")
+	var all []string
+	for n := range 12_000 {
+		id := fmt.Sprintf("Room-%d", n)
+		all = append(all, id)
+		[]*fake{a, b}[n%7%2].has(id)
+	}
+	slices.Sort(all)
+	w.cluster(a, b)
+	type page struct {
+		Objects []struct{ ID string }
+		Total   uint64
+	}
+	w.await("nodes", func() bool { return get[page](w, "/api/objects?limit=0").Total == 12_000 })
+	for _, c := range []struct{ most, searches int }{{0, 1}, {1000, 7}} {
+		for _, f := range []*fake{a, b} {
+			f.mu.Lock()
+			f.searches, f.most = 0, c.most
+			f.mu.Unlock()
+		}
+		p := get[page](w, "/api/objects?limit=1000&offset=10000")
+		var ids []string
+		for _, o := range p.Objects {
+			ids = append(ids, o.ID)
+		}
+		if p.Total != 12_000 || !slices.Equal(ids, all[10_000:11_000]) {
+			t.Errorf("told %d at a time: %d of %d, from %v", c.most, len(ids), p.Total, ids[:min(len(ids), 3)])
+		}
+		for _, f := range []*fake{a, b} {
+			f.mu.Lock()
+			if f.searches > c.searches {
+				t.Errorf("%s was asked %d times, %d are enough", f.id, f.searches, c.searches)
+			}
+			f.mu.Unlock()
+		}
+	}
+}
