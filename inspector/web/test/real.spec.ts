@@ -1,70 +1,26 @@
 // The page with the real inspector and real servers: what the mock cannot prove.
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { Programs } from './cluster'
 import { expect, test } from './page'
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
-
-let bin = ''
-let running: ChildProcess[] = []
+let programs: Programs
 
 test.describe.configure({ mode: 'serial' })
 test.setTimeout(180_000)
 
 test.beforeAll(() => {
   test.setTimeout(600_000) // a cold build cache
-  bin = mkdtempSync(join(tmpdir(), 'goverse-web-'))
-  execFileSync('go', ['build', '-o', `${bin}/`, './cmd/inspector'], { cwd: ROOT, stdio: 'inherit' })
-  for (const part of ['server', 'client']) {
-    execFileSync('go', ['build', '-o', join(bin, part), `./samples/chat/${part}`], { cwd: ROOT, stdio: 'inherit' })
-  }
+  programs = new Programs()
 })
 
-test.afterEach(async () => {
-  const ends = running.filter((p) => p.exitCode === null && p.signalCode === null).map((p) => (p.kill('SIGKILL'), once(p, 'exit')))
-  running = []
-  await Promise.all(ends)
+test.afterEach(async ({}, info) => {
+  const log = await programs.stop()
+  if (info.status !== info.expectedStatus) console.log(log)
 })
 
-test.afterAll(() => rmSync(bin, { recursive: true, force: true }))
-
-async function freePorts(n: number): Promise<number[]> {
-  const servers = Array.from({ length: n }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((s) => once(s, 'listening')))
-  const ports = servers.map((s) => (s.address() as AddressInfo).port)
-  await Promise.all(servers.map((s) => (s.close(), once(s, 'close'))))
-  return ports
-}
-
-function start(program: string, args: string[]): ChildProcess {
-  const child = spawn(join(bin, program), args, { stdio: ['pipe', 'ignore', 'inherit'] })
-  running.push(child)
-  return child
-}
-
-/** Starts an inspector and gives its address and a way to start servers of its cluster. */
-async function cluster(...flags: string[]) {
-  const [etcd, page, ...rest] = await freePorts(10)
-  start('inspector', ['-etcd', `localhost:${etcd}`, '-listen', `localhost:${page}`, ...flags])
-  const url = `http://localhost:${page}`
-  await expect.poll(() => fetch(`${url}/api/meta`).then((r) => r.status, () => 0)).toBe(200)
-  return {
-    url,
-    server() {
-      const [node, client] = [rest.shift()!, rest.shift()!]
-      const child = start('server', ['-etcd', `embedded:localhost:${etcd}`, '-listen', `localhost:${node}`, '-client-listen', `localhost:${client}`])
-      return { child, address: `localhost:${node}`, clients: `localhost:${client}` }
-    },
-  }
-}
+test.afterAll(() => programs.remove())
 
 test('servers that come, die and are added are seen, with their clients and calls', async ({ page }) => {
-  const world = await cluster()
+  const world = await programs.cluster()
   await page.goto(world.url)
   await expect(page.locator('.status')).toContainText('waiting')
 
@@ -76,7 +32,7 @@ test('servers that come, die and are added are seen, with their clients and call
   const third = world.server()
   for (const s of [second, third]) await expect(row(s.address, 'live')).toBeVisible({ timeout: 60_000 })
 
-  const client = start('client', ['-server', first.clients, '-user', 'ann'])
+  const { child: client } = world.client(first, 'ann')
   client.stdin!.write('/join <b>lobby\n')
   const talk = setInterval(() => client.stdin!.write('hello\n'), 200)
   const links = page.getByRole('navigation', { name: 'Views' })
@@ -102,7 +58,7 @@ test('servers that come, die and are added are seen, with their clients and call
 })
 
 test('actions act, where they are allowed', async ({ page }) => {
-  const world = await cluster('-actions')
+  const world = await programs.cluster('-actions')
   const server = world.server()
   await page.goto(`${world.url}/#/nodes`)
   await expect(page.getByRole('row', { name: new RegExp(`${server.address}.*live`) })).toBeVisible({ timeout: 60_000 })
