@@ -108,7 +108,7 @@ func (c *chronicle) flush() {
 	}
 }
 
-// leaseIs is told the state of the lease by who looks at it, now and then.
+// leaseIs takes note of the state of the lease.
 func (c *chronicle) leaseIs(state shard.LeaseState, left time.Duration) {
 	c.mu.Lock()
 	before := c.lease
@@ -122,8 +122,14 @@ func (c *chronicle) leaseIs(state shard.LeaseState, left time.Duration) {
 	}
 }
 
-// follow writes down who joins and who leaves, and the moves, until ctx ends. It begins when ready is closed: before, a
-// member need not know of all others, which would seem to join then.
+func (c *chronicle) lookAtLease(member *cluster.Member) {
+	state := member.State()
+	c.leaseIs(state.Lease, state.ValidFor)
+}
+
+// follow writes down who joins and who leaves, the moves, and that the lease is in trouble, until ctx ends. It begins
+// when ready is closed: before, a member need not know of all others, which would seem to join then. The lease is looked
+// at whenever something changes: only trouble that comes and goes while other changes are collected may be missed.
 func (c *chronicle) follow(ctx context.Context, member *cluster.Member, ready <-chan struct{}, clk clock.Clock) {
 	defer c.flush()
 	select {
@@ -136,10 +142,12 @@ func (c *chronicle) follow(ctx context.Context, member *cluster.Member, ready <-
 	known := make(map[string]cluster.MemberInfo)
 	for {
 		changed := member.Changed()
+		c.lookAtLease(member)
 		c.compare(member.Incarnation(), known, member.Members())
 		c.flush()
 		select {
 		case <-changed:
+			c.lookAtLease(member)
 		case <-c.moved:
 		case <-ctx.Done():
 			return

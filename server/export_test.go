@@ -3,6 +3,7 @@ package server
 import (
 	"github.com/xiaonanln/goverse/internal/coord"
 	"github.com/xiaonanln/goverse/internal/coord/mem"
+	"github.com/xiaonanln/goverse/internal/journal"
 	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/util/clock"
 )
@@ -15,6 +16,9 @@ func (s *Server) Plant(flaws shard.Flaws) { s.flaws = flaws }
 
 // Link is the way to its coordinator of a server that runs with "memory:".
 func (s *Server) Link() *mem.Client { return s.parts.Load().store.(*mem.Client) }
+
+// Journal is what has happened to a server.
+func (s *Server) Journal() *journal.Journal { return s.parts.Load().chronicle.journal }
 
 // Coordinator is the store of a server that runs with "memory:", for all its users.
 func (s *Server) Coordinator() *mem.Store {

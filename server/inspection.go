@@ -61,7 +61,6 @@ func (s *Server) fillVitals(p *parts, v *inspectmsg.Vitals) {
 	v.Incarnation, v.Lease, v.ValidForNs = st.Incarnation, st.Lease.String(), int64(st.ValidFor)
 	v.OpenShards, v.BusyShards = uint64(st.Open), uint64(st.Busy) //nolint:gosec // G115: not negative
 	v.Allocator = st.Allocator == st.Incarnation
-	p.chronicle.leaseIs(st.Lease, st.ValidFor)
 }
 
 // operators is what they can do to the cluster.

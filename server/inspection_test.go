@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -367,4 +368,27 @@ func TestInspectorSeesALostLease(t *testing.T) {
 	if s := until(func(s *seen) bool { return s.event("leave", old+" at") != nil }); s.event("join", old) != nil {
 		t.Errorf("who was there has joined: %v", s.events)
 	}
+}
+
+// That a lease is in trouble is written down though nobody watches.
+func TestTroubleWithTheLeaseIsNotedUnwatched(t *testing.T) {
+	t.Parallel()
+	f := start(t, func(c *server.Config) { c.LeaseTTL = 4 * time.Second })
+	noted := func(words ...string) {
+		t.Helper()
+		for {
+			changed := f.Journal().Changed()
+			events, _ := f.Journal().Since(0)
+			if slices.ContainsFunc(events, func(e *inspectpb.Event) bool {
+				return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(e.GetText(), w) })
+			}) {
+				return
+			}
+			receive(t, changed, "an event: "+words[0])
+		}
+	}
+	f.Coordinator().SetOutage(true)
+	noted("suspect: ")
+	f.Coordinator().SetOutage(false)
+	noted("the lease is renewed again", "not fenced any more")
 }
