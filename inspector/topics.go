@@ -1,0 +1,117 @@
+package inspector
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/xiaonanln/goverse/inspector/internal/model"
+)
+
+// tell tells what is new of each topic. due is after how long some topic may be told again
+// that has something new; 0: none has.
+func (t *tab) tell() (due time.Duration, ok bool) {
+	v := t.inspector.model.Versions()
+	t.now = v
+	for _, topic := range t.topics {
+		if !t.news(topic, v) {
+			continue
+		}
+		now := t.inspector.cfg.Clock.Monotonic()
+		if at, before := t.sent[topic]; before && now-at < topicPause {
+			rest := topicPause - (now - at)
+			if due == 0 || rest < due {
+				due = rest
+			}
+			continue
+		}
+		if !t.topic(topic, v) {
+			return 0, false
+		}
+		t.sent[topic], t.once[topic] = now, true
+	}
+	return due, true
+}
+
+// news says whether a topic has something new.
+func (t *tab) news(topic string, v model.Versions) bool {
+	if !t.once[topic] {
+		return true
+	}
+	switch topic {
+	case "overview":
+		return v.Points > t.told.Points || v.State > t.told.State
+	case "nodes":
+		return v.Nodes > t.told.Nodes
+	case "shards":
+		return v.Shards > t.told.Shards
+	case "types":
+		return v.Types > t.told.Types
+	case "events":
+		return v.Events > t.told.Events
+	case "graph":
+		return v.Graph > t.told.Graph
+	default: // "object"
+		return v.Graph > t.objects
+	}
+}
+
+// topic tells what is new of a topic; false: the reader has gone.
+func (t *tab) topic(topic string, v model.Versions) bool {
+	m := t.inspector.model
+	switch topic {
+	case "overview":
+		return t.overview(v)
+	case "nodes":
+		t.told.Nodes = v.Nodes
+		return t.whole(topic, "nodes", v.Nodes, func() any { return m.Nodes() })
+	case "types":
+		t.told.Types = v.Types
+		return t.whole(topic, "types", v.Types, func() any { return m.Types() })
+	case "shards":
+		since := t.told.Shards
+		t.told.Shards = v.Shards
+		if !t.once[topic] {
+			return t.whole(topic, "shards", v.Shards, func() any { return m.Shards() })
+		}
+		return t.send(topic, m.ShardsSince(since))
+	case "events":
+		list := m.Events(model.EventFilter{Since: t.told.Events, Limit: maxPage})
+		t.told.Events = max(list.Next, v.Events)
+		return t.send(topic, list)
+	case "graph":
+		t.told.Graph = v.Graph
+		key := fmt.Sprintf("graph %q %q %t %q", t.types, t.interest.Types, t.interest.Objects, t.interest.Focus)
+		return t.whole(topic, key, v.Graph, func() any { return m.Graph(t.interest, t.types, graphLimit) })
+	default: // "object"
+		t.objects = v.Graph
+		return t.whole(topic, "object "+t.interest.Focus, v.Graph, func() any {
+			detail, _ := m.Focused(t.interest.Focus)
+			return detail
+		})
+	}
+}
+
+// overview tells the whole at first, then the points; where the state has changed, that too.
+func (t *tab) overview(v model.Versions) bool {
+	m := t.inspector.model
+	first, resumed := !t.once["overview"], t.resumed
+	state := first || v.State > t.told.State
+	since := t.told.Points
+	t.told.State = v.State
+	switch {
+	case first && !resumed:
+		t.told.Points = v.Points
+		return t.whole("overview", "overview", max(v.Points, v.State), func() any { return m.Overview(true) })
+	case state && !t.send("overview", m.Overview(false)):
+		return false
+	}
+	points := m.Points(since)
+	for _, p := range points[max(len(points)-resumePoints, 0):] {
+		t.told.Points = p.Rev
+		if !t.send("overview", p) {
+			return false
+		}
+	}
+	t.told.Points = max(t.told.Points, v.Points)
+	return true
+}
