@@ -185,9 +185,9 @@ fuzz: ## Run each fuzz target for FUZZTIME (default 10s)
 	done <<< "$$targets"
 
 .PHONY: bench
-bench: ## Measure GoVerse beside its peers (about 15 minutes; ARGS="-reps 7")
+bench: ## Measure GoVerse beside its peers: BENCH=local (15 minutes), remote or inspect; ARGS="-reps 7"
 	$(call step,benchmarks)
-	cd bench && $(GO) run ./cmd/gvbench local $(ARGS)
+	cd bench && $(GO) run ./cmd/gvbench $(or $(BENCH),local) $(ARGS)
 
 ##@ Check
 
