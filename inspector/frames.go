@@ -33,6 +33,9 @@ func (t *tab) message(topic string, text []byte) bool {
 	fmt.Fprintf(&b, "event: %s\nid: %s-%d\ndata: ", topic, t.inspector.instance, t.seq())
 	b.Write(text)
 	b.WriteString("\n\n")
+	if heavy(topic) && t.once[topic] {
+		t.pace.told(b.Len(), t.inspector.cfg.Clock.Monotonic())
+	}
 	return t.write(b.Bytes())
 }
 

@@ -67,6 +67,7 @@ type Inspector struct {
 	links    *links.Links
 	guard    *guard.Guard
 	frames   frames
+	parts    typeParts
 	streams  atomic.Int64
 	placed   atomic.Pointer[[]cluster.MemberInfo] // those of the last view that the model was told
 	stopping chan struct{}                        // closed when Run ends: streams end

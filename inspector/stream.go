@@ -36,11 +36,14 @@ type tab struct {
 	topics    []string
 	interest  model.Interest
 	types     string
+	changes   bool // topic types tells only what has changed
 	resumed   bool
 
 	now     model.Versions // what there is to tell
 	told    model.Versions
-	objects uint64                   // the version of the graph at which the object was last told
+	objects uint64 // the version of the graph at which the object was last told
+	pace    pace
+	known   typesTold
 	sent    map[string]time.Duration // when a topic was last told
 	once    map[string]bool          // topics that were told whole
 	last    map[string][]byte        // what was told of topics that are told when they changed, by their sums
@@ -79,7 +82,7 @@ func (i *Inspector) newTab(w http.ResponseWriter, r *http.Request) (*tab, error)
 	q := r.URL.Query()
 	t := &tab{
 		inspector: i, w: w, out: http.NewResponseController(w), types: q.Get("types"),
-		sent: make(map[string]time.Duration), once: make(map[string]bool), last: make(map[string][]byte),
+		known: make(typesTold), sent: make(map[string]time.Duration), once: make(map[string]bool), last: make(map[string][]byte),
 	}
 	known := topics()
 	for _, name := range strings.FieldsFunc(q.Get("topics"), func(r rune) bool { return r == ',' }) {
@@ -95,6 +98,9 @@ func (i *Inspector) newTab(w http.ResponseWriter, r *http.Request) (*tab, error)
 	}
 	var err error
 	if t.interest, err = interestOf(q); err != nil {
+		return nil, err
+	}
+	if t.changes, err = flag(q, "changes"); err != nil {
 		return nil, err
 	}
 	if slices.Contains(t.topics, "object") && t.interest.Focus == "" {
@@ -132,14 +138,14 @@ func (t *tab) run(r *http.Request) {
 		if due > 0 {
 			wait, changed = min(wait, due), nil
 		}
-		if !t.rest(r, changed, wait) {
+		if !t.pause(r, changed, wait) {
 			return
 		}
 	}
 }
 
-// rest waits for a change and for what comes with it, at most for so long. False: the stream is over.
-func (t *tab) rest(r *http.Request, changed <-chan struct{}, wait time.Duration) bool {
+// pause waits for a change and for what comes with it, at most for so long. False: the stream is over.
+func (t *tab) pause(r *http.Request, changed <-chan struct{}, wait time.Duration) bool {
 	timer := t.inspector.cfg.Clock.NewTimer(wait)
 	defer timer.Stop()
 	for {

@@ -1,24 +1,27 @@
 package inspector
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/xiaonanln/goverse/inspector/internal/model"
 )
 
-// tell tells what is new of each topic. due is after how long some topic may be told again
-// that has something new; 0: none has.
+// tell tells what is new of each topic, of that first which was told longest ago. due is after how long some topic may
+// be told again that has something new; 0: none has.
 func (t *tab) tell() (due time.Duration, ok bool) {
 	v := t.inspector.model.Versions()
 	t.now = v
+	slices.SortStableFunc(t.topics, func(a, b string) int { return cmp.Compare(t.sent[a], t.sent[b]) })
 	for _, topic := range t.topics {
 		if !t.news(topic, v) {
 			continue
 		}
 		now := t.inspector.cfg.Clock.Monotonic()
-		if at, before := t.sent[topic]; before && now-at < topicPause {
-			rest := topicPause - (now - at)
+		if rest := t.rest(topic, now); rest > 0 {
 			if due == 0 || rest < due {
 				due = rest
 			}
@@ -30,6 +33,18 @@ func (t *tab) tell() (due time.Duration, ok bool) {
 		t.sent[topic], t.once[topic] = now, true
 	}
 	return due, true
+}
+
+// rest is for how long a topic is told nothing more; what it begins with is told at once.
+func (t *tab) rest(topic string, now time.Duration) time.Duration {
+	if !t.once[topic] {
+		return 0
+	}
+	rest := topicPause - (now - t.sent[topic])
+	if heavy(topic) {
+		rest = max(rest, t.pace.wait(now))
+	}
+	return rest
 }
 
 // news says whether a topic has something new.
@@ -66,6 +81,14 @@ func (t *tab) topic(topic string, v model.Versions) bool {
 		return t.whole(topic, "nodes", v.Nodes, func() any { return m.Nodes() })
 	case "types":
 		t.told.Types = v.Types
+		if t.changes {
+			text := t.known.news(t.inspector.parts.get(v.Types, m.Types))
+			if text == nil || bytes.Equal(text, t.last[topic]) {
+				return true
+			}
+			t.last[topic] = text
+			return t.message(topic, text)
+		}
 		return t.whole(topic, "types", v.Types, func() any { return m.Types() })
 	case "shards":
 		since := t.told.Shards

@@ -1,0 +1,163 @@
+package inspector
+
+import (
+	"bytes"
+	"encoding/json"
+	"hash/maphash"
+	"sync"
+
+	"github.com/xiaonanln/goverse/inspector/internal/model"
+)
+
+// typeParts is what topic types tells, in pieces, so that a stream can leave out those that it has told. All streams
+// share what was last made.
+type typeParts struct {
+	mu      sync.Mutex // guards the fields below, and is held while they are made
+	seed    maphash.Seed
+	version uint64
+	types   []typePart // not changed any more
+}
+
+// typePart is a type. What it says of itself is in JSON up to where its methods begin.
+type typePart struct {
+	name    string
+	text    []byte
+	sum     uint64
+	methods []methodPart
+}
+
+// methodPart is a method in JSON.
+type methodPart struct {
+	name string
+	text []byte
+	sum  uint64
+}
+
+// typeEnd ends a type in JSON, after its methods.
+const typeEnd = "]}"
+
+// get is the parts of a version, or of a later one; nil: they cannot be made.
+func (p *typeParts) get(version uint64, build func() model.Types) []typePart {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.types != nil && p.version >= version {
+		return p.types
+	}
+	if p.types == nil {
+		p.seed = maphash.MakeSeed()
+	}
+	parts := []typePart{}
+	for _, t := range build().Types {
+		part := typePart{name: t.Name}
+		for _, m := range t.Methods {
+			text, err := json.Marshal(m)
+			if err != nil {
+				return nil
+			}
+			part.methods = append(part.methods, methodPart{m.Name, text, maphash.Bytes(p.seed, text)})
+		}
+		t.Methods = []model.Method{}
+		text, err := json.Marshal(t)
+		if err != nil {
+			return nil
+		}
+		part.text = bytes.TrimSuffix(text, []byte(typeEnd))
+		part.sum = maphash.Bytes(p.seed, part.text)
+		parts = append(parts, part)
+	}
+	p.version, p.types = version, parts
+	return parts
+}
+
+// typesTold is what a stream has told of types: the sums of each type, under the empty name, and of its methods.
+type typesTold map[string]map[string]uint64
+
+// news is what there is to tell as JSON: all at first and where something is gone, else what has changed; nil: nothing.
+func (told typesTold) news(parts []typePart) []byte {
+	if parts == nil {
+		return nil
+	}
+	var out bytes.Buffer
+	whole := !told.within(parts)
+	if whole {
+		clear(told)
+		out.WriteString(`{"types":[`)
+	} else {
+		out.WriteString(`{"changed":[`)
+	}
+	some := false
+	for _, t := range parts {
+		if told.of(t, &out, some) {
+			some = true
+		}
+	}
+	out.WriteString(`]}`)
+	if !some && !whole {
+		return nil
+	}
+	return out.Bytes()
+}
+
+// within says whether there was something told, and all of it is still there.
+func (told typesTold) within(parts []typePart) bool {
+	left := 0
+	for _, t := range parts {
+		sums := told[t.name]
+		if sums == nil {
+			continue
+		}
+		left++
+		methods := 0
+		for _, m := range t.methods {
+			if _, there := sums[m.name]; there {
+				methods++
+			}
+		}
+		if methods < len(sums)-1 { // without the type itself
+			return false
+		}
+	}
+	return len(told) > 0 && left == len(told)
+}
+
+// of writes what is new of a type, after others if there are, and remembers it; false: nothing is.
+func (told typesTold) of(t typePart, out *bytes.Buffer, after bool) bool {
+	sums := told[t.name]
+	if sums == nil {
+		sums = make(map[string]uint64)
+		told[t.name] = sums
+	}
+	before, there := sums[""]
+	changed := !there || before != t.sum
+	sums[""] = t.sum
+	begun := false
+	begin := func() {
+		if after {
+			out.WriteByte(',')
+		}
+		out.Write(t.text)
+		begun = true
+	}
+	if changed {
+		begin()
+	}
+	first := true
+	for _, m := range t.methods {
+		if sum, there := sums[m.name]; there && sum == m.sum {
+			continue
+		}
+		sums[m.name] = m.sum
+		if !begun {
+			begin()
+		}
+		if !first {
+			out.WriteByte(',')
+		}
+		first = false
+		out.Write(m.text)
+	}
+	if begun {
+		out.WriteString(typeEnd)
+	}
+	return begun
+}
