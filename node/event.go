@@ -20,6 +20,10 @@ const (
 // tell makes an event of what a turn did. Of too many it leaves some out, and says how many
 // with the next.
 func (n *Node) tell(t *turn, kind, level, text, stack string) {
+	n.tellOf(&inspectmsg.Event{Kind: kind, Level: level, Text: text, Object: t.id(), Method: t.what(), Shard: t.act.shardNumber(), Stack: stack})
+}
+
+func (n *Node) tellOf(e *inspectmsg.Event) {
 	if n.cfg.Event == nil {
 		return
 	}
@@ -28,11 +32,10 @@ func (n *Node) tell(t *turn, kind, level, text, stack string) {
 		return
 	}
 	if leftOut > 0 {
-		text = fmt.Sprintf("%s (%d events of turns before it were left out)", clip(text, maxText-60), leftOut)
+		e.Text = fmt.Sprintf("%s (%d events of turns before it were left out)", clip(e.GetText(), maxText-60), leftOut)
 	}
-	n.cfg.Event(&inspectmsg.Event{
-		Kind: kind, Level: level, Text: clip(text, maxText), Object: t.id(), Method: t.what(), Shard: t.act.shardNumber(), Stack: stack,
-	})
+	e.Text = clip(e.GetText(), maxText)
+	n.cfg.Event(e)
 }
 
 // tellPanic makes an event of a panic, and lets the lens know the stack.
@@ -50,8 +53,14 @@ func (n *Node) tellPanic(t *turn, what string, reason any, stack []byte) {
 	n.tell(t, "panic", "error", what, text)
 }
 
-func (n *Node) tellSlow(t *turn, ran time.Duration) {
-	n.tell(t, "slow", "warning", fmt.Sprintf("%s ran for %v", t.what(), ran.Round(time.Millisecond)), "")
+// tellSlow makes an event of a turn that has run for long, once for a turn: at its end, or before where somebody looks.
+func (n *Node) tellSlow(s *sample, now time.Duration) {
+	ran := (now - s.began).Round(time.Millisecond)
+	text := fmt.Sprintf("%s ran for %v", s.method.name(), ran)
+	if !s.over {
+		text = fmt.Sprintf("%s has run for %v, and has not ended", s.method.name(), ran)
+	}
+	n.tellOf(&inspectmsg.Event{Kind: "slow", Level: "warning", Text: text, Object: s.object, Method: s.method.name(), Shard: s.shard})
 }
 
 // tellOverload makes an event of a full queue, seldom for one object.

@@ -10,7 +10,7 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
-// slowTurn is how long a turn runs at least that makes an event while the node is observed.
+// slowTurn is how long a turn runs at least that makes an event while the node is observed, if the turn was picked.
 const slowTurn = time.Second
 
 // maxLoads is for how many objects calls and times are kept.
@@ -57,6 +57,8 @@ type sample struct {
 	began   time.Duration
 	runs    bool // began is set
 	over    bool
+	slow    bool   // there is an event of it
+	shard   int32  // the object's
 	stack   string // of a panic
 }
 
@@ -106,7 +108,7 @@ func (l *lens) pick(t *turn, weight, near uint64) {
 	}
 	s := x.sample
 	s.lens, s.object, s.method, s.weight, s.near = l, t.id(), methodKey{t.act.typ, t.entry}, weight, near
-	s.arrived = l.node.elapsed()
+	s.arrived, s.shard = l.node.elapsed(), t.act.shardNumber()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.turns++
@@ -187,9 +189,25 @@ func (t *turn) seen(err error) {
 	s := t.rare.Load().sample
 	l := s.lens
 	now := l.node.elapsed()
-	if l.end(s, now, err) && s.runs && now-s.began >= slowTurn {
-		l.node.tellSlow(t, now-s.began)
+	if l.end(s, now, err) && s.isSlow(now) {
+		l.node.tellSlow(s, now) // nobody else has it any more
 	}
+}
+
+// isSlow reports whether there is to be an event of the turn. The lock is held, or nobody else has the sample.
+func (s *sample) isSlow(now time.Duration) bool {
+	return s.runs && !s.slow && now-s.began >= slowTurn
+}
+
+// hanging returns those that run for long and have not ended. The lock is held.
+func (l *lens) hanging(now time.Duration) (slow []sample) {
+	for s := range l.flying {
+		if s.isSlow(now) {
+			s.slow = true
+			slow = append(slow, *s)
+		}
+	}
+	return slow
 }
 
 func (l *lens) end(s *sample, now time.Duration, err error) bool {

@@ -212,9 +212,12 @@ func (o *Observation) Collect() *inspectmsg.WatchResponse {
 	l.setDoor()
 	took := *o
 	o.reset()
-	running := l.running()
+	running, slow := l.running(), l.hanging(now)
 	sampling := l.general.oneIn()
 	l.mu.Unlock()
+	for i := range slow {
+		l.node.tellSlow(&slow[i], now)
+	}
 
 	r := &inspectmsg.WatchResponse{Turns: took.turns, Sampling: sampling, Types: l.node.census()}
 	r.Methods = told(took.methods, running)

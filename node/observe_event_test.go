@@ -129,6 +129,39 @@ func TestSlowTurnsAreToldWhileWatched(t *testing.T) {
 	})
 }
 
+// A turn that hangs is told once, when somebody looks after a second, and not when it ends. One that waits does not hang.
+func TestHangingTurnsAreTold(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		t := w.t
+		first, second := w.Observe(), w.Observe()
+		defer first.Close()
+		defer second.Close()
+		look := func() { first.Collect(); second.Collect() }
+		held := w.begin("Plain-a", "Write", "hold g")
+		behind := w.begin("Plain-a", "Write", "echo x")
+		sleep(999 * time.Millisecond)
+		if look(); len(w.diary.take()) != 0 {
+			t.Error("a turn of less than a second is told")
+		}
+		sleep(time.Second)
+		look()
+		e := w.diary.only(t, "slow", "warning", "Plain-a", "Write")
+		if !strings.Contains(e.GetText(), "has not ended") || e.GetShard() != int32(w.ShardOf("Plain-a")) {
+			t.Errorf("told as %v", e)
+		}
+		sleep(10 * time.Second)
+		look()
+		w.open("g")
+		held.ok("g")
+		behind.ok("x")
+		look()
+		if events := w.diary.take(); len(events) != 0 {
+			t.Errorf("told again: %v", events)
+		}
+	})
+}
+
 // What never ran counts as failed calls, and the stack of a panic is told with its method.
 func TestFailuresAreCounted(t *testing.T) {
 	t.Parallel()
