@@ -16,7 +16,7 @@ const NOW = Date.UTC(2026, 0, 5, 12, 0, 0)
 const wave = (t, period, low, high) => low + ((high - low) * (1 + Math.sin((t / period) * 2 * Math.PI))) / 2
 
 export function makeWorld({ nodes = 3, waiting = false } = {}) {
-  const world = { tick: 600, nodes: [], shards: [], events: [], waiting, seq: 0, stalled: new Set() }
+  const world = { tick: 600, nodes: [], shards: [], events: [], waiting, seq: 0, beat: 0, churn: false }
   if (!waiting) for (let i = 0; i < nodes; i++) addNode(world)
   let seed = 7
   const random = () => (seed = (seed * 1103515245 + 12345) % 2147483648) / 2147483648
@@ -62,6 +62,26 @@ export function addEvent(world, event) {
   const whole = { seq: world.seq, at: now(world) - 5000 + world.seq * 100, kind: 'move', level: 'info', text: '', node: world.nodes[0]?.incarnation ?? '', object: '', method: '', shard: -1, stack: '', ...event }
   world.events.push(whole)
   return whole
+}
+
+/** Half a second more of a busy cluster. */
+export function hurry(world) {
+  world.beat++
+  for (let i = 0; i < 8; i++) addEvent(world, { kind: 'slow', level: 'warning', text: `a call took ${world.beat}.${i} s`, object: IDS[(world.beat * 8 + i) % IDS.length], method: 'SendChatMessage' })
+  world.events.splice(0, world.events.length - 1000)
+}
+
+/** A hundred shards begin to move, those that moved have arrived. */
+export function moveSome(world) {
+  const changed = []
+  for (let i = 0; i < 200; i++) {
+    const number = (Math.floor((world.beat - (i < 100 ? 1 : 0)) * 100) + (i % 100)) % world.shards.length
+    const [owner, epoch, , target] = world.shards[number]
+    const next = (owner + 1) % world.nodes.length
+    world.shards[number] = i < 100 ? [target < 0 ? next : target, epoch + 1, 0, -1] : [owner < 0 ? 0 : owner, epoch, 1, next]
+    changed.push([number, ...world.shards[number]])
+  }
+  return { changed, nodes: incarnations(world), skew: 1.02 }
 }
 
 export const incarnations = (world) => world.nodes.map((n) => n.incarnation)
@@ -172,12 +192,15 @@ export function graph(world, q) {
       ],
     }
   }
-  const rooms = Array.from({ length: q.get('focus') ? 3 : 24 }, (_, i) => ({ id: IDS[i], type: 'ChatRoom', kind: 'object', objects: 1, calls: 400 - i * 10 }))
+  const beat = world.beat
+  const rooms = Array.from({ length: q.get('focus') ? 3 : 24 }, (_, i) => ({ id: IDS[i], type: 'ChatRoom', kind: 'object', objects: 1, calls: 400 - i * 10 + (beat % 9) }))
   if (q.get('focus')) rooms[0].id = q.get('focus')
-  const callers = Array.from({ length: q.get('focus') ? 6 : 170 }, (_, i) => ({ id: `ChatClient/c${i}`, type: 'ChatClient', kind: 'client', objects: 1, calls: 20 }))
+  // In a busy cluster some of the callers are others each time.
+  const first = world.churn ? beat * 17 : 0
+  const callers = Array.from({ length: q.get('focus') ? 6 : 170 }, (_, i) => ({ id: `ChatClient/c${first + i}`, type: 'ChatClient', kind: 'client', objects: 1, calls: 20 }))
   const edges = callers.flatMap((c, i) => {
-    const to = rooms[(i * i) % rooms.length].id
-    return [{ from: c.id, to, calls: 1 + (i % 20), errors: i === 5 ? 1 : 0, push: false, mean: 0.5 }, { from: to, to: c.id, calls: 5, errors: 0, push: true, mean: 0 }]
+    const to = rooms[((first + i) * (first + i)) % rooms.length].id
+    return [{ from: c.id, to, calls: 1 + ((i + beat) % 20), errors: i === 5 ? 1 : 0, push: false, mean: 0.5 }, { from: to, to: c.id, calls: 5, errors: 0, push: true, mean: 0 }]
   })
   return { level: 'objects', nodes: [...rooms, ...callers, { id: 'more', type: '', kind: 'more', objects: 9606, calls: 30 }], edges, more: 30 }
 }

@@ -1,28 +1,14 @@
 import type { Edge, Graph, GraphNode } from '../api/types'
 import { plural, rate } from '../state/format'
-import { href } from '../state/router'
 import { shorten } from '../ui/name'
 import { height, WIDTH, type Place, type Places } from './layout'
+import { isolated, seriesOf, target, title } from './words'
 
-/** So many boxes have their names beside them at all times; the others when pointed at. */
-const NAMED = 24
 /** So many edges have their rates beside them. */
 const RATED = 24
 
-export function title(n: GraphNode): string {
-  if (n.kind === 'outside') return 'outside the cluster'
-  if (n.kind === 'more') return `${plural(n.objects, 'more', 'more')}`
-  return n.id
-}
-
-function target(n: GraphNode): string | null {
-  if (n.kind === 'type') return href('graph', [], { types: n.id, objects: '1' })
-  if (n.kind === 'object' || n.kind === 'client') return href('object', [n.id])
-  return null
-}
-
-function radius(n: GraphNode, crowded: boolean): number {
-  return (crowded ? 4 : 10) + Math.min(crowded ? 6 : 10, Math.log10(1 + Math.max(n.calls, 0)) * (crowded ? 2 : 4))
+function radius(n: GraphNode): number {
+  return 10 + Math.min(10, Math.log10(1 + Math.max(n.calls, 0)) * 4)
 }
 
 function Shape({ node, r, series }: { node: GraphNode; r: number; series: number }) {
@@ -74,7 +60,7 @@ function Rate({ edge, places }: { edge: Edge; places: Places }) {
   )
 }
 
-function Box({ node, place, r, series, named }: { node: GraphNode; place: Place; r: number; series: number; named: boolean }) {
+function Box({ node, place, r, series }: { node: GraphNode; place: Place; r: number; series: number }) {
   const words = title(node)
   const link = target(node)
   const inside = (
@@ -82,11 +68,10 @@ function Box({ node, place, r, series, named }: { node: GraphNode; place: Place;
       <title>{`${words}\n${node.type === words ? '' : `${node.type}\n`}${node.kind === 'type' ? `${plural(node.objects, 'object')}\n` : ''}${rate(node.calls)}`}</title>
       <circle class="reach" r={Math.max(12, r + 4)} />
       <Shape node={node} r={r} series={series} />
-      <text y={r + 15} class={named ? 'label' : 'label rest'}>
-        {/* Isolated: a name's direction is its own. */}
-        {`\u2068${shorten(words, 24)}\u2069`}
+      <text y={r + 15} class="label">
+        {isolated(shorten(words, 24))}
       </text>
-      {named && node.kind === 'type' && (
+      {node.kind === 'type' && (
         <text y={r + 29} class="note">
           {plural(node.objects, 'object')}
         </text>
@@ -107,11 +92,9 @@ function Box({ node, place, r, series, named }: { node: GraphNode; place: Place;
   )
 }
 
-/** The graph as a picture of links. Its twin is a table beside it. */
+/** The graph of a few as a picture of links. Its twin is a table beside it. */
 export function Picture({ graph, places }: { graph: Graph; places: Places }) {
-  const kinds = [...new Set(graph.nodes.map((n) => n.type))].sort()
-  const crowded = graph.nodes.length > 40
-  const busiest = new Set([...graph.nodes].sort((a, b) => b.calls - a.calls).slice(0, NAMED).map((n) => n.id))
+  const series = seriesOf(graph.nodes)
   return (
     <div class="scroll" role="group" aria-label="Graph" tabIndex={0}>
       <svg class="graph" viewBox={`0 0 ${WIDTH} ${height(places)}`} role="group" aria-label={`Who calls whom: ${plural(graph.nodes.length, 'box', 'boxes')}`}>
@@ -121,17 +104,7 @@ export function Picture({ graph, places }: { graph: Graph; places: Places }) {
         {graph.edges.length <= RATED && graph.edges.map((e) => <Rate key={`rate ${e.from}\n${e.to}\n${e.push}`} edge={e} places={places} />)}
         {graph.nodes.map((n) => {
           const place = places.get(n.id)
-          if (!place) return null
-          return (
-            <Box
-              key={n.id}
-              node={n}
-              place={place}
-              r={radius(n, crowded)}
-              series={(kinds.indexOf(n.type) % 8) + 1}
-              named={busiest.has(n.id)}
-            />
-          )
+          return place && <Box key={n.id} node={n} place={place} r={radius(n)} series={series.get(n.type) ?? 1} />
         })}
       </svg>
     </div>

@@ -1,14 +1,23 @@
 import { describe, expect, it } from 'vitest'
 import { graph, makeWorld } from '../../test/world.mjs'
 import type { Graph } from '../api/types'
-import { columns, height, layout, shape, WIDTH } from './layout'
+import { Forces } from './forces'
+import { columns, CROWD_HEIGHT, crowded, height, layered, shape, WIDTH, type Places } from './layout'
 
 const world = makeWorld()
 const types = graph(world, new URLSearchParams()) as Graph
 const objects = graph(world, new URLSearchParams('objects=1')) as Graph
 
-function nearest(g: Graph): number {
-  const all = [...layout(g).values()]
+function forced(g: Graph, before?: Places): Places {
+  const forces = new Forces(g.nodes, g.edges, before)
+  while (!forces.advance(10));
+  return forces.places()
+}
+
+const few = () => layered(types.nodes, types.edges)
+
+function nearest(places: Places): number {
+  const all = [...places.values()]
   return Math.min(...all.flatMap((a, i) => all.slice(i + 1).map((b) => Math.hypot(a.x - b.x, a.y - b.y))))
 }
 
@@ -24,34 +33,55 @@ describe('columns', () => {
   })
 })
 
-describe('layout', () => {
-  it('places everyone inside the picture, apart from one another', () => {
-    for (const g of [types, objects]) {
-      const places = layout(g)
-      expect(places.size).toBe(g.nodes.length)
+describe('a layout', () => {
+  const both: [string, Graph, Places, number][] = [
+    ['of a few', types, few(), height(few())],
+    ['of a crowd', objects, forced(objects), CROWD_HEIGHT],
+  ]
+  for (const [what, g, places, high] of both) {
+    it(`${what} places everyone inside the picture, from margin to margin`, () => {
+      expect([...places.keys()].sort()).toEqual(g.nodes.map((n) => n.id).sort())
       for (const { x, y } of places.values()) {
         expect(x).toBeGreaterThanOrEqual(0)
         expect(x).toBeLessThanOrEqual(WIDTH)
         expect(y).toBeGreaterThanOrEqual(0)
-        expect(y).toBeLessThan(height(places))
+        expect(y).toBeLessThan(high)
       }
-    }
-    // As wide as the picture, but for the margins in which names stand.
-    for (const g of [types, objects]) {
-      const across = [...layout(g).values()].map((p) => p.x)
+      const across = [...places.values()].map((p) => p.x)
       expect(Math.min(...across)).toBeCloseTo(WIDTH - Math.max(...across))
       expect(Math.min(...across)).toBeLessThan(WIDTH / 8)
-    }
-    expect(nearest(types)).toBeGreaterThan(100)
-    expect(nearest(objects)).toBeGreaterThan(4)
+    })
+  }
+  it('parts them', () => {
+    expect(nearest(few())).toBeGreaterThan(100)
+    expect(nearest(forced(objects))).toBeGreaterThan(4)
   })
-  it('is the same each time', () => {
-    expect([...layout(objects)]).toEqual([...layout(objects)])
+  it('is the same each time, however many rounds are done at once', () => {
+    const whole = new Forces(objects.nodes, objects.edges)
+    expect(whole.advance(1e9)).toBe(true)
+    expect([...forced(objects)]).toEqual([...whole.places()])
+  })
+  it('brings together who call one another', () => {
+    const places = forced(objects)
+    const length = ({ from, to }: { from: string; to: string }) => Math.hypot(places.get(from)!.x - places.get(to)!.x, places.get(from)!.y - places.get(to)!.y)
+    const mean = (of: number[]) => of.reduce((a, b) => a + b) / of.length
+    const apart = objects.edges.map((e, i) => ({ from: e.from, to: objects.edges[(i + 67) % objects.edges.length]!.from }))
+    expect(mean(objects.edges.map(length))).toBeLessThan(mean(apart.map(length)) / 2)
+  })
+  it('keeps who stays about where they were', () => {
+    const before = forced(objects)
+    const nodes = objects.nodes.filter((_, i) => i % 9 !== 4)
+    const after = forced({ ...objects, nodes }, before)
+    const moved = nodes.map(({ id }) => Math.hypot(before.get(id)!.x - after.get(id)!.x, before.get(id)!.y - after.get(id)!.y)).sort((a, b) => a - b)
+    expect(moved[Math.floor(moved.length / 2)]).toBeLessThan(WIDTH / 12)
   })
   it('does not ask how often one calls', () => {
     expect(shape({ ...types, edges: types.edges.map((e) => ({ ...e, calls: e.calls + 1 })) })).toBe(shape(types))
   })
   it('is empty without anyone', () => {
-    expect(layout({ level: 'types', nodes: [], edges: [], more: 0 }).size).toBe(0)
+    expect([layered([], []).size, forced({ level: 'objects', nodes: [], edges: [], more: 0 }).size]).toEqual([0, 0])
+  })
+  it('does not go to and fro between few and a crowd', () => {
+    expect([crowded(28, false), crowded(29, false), crowded(25, true), crowded(20, true)]).toEqual([false, true, true, false])
   })
 })

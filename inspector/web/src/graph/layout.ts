@@ -9,14 +9,21 @@ export interface Place {
 export type Places = ReadonlyMap<string, Place>
 
 export const WIDTH = 1000
-const HEIGHT = 620
+export const HEIGHT = 620
 const MARGIN = 48
+/** How high a crowd's picture is, however many they are. */
+export const CROWD_HEIGHT = HEIGHT + 2 * MARGIN
 /** Names stand below their boxes and are wider than they. */
 const SIDE = 96
-/** Up to here callers stand left of whom they call; beyond, forces part them. */
-const LAYERED = 28
-const ROUNDS = 220
-const ROUNDS_MORE = 40
+/** Up to here callers stand left of whom they call; beyond, they are a crowd, which forces part. */
+export const LAYERED = 28
+/** Who are a crowd stay one until they are fewer than that, lest the picture go to and fro. */
+const FEW = 20
+
+export function crowded(nodes: number, before: boolean): boolean {
+  return nodes > (before ? FEW : LAYERED)
+}
+
 
 /** How high the picture is: a row more for each box above another. */
 export function height(places: Places): number {
@@ -26,11 +33,6 @@ export function height(places: Places): number {
 /** What decides places: who is there and who calls whom, not how often. */
 export function shape(graph: Graph): string {
   return JSON.stringify([graph.nodes.map((n) => n.id), graph.edges.map((e) => [e.from, e.to])])
-}
-
-export function layout(graph: Graph, before: Places = new Map()): Places {
-  if (graph.nodes.length === 0) return new Map()
-  return graph.nodes.length <= LAYERED ? layered(graph.nodes, graph.edges) : forced(graph.nodes, graph.edges, before)
 }
 
 /** A node's column: one right of the rightmost of its callers; calls that would close a ring do not count. */
@@ -57,7 +59,9 @@ export function columns(nodes: readonly GraphNode[], edges: readonly Edge[]): Ma
   return column
 }
 
-function layered(nodes: readonly GraphNode[], edges: readonly Edge[]): Places {
+/** Places in columns, for at most LAYERED. */
+export function layered(nodes: readonly GraphNode[], edges: readonly Edge[]): Places {
+  if (nodes.length === 0) return new Map()
   const column = columns(nodes, edges)
   const groups: GraphNode[][] = []
   for (const n of nodes) (groups[column.get(n.id)!] ??= []).push(n)
@@ -82,7 +86,7 @@ function layered(nodes: readonly GraphNode[], edges: readonly Edge[]): Places {
 }
 
 /** Moves and shrinks what was laid out, so that it fills the picture to its margins. */
-function fit(places: Places, high: number): Places {
+export function fit(places: Places, high: number): Places {
   const all = [...places.values()]
   const left = Math.min(...all.map((p) => p.x))
   const top = Math.min(...all.map((p) => p.y))
@@ -91,51 +95,4 @@ function fit(places: Places, high: number): Places {
   const wide = x === 0 ? 0 : (WIDTH - 2 * SIDE) / x
   const tall = y === 0 ? 0 : Math.min(high / y, 1.5)
   return new Map([...places].map(([id, p]) => [id, { x: x === 0 ? WIDTH / 2 : SIDE + (p.x - left) * wide, y: MARGIN + (p.y - top) * tall }]))
-}
-
-/** After Fruchterman and Reingold: all push one another off, calls pull together. */
-function forced(nodes: readonly GraphNode[], edges: readonly Edge[], before: Places): Places {
-  const at = new Map(nodes.map((n, i) => [n.id, i]))
-  const known = nodes.filter((n) => before.has(n.id)).length
-  const place = nodes.map((n, i): Place => {
-    const old = before.get(n.id)
-    // A sunflower's spiral, for whoever is new.
-    const r = Math.sqrt((i + 0.5) / nodes.length)
-    return old ? { ...old } : { x: WIDTH / 2 + r * WIDTH * 0.45 * Math.cos(i * 2.39996), y: HEIGHT / 2 + r * HEIGHT * 0.45 * Math.sin(i * 2.39996) }
-  })
-  const pairs = edges
-    .map((e) => [at.get(e.from), at.get(e.to)] as const)
-    .filter((p): p is readonly [number, number] => p[0] !== undefined && p[1] !== undefined && p[0] !== p[1])
-  const ideal = 0.55 * Math.sqrt((WIDTH * HEIGHT) / nodes.length)
-  const rounds = known > nodes.length / 2 ? ROUNDS_MORE : ROUNDS
-  for (let round = 0; round < rounds; round++) {
-    step(place, pairs, ideal, (known > nodes.length / 2 ? 12 : 60) * (1 - round / rounds) + 1)
-  }
-  return fit(new Map(nodes.map((n, i) => [n.id, place[i]!])), HEIGHT)
-}
-
-function step(place: Place[], pairs: readonly (readonly [number, number])[], ideal: number, heat: number): void {
-  const dx = new Float64Array(place.length)
-  const dy = new Float64Array(place.length)
-  const pull = (i: number, j: number, force: (d: number) => number): void => {
-    const x = place[i]!.x - place[j]!.x || (i - j) * 0.01
-    const y = place[i]!.y - place[j]!.y || 0.01
-    const d = Math.hypot(x, y)
-    const f = force(d) / d
-    dx[i]! += x * f
-    dy[i]! += y * f
-    dx[j]! -= x * f
-    dy[j]! -= y * f
-  }
-  for (let i = 0; i < place.length; i++) for (let j = i + 1; j < place.length; j++) pull(i, j, (d) => (d > 5 * ideal ? 0 : (ideal * ideal) / d))
-  for (const [i, j] of pairs) pull(i, j, (d) => (-d * d) / ideal)
-  place.forEach((p, i) => {
-    // The middle draws a little, so that who calls nobody stays in sight.
-    const x = dx[i]! + (WIDTH / 2 - p.x) * 0.12
-    const y = dy[i]! + (HEIGHT / 2 - p.y) * 0.2
-    const d = Math.hypot(x, y) || 1
-    const move = Math.min(d, heat) / d
-    p.x += x * move
-    p.y += y * move
-  })
 }

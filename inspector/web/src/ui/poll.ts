@@ -6,12 +6,15 @@ export interface Polled<T> {
   error: string
 }
 
-/** How long to wait after an answer, in ms: soon, or ten times as long as it took, so that what is dear is asked for seldom. */
+/** The bounds of the pause after an answer, in ms. */
 const SOONEST = 400
 const LATEST = 2000
+/** So many answers are looked at: one that came late because a machine was busy says little. */
+const LOOKED_AT = 4
 
-export function rest(took: number): number {
-  return Math.min(LATEST, Math.max(SOONEST, 10 * took))
+/** How long to wait, in ms, after answers that took so long: ten times the quickest of the last, so that what is dear is asked for seldom. */
+export function rest(took: readonly number[]): number {
+  return Math.min(LATEST, Math.max(SOONEST, 10 * Math.min(...took.slice(-LOOKED_AT))))
 }
 
 /** Key strokes in a search field become one question. */
@@ -23,6 +26,7 @@ export function usePolled<T>(path: string, values: Query): Polled<T> {
   const key = JSON.stringify(values)
   useEffect(() => {
     const stop = new AbortController()
+    const took: number[] = []
     let timer: ReturnType<typeof setTimeout>
     const ask = async () => {
       const begun = performance.now()
@@ -32,7 +36,10 @@ export function usePolled<T>(path: string, values: Query): Polled<T> {
         if (stop.signal.aborted) return
         setState((old) => ({ ...old, error: (err as Error).message }))
       }
-      if (!stop.signal.aborted) timer = setTimeout(() => void ask(), rest(performance.now() - begun))
+      if (stop.signal.aborted) return
+      took.splice(0, took.length - LOOKED_AT + 1)
+      took.push(performance.now() - begun)
+      timer = setTimeout(() => void ask(), rest(took))
     }
     timer = setTimeout(() => void ask(), QUIET)
     return () => {

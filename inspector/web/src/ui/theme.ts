@@ -13,9 +13,13 @@ export const theme = signal<Theme>(stored())
 /** Grows when colours change: what draws on a canvas reads it and draws again. */
 export const palette = signal(0)
 
+/** Asking the browser for a colour makes it work out all styles: it is asked once. */
+const known = new Map<string, string>()
+
 function apply(): void {
   const system = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'
   document.documentElement.dataset['theme'] = theme.value === 'auto' ? system : theme.value
+  known.clear()
   palette.value++
 }
 
@@ -32,7 +36,12 @@ export function watchTheme(): void {
 
 /** The value of a colour of the stylesheet, for canvases. */
 export function colour(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()
+  let value = known.get(name)
+  if (value === undefined) {
+    value = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()
+    known.set(name, value)
+  }
+  return value
 }
 
 export const SERIES = 8

@@ -1,23 +1,19 @@
-import { useEffect, useMemo, useRef } from 'preact/hooks'
-import type { Edge } from '../api/types'
-import { Picture, title } from '../graph/draw'
-import { layout, shape, type Places } from '../graph/layout'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import type { Edge, Graph } from '../api/types'
+import { CrowdPicture } from '../graph/crowd'
+import { Picture } from '../graph/draw'
+import { crowded, layered, shape } from '../graph/layout'
+import { title } from '../graph/words'
 import { millis, rate } from '../state/format'
 import { href, route, setQuery } from '../state/router'
 import { graph, types } from '../state/store'
 import { Name, ObjectLink } from '../ui/name'
-import { Empty, Panel } from '../ui/parts'
+import { Empty } from '../ui/parts'
 import { Table } from '../ui/table'
 
 export function GraphView() {
   const { types: only = '', objects = '', focus = '' } = route.value.query
-  const before = useRef<Places>(new Map())
   const now = graph.value
-  const form = now ? shape(now) : ''
-  const places = useMemo(() => {
-    before.current = now ? layout(now, before.current) : new Map()
-    return before.current
-  }, [form])
   useEffect(() => () => void (graph.value = null), [only, objects, focus])
   const single = objects === '1' || focus !== ''
   const names = [...new Set([...(types.value ?? []).map((t) => t.name), ...(now?.nodes ?? []).filter((n) => n.kind !== 'outside' && n.kind !== 'more').map((n) => n.type)])].sort()
@@ -58,17 +54,40 @@ export function GraphView() {
       {now && now.nodes.length === 0 && <Empty>Nobody has called anybody in the last 10 seconds.</Empty>}
       {now && now.nodes.length > 0 && (
         <>
-          <Picture graph={now} places={places} />
+          <Drawing graph={now} />
           <p class="key muted">
             ■ type ● object ◆ client ◌ others. Lines bend to the right of their way; thicker: more calls; dashed: pushes; ▲ and red: errors. The last 10 s
             {now.more > 0 && `; ${rate(now.more)} more are not drawn`}.
           </p>
-          <Panel title="The same as a table">
-            <Edges edges={now.edges} names={new Map(now.nodes.map((n) => [n.id, title(n)]))} level={now.level} />
-          </Panel>
+          <Twin graph={now} />
         </>
       )}
     </>
+  )
+}
+
+/** A few are drawn one by one, a crowd on a canvas. */
+function Drawing({ graph }: { graph: Graph }) {
+  const before = useRef(false)
+  before.current = crowded(graph.nodes.length, before.current)
+  return before.current ? <CrowdPicture graph={graph} /> : <Few graph={graph} />
+}
+
+function Few({ graph }: { graph: Graph }) {
+  const places = useMemo(() => layered(graph.nodes, graph.edges), [shape(graph)])
+  return <Picture graph={graph} places={places} />
+}
+
+/** The values of the picture. Those of a crowd are written down when they are asked for. */
+function Twin({ graph }: { graph: Graph }) {
+  const [open, setOpen] = useState(graph.level === 'types')
+  return (
+    <section class="panel" aria-label="The same as a table">
+      <details open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
+        <summary>The same as a table</summary>
+        {open && <Edges edges={graph.edges} names={new Map(graph.nodes.map((n) => [n.id, title(n)]))} level={graph.level} />}
+      </details>
+    </section>
   )
 }
 
@@ -78,7 +97,7 @@ function Edges({ edges, names, level }: { edges: Edge[]; names: Map<string, stri
   return (
     <Table
       caption="Calls of the last 10 seconds"
-      rows={[...edges].sort((a, b) => b.calls - a.calls).slice(0, 200)}
+      rows={[...edges].sort((a, b) => b.calls - a.calls)}
       id={(e) => `${e.from}\n${e.to}\n${e.push}`}
       empty="No calls."
       columns={[
