@@ -79,7 +79,8 @@ func told(t *testing.T, query string, rounds int, each func(m *model.Model, roun
 	}
 	time.Sleep(time.Minute) //nolint:forbidigo // virtual time
 	i.model.Tick()
-	synctest.Wait() // at this moment all is told
+	time.Sleep(time.Second) //nolint:forbidigo // virtual time: all is told
+	synctest.Wait()
 	cancel()
 	<-ended
 	return i.model
