@@ -66,12 +66,14 @@ func told(t *testing.T, query string, rounds int, each func(m *model.Model, roun
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/stream?"+query, nil)
-	go func() {
-		defer close(ended)
-		i.stream(&take{http.Header{}, said}, r)
-	}()
 	for round := range rounds {
 		each(i.model, round)
+		if round == 0 {
+			go func() {
+				defer close(ended)
+				i.stream(&take{http.Header{}, said}, r)
+			}()
+		}
 		if round%2 == 1 {
 			i.model.Tick()
 		}
