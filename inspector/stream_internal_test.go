@@ -81,8 +81,8 @@ func told(t *testing.T, query string, rounds int, each func(m *model.Model, roun
 	}
 	time.Sleep(time.Minute) //nolint:forbidigo // virtual time
 	i.model.Tick()
-	time.Sleep(time.Second) //nolint:forbidigo // virtual time: all is told
-	synctest.Wait()
+	time.Sleep(swarmPause) //nolint:forbidigo // virtual time
+	synctest.Wait() // at this moment all is told
 	cancel()
 	<-ended
 	return i.model
