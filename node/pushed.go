@@ -2,8 +2,8 @@ package node
 
 import "context"
 
-// Pushed notes that a message was pushed to a client, by the turn that ctx belongs to or from
-// outside. While nobody observes it costs one look.
+// Pushed notes that a message is on its way to a client, pushed by the turn that ctx belongs to or
+// from outside. While nobody observes it costs one look.
 func (n *Node) Pushed(ctx context.Context, client string) {
 	if l := n.lens.Load(); l != nil {
 		l.pushed(ctx, client)

@@ -49,7 +49,15 @@ func (r *Router) Push(ctx context.Context, clientID string, msg proto.Message) e
 	if !r.mayAct(ctx, v) {
 		return fenced("push", clientID, "")
 	}
-	r.cfg.Node.Pushed(ctx, clientID)
+	err := r.sendPush(ctx, v, clientID, msg)
+	if err == nil {
+		r.cfg.Node.Pushed(ctx, clientID)
+	}
+	return err
+}
+
+// sendPush queues a message for a client, here or for the node that it is connected to.
+func (r *Router) sendPush(ctx context.Context, v *view, clientID string, msg proto.Message) error {
 	home := homeOf(clientID)
 	if v.table != nil && home != "" && home != v.self {
 		if rt, ok := v.table.Node(home); ok {

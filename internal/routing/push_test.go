@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/internal/transport/mem"
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/proto/inspect/inspectmsg"
 )
 
 // push pushes to a client and fails the test if that takes any time.
@@ -255,6 +257,31 @@ func TestDeleteOfAClientThatIsRefused(t *testing.T) {
 		s.want(p[0].Delete(s.Context(), id), object.CodeUnknown, object.ExecutedUnknown, "")
 		if p[1].clients.kicks != 1 {
 			s.Errorf("kicked %d times", p[1].clients.kicks)
+		}
+	})
+}
+
+// Inspectors are told of what is on its way to a client, not of what was refused.
+func TestRefusedPushesAreNotSeen(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		here, there := s.visit(p[0], "adam"), s.visit(p[1], "eve")
+		look := p[0].node.Observe()
+		defer look.Close()
+		look.Aim(&inspectmsg.WatchRequest{Objects: true})
+		for _, id := range []string{here, there, "visitor-gone@a", there} {
+			_ = s.push(p[0], id, "x")
+		}
+		p[0].clients.mu.Lock()
+		p[0].clients.refuse = object.Refuse(object.CodeResourceExhausted, object.Overloaded, "push", here, "", "too slow")
+		p[0].clients.mu.Unlock()
+		_ = s.push(p[0], here, "x")
+		seen := map[string]uint64{}
+		for _, e := range look.Collect().GetObjectEdges() {
+			seen[e.GetTo()] += e.GetCalls()
+		}
+		if want := map[string]uint64{here: 1, there: 2}; !maps.Equal(seen, want) {
+			s.Errorf("seen %v, want %v", seen, want)
 		}
 	})
 }
