@@ -45,6 +45,15 @@ func (n *Node) census() (counts []*inspectmsg.TypeCount) {
 	return counts
 }
 
+// Population returns how many activations there are of each type that has any, by name.
+func (n *Node) Population() map[string]int {
+	counts := make(map[string]int)
+	for _, of := range n.census() {
+		counts[of.GetType()] = int(of.GetObjects()) //nolint:gosec // G115: they are in memory
+	}
+	return counts
+}
+
 // queues are the activations that have a queue, empty or not: an idle one loses it.
 type queues struct {
 	mu  sync.Mutex               // taken after an activation's

@@ -96,7 +96,7 @@ func (s *Server) examine(p *parts) {
 func (s *Server) stats(p *parts) admin.Stats {
 	counters, lost := p.node.Counters(), p.router.LostPushes()
 	stats := admin.Stats{
-		Objects: p.node.Activations(), Activations: counters.Activations, Deactivations: counters.Deactivations,
+		Objects: p.node.Activations(), ObjectsByType: p.node.Population(), Activations: counters.Activations, Deactivations: counters.Deactivations,
 		CallsWaiting: counters.Waiting, Links: p.router.Links(), Ready: s.lacks(p) == "",
 		LostPushes: admin.LostPushes{OnTheWay: lost.OnTheWay, Gone: lost.Gone, Refused: lost.Refused},
 	}

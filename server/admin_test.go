@@ -121,7 +121,7 @@ func TestAdminTellsTheFigures(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]float64{
-		"goverse_objects": 3, "goverse_activations_total": 4, "goverse_deactivations_total": 1, "goverse_calls_waiting": 1,
+		"goverse_objects": 3, "goverse_type_objects/Box": 2, "goverse_activations_total": 4, "goverse_deactivations_total": 1, "goverse_calls_waiting": 1,
 		"goverse_clients": 1, "goverse_shards_open": 64, "goverse_shards_busy": 0, "goverse_shards_unowned": 0,
 		"goverse_fenced": 0, "goverse_ready": 1, "goverse_members": 1,
 		"goverse_lost_pushes_total/gone": 0, "goverse_lost_pushes_total/on_the_way": 0, "goverse_lost_pushes_total/refused": 0,

@@ -1,10 +1,13 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,10 +20,11 @@ const maxScrapes = 4
 
 // Stats are a server's figures at a moment.
 type Stats struct {
-	Objects       int    // that are active
-	Activations   uint64 // since the start
-	Deactivations uint64 // since the start
-	CallsWaiting  uint64 // for objects that run others
+	Objects       int            // that are active
+	ObjectsByType map[string]int // … of each registered type
+	Activations   uint64         // since the start
+	Deactivations uint64         // since the start
+	CallsWaiting  uint64         // for objects that run others
 	Clients       int
 	ShardsOpen    int           // own shards that are served
 	ShardsBusy    int           // own shards that are being opened, drained or transferred
@@ -37,12 +41,20 @@ type Stats struct {
 // why.
 type LostPushes struct{ OnTheWay, Gone, Refused uint64 }
 
-// collector tells Stats to Prometheus. There are as many series as it says here: no label
-// has values that users, objects or clients bring.
+// maxTypes is how many types have a series of their own, those with the most objects. The others are one together,
+// under a name that no type has.
+const (
+	maxTypes   = 200
+	otherTypes = "(others)"
+)
+
+// collector tells Stats to Prometheus. The number of series is bounded: no label has values that objects or clients
+// bring, only those of the program.
 type collector struct {
 	stats   func() Stats
 	metrics []metric
 	lost    *prometheus.Desc
+	byType  *prometheus.Desc
 }
 
 // metric is one of the figures.
@@ -57,6 +69,7 @@ func newCollector(stats func() Stats) *collector {
 		stats: stats,
 		lost: prometheus.NewDesc("goverse_lost_pushes_total",
 			"Messages pushed to clients of other servers that did not reach them, by what was in the way.", []string{"reason"}, nil),
+		byType: prometheus.NewDesc("goverse_type_objects", "Objects that are active on this server, by type.", []string{"type"}, nil),
 	}
 	add := func(kind prometheus.ValueType, name, help string, value func(*Stats) float64) {
 		c.metrics = append(c.metrics, metric{prometheus.NewDesc("goverse_"+name, help, nil, nil), kind, value})
@@ -91,6 +104,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- m.desc
 	}
 	ch <- c.lost
+	ch <- c.byType
 }
 
 // Collect implements [prometheus.Collector].
@@ -102,6 +116,28 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for reason, n := range map[string]uint64{"on_the_way": s.LostPushes.OnTheWay, "gone": s.LostPushes.Gone, "refused": s.LostPushes.Refused} {
 		ch <- prometheus.MustNewConstMetric(c.lost, prometheus.CounterValue, float64(n), reason)
 	}
+	for typ, n := range largest(s.ObjectsByType) {
+		ch <- prometheus.MustNewConstMetric(c.byType, prometheus.GaugeValue, float64(n), typ)
+	}
+}
+
+// largest are the types with the most objects, and the others together.
+func largest(counts map[string]int) map[string]int {
+	if len(counts) <= maxTypes {
+		return counts
+	}
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+	out := make(map[string]int, maxTypes+1)
+	for i, name := range names {
+		if i < maxTypes {
+			out[name] = counts[name]
+		} else {
+			out[otherTypes] += counts[name]
+		}
+	}
+	return out
 }
 
 // newRegistry holds the figures of the server, of Go and of the process. It is the
