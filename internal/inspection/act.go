@@ -30,22 +30,33 @@ type action struct {
 }
 
 // Act implements the rpc.
-func (s *Service) Act(ctx context.Context, req *inspectpb.ActRequest) (*inspectpb.ActResponse, error) {
+func (s *Service) Act(ctx context.Context, req *inspectpb.ActRequest) (res *inspectpb.ActResponse, err error) {
+	defer s.rescue(ctx, "act", &err)
 	a := s.action(req)
-	res, err := &inspectpb.ActResponse{}, a.problem
+	res, err = &inspectpb.ActResponse{}, a.problem
 	if err == nil {
 		limited, cancel := ctx, context.CancelFunc(func() {})
 		if a.what != "call" { // whose limit is its method's
 			limited, cancel = context.WithTimeout(ctx, actTimeout)
 		}
 		defer cancel()
-		res, err = a.do(limited)
+		res, err = s.carryOut(limited, a)
 	}
 	s.record(ctx, operator(req.GetOperator()), a, err)
 	if err != nil {
 		return nil, toStatus(err)
 	}
 	return res, nil
+}
+
+// carryOut does it. A panic is an outcome like another, to be written down.
+func (s *Service) carryOut(ctx context.Context, a action) (res *inspectpb.ActResponse, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = s.crashed(ctx, a.what, reason)
+		}
+	}()
+	return a.do(ctx)
 }
 
 // action says what a request means.

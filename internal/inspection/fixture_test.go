@@ -47,6 +47,7 @@ type world struct {
 	observed int                       // guarded by mu: open observations
 	collects uint64                    // guarded by mu
 	err      error                     // guarded by mu: what is asked fails with
+	broken   bool                      // guarded by mu: what is asked panics
 }
 
 func newWorld(t *testing.T) *world {
@@ -72,8 +73,29 @@ func newWorld(t *testing.T) *world {
 func (w *world) ask(what string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.breakLocked()
 	w.asked = append(w.asked, what)
 	return w.err
+}
+
+// breakLocked panics if the world is broken.
+func (w *world) breakLocked() {
+	if w.broken {
+		panic("a secret broke it")
+	}
+}
+
+// isBroken makes the world broken, or whole again.
+func (w *world) isBroken(broken bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.broken = broken
+}
+
+func (w *world) breaks() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.breakLocked()
 }
 
 func (w *world) Observe() inspection.Observation {
@@ -86,17 +108,20 @@ func (w *world) Observe() inspection.Observation {
 func (w *world) Search(_ context.Context, req *inspectpb.SearchRequest) *inspectpb.SearchResponse {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.breakLocked()
 	w.search = req
 	return &inspectpb.SearchResponse{Total: 7}
 }
 
 func (w *world) Describe(id string) *inspectpb.DescribeResponse {
+	w.breaks()
 	return &inspectpb.DescribeResponse{Found: true, Info: &inspectpb.ObjectInfo{Id: id}}
 }
 
 func (w *world) Deactivate(_ context.Context, id string) error { return w.ask("deactivate " + id) }
 
 func (w *world) List(req *inspectpb.ClientsRequest) *inspectpb.ClientsResponse {
+	w.breaks()
 	return &inspectpb.ClientsResponse{Total: uint64(req.GetLimit())}
 }
 
@@ -130,6 +155,7 @@ func (l *look) Aim(req *inspectpb.WatchRequest) {
 func (l *look) Collect() *inspectpb.WatchResponse {
 	l.world.mu.Lock()
 	defer l.world.mu.Unlock()
+	l.world.breakLocked()
 	l.world.collects++
 	return &inspectpb.WatchResponse{OtherCalls: l.world.collects, Sampling: 1}
 }

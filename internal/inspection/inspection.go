@@ -2,7 +2,8 @@
 // proto/inspect, over interfaces that the server connects to the node, its clients and its cluster.
 //
 // It promises that nobody who looks can harm the node: streams are bounded in number, one whose receiver stops reading
-// ends, pages and texts are bounded, and what costs something to know is captured only while somebody watches it. Every
+// ends, pages and texts are bounded, what costs something to know is captured only while somebody watches it, and a
+// panic is the end of what was asked, with code Internal and its stack in the log, and not of the process. Every
 // action leaves a line in the log and an event in the journal, whatever came of it. Nothing that it tells has a
 // client's secret id, and no body of a call is logged.
 //
@@ -105,12 +106,13 @@ func (s *Service) Register(r grpc.ServiceRegistrar) { inspectpb.RegisterInspectS
 func (s *Service) Wait(ctx context.Context) error { return s.streams.Wait(ctx) }
 
 // Search implements the rpc.
-func (s *Service) Search(ctx context.Context, req *inspectpb.SearchRequest) (*inspectpb.SearchResponse, error) {
+func (s *Service) Search(ctx context.Context, req *inspectpb.SearchRequest) (res *inspectpb.SearchResponse, err error) {
+	defer s.rescue(ctx, "search", &err)
 	if _, known := inspectpb.SearchRequest_Sort_name[int32(req.GetSort())]; !known {
 		return nil, refuse("search", "", "there is no such order")
 	}
 	req.Limit = page(req.GetLimit(), DefaultObjects, MaxObjects)
-	res := s.cfg.Node.Search(ctx, req)
+	res = s.cfg.Node.Search(ctx, req)
 	if err := ctx.Err(); err != nil {
 		return nil, toStatus(err)
 	}
@@ -118,7 +120,8 @@ func (s *Service) Search(ctx context.Context, req *inspectpb.SearchRequest) (*in
 }
 
 // Describe implements the rpc.
-func (s *Service) Describe(_ context.Context, req *inspectpb.DescribeRequest) (*inspectpb.DescribeResponse, error) {
+func (s *Service) Describe(ctx context.Context, req *inspectpb.DescribeRequest) (res *inspectpb.DescribeResponse, err error) {
+	defer s.rescue(ctx, "describe", &err)
 	if _, _, err := object.ParseID(req.GetId()); err != nil {
 		return nil, toStatus(err)
 	}
@@ -126,7 +129,8 @@ func (s *Service) Describe(_ context.Context, req *inspectpb.DescribeRequest) (*
 }
 
 // Clients implements the rpc.
-func (s *Service) Clients(_ context.Context, req *inspectpb.ClientsRequest) (*inspectpb.ClientsResponse, error) {
+func (s *Service) Clients(ctx context.Context, req *inspectpb.ClientsRequest) (res *inspectpb.ClientsResponse, err error) {
+	defer s.rescue(ctx, "clients", &err)
 	if s.cfg.Clients == nil {
 		return &inspectpb.ClientsResponse{}, nil
 	}

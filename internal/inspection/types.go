@@ -14,7 +14,8 @@ import (
 )
 
 // Types implements the rpc.
-func (s *Service) Types(context.Context, *inspectpb.TypesRequest) (*inspectpb.TypesResponse, error) {
+func (s *Service) Types(ctx context.Context, _ *inspectpb.TypesRequest) (res *inspectpb.TypesResponse, err error) {
+	defer s.rescue(ctx, "tell its types", &err)
 	out := &inspectpb.TypesResponse{}
 	files := fileSet{seen: make(map[string]bool)}
 	for _, t := range s.cfg.Registry.Types() {
@@ -29,7 +30,6 @@ func (s *Service) Types(context.Context, *inspectpb.TypesRequest) (*inspectpb.Ty
 		}
 		out.Types = append(out.Types, info)
 	}
-	var err error
 	if out.Descriptors, err = proto.Marshal(&files.set); err != nil {
 		return nil, toStatus(object.NewError(object.CodeInternal, fmt.Sprintf("encode the messages' descriptors: %v", err)))
 	}

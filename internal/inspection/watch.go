@@ -75,9 +75,17 @@ func (w *watcher) end(err error) {
 	})
 }
 
+// rescue, deferred, ends the stream where there was a panic.
+func (w *watcher) rescue() {
+	if reason := recover(); reason != nil {
+		w.end(w.service.crashed(w.stream.Context(), "watch", reason))
+	}
+}
+
 // read takes in what the watcher wants until it goes.
 func (w *watcher) read() {
 	defer w.service.streams.End()
+	defer w.rescue()
 	for {
 		req, err := w.stream.Recv()
 		switch {
@@ -117,6 +125,7 @@ func check(req *inspectpb.WatchRequest) error {
 // tell sends what happens until the stream is over.
 func (w *watcher) tell() {
 	defer w.service.streams.End()
+	defer w.rescue()
 	clk := w.service.cfg.Clock
 	timer := clk.NewTimer(Patience)
 	defer timer.Stop()
