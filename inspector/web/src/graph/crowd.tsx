@@ -8,6 +8,9 @@ import { paint, paintFlow } from './paint'
 import { Scene } from './scene'
 import { target, title } from './words'
 
+/** Thirty pictures a second are smooth, and leave the other frames to the rest of the page: where there is no graphics card they are dear. In ms. */
+const PAUSE = 28
+
 const calm = matchMedia('(prefers-reduced-motion: reduce)')
 
 /** The graph of many on a canvas. Who is pointed at, or chosen by keys, stands out and is told of below. */
@@ -41,8 +44,11 @@ export function CrowdPicture({ graph }: { graph: Graph }) {
     scene.spoil()
     let crowd = scene.crowd(width)
     let asked = 0
+    let last = -Infinity
     const frame = (now: number) => {
       asked = 0
+      if (now - last < PAUSE) return wake.current()
+      last = now
       if (scene.step()) {
         crowd = scene.crowd(width)
         paint(layers[0]!, crowd)
@@ -50,7 +56,7 @@ export function CrowdPicture({ graph }: { graph: Graph }) {
       paintFlow(layers[1]!, calm.matches ? { ...crowd, edges: [] } : crowd, now)
       if (!calm.matches || !scene.settled) wake.current()
     }
-    wake.current = () => (asked ||= requestAnimationFrame(frame))
+    wake.current = () => void (asked ||= requestAnimationFrame(frame))
     wake.current()
     return () => {
       cancelAnimationFrame(asked)

@@ -41,10 +41,7 @@ export function paint(g: CanvasRenderingContext2D, crowd: Crowd): void {
   const { nodes, edges, places, chosen, series } = crowd
   g.clearRect(0, 0, crowd.width, crowd.height)
   const near = chosen === null ? null : neighbours(edges, chosen)
-  for (const e of edges) {
-    const [a, b] = [places.get(e.from), places.get(e.to)]
-    if (a && b) line(g, e, a, b, near !== null && e.from !== chosen && e.to !== chosen)
-  }
+  lines(g, crowd)
   g.setLineDash([])
   for (const n of nodes) {
     const place = places.get(n.id)
@@ -57,21 +54,47 @@ export function paint(g: CanvasRenderingContext2D, crowd: Crowd): void {
   names(g, crowd, near)
 }
 
-function line(g: CanvasRenderingContext2D, e: Edge, a: Place, b: Place, dim: boolean): void {
-  g.globalAlpha = dim ? DIM / 2 : e.errors > 0 ? 0.9 : 0.45
-  g.strokeStyle = colour(e.errors > 0 ? 'bad' : 'muted')
-  g.lineWidth = 1 + Math.min(4, Math.log10(1 + e.calls))
-  g.setLineDash(e.push ? [4, 4] : [])
-  g.beginPath()
+/** Lines that look alike are drawn at once. */
+function lines(g: CanvasRenderingContext2D, { edges, places, chosen }: Crowd): void {
+  const alike = new Map<string, Edge[]>()
+  for (const e of edges) {
+    const dim = chosen !== null && e.from !== chosen && e.to !== chosen
+    const look = `${dim} ${e.push} ${e.errors > 0} ${Math.min(4, Math.round(Math.log10(1 + e.calls)))}`
+    const others = alike.get(look)
+    if (others) others.push(e)
+    else alike.set(look, [e])
+  }
+  const marks: Place[] = []
+  for (const group of alike.values()) {
+    const [one] = group as [Edge]
+    const dim = chosen !== null && one.from !== chosen && one.to !== chosen
+    const failed = one.errors > 0
+    g.globalAlpha = dim ? DIM / 2 : failed ? 0.9 : 0.45
+    g.strokeStyle = colour(failed ? 'bad' : 'muted')
+    g.lineWidth = 1 + Math.min(4, Math.round(Math.log10(1 + one.calls)))
+    g.setLineDash(one.push ? [4, 4] : [])
+    g.beginPath()
+    for (const e of group) {
+      const middle = way(g, e, places)
+      if (middle && failed && !dim) marks.push(middle)
+    }
+    g.stroke()
+  }
+  for (const place of marks) mark(g, place)
+}
+
+/** An edge's line, as a part of the path; gives its middle. */
+function way(g: CanvasRenderingContext2D, e: Edge, places: Places): Place | null {
+  const [a, b] = [places.get(e.from), places.get(e.to)]
+  if (!a || !b) return null
   g.moveTo(a.x, a.y)
   if (e.from === e.to) {
     g.bezierCurveTo(a.x - 24, a.y - 34, a.x + 24, a.y - 34, a.x, a.y)
-  } else {
-    const c = bend(a, b)
-    g.quadraticCurveTo(c.x, c.y, b.x, b.y)
+    return { x: a.x, y: a.y - 26 }
   }
-  g.stroke()
-  if (e.errors > 0 && !dim) mark(g, e.from === e.to ? { x: a.x, y: a.y - 26 } : { x: (a.x + b.x) / 4 + bend(a, b).x / 2, y: (a.y + b.y) / 4 + bend(a, b).y / 2 })
+  const c = bend(a, b)
+  g.quadraticCurveTo(c.x, c.y, b.x, b.y)
+  return { x: (a.x + b.x) / 4 + c.x / 2, y: (a.y + b.y) / 4 + c.y / 2 }
 }
 
 /** A triangle: calls fail here. */

@@ -17,8 +17,15 @@ export const graph = signal<T.Graph | null>(null)
 export const events = signal<T.ClusterEvent[]>([])
 export const detail = signal<T.Detail | null>(null)
 
-/** Addresses are what people know nodes by; incarnations name them exactly. */
-export const addresses = computed(() => new Map((nodes.value ?? []).map((n) => [n.incarnation, n.address])))
+let known: ReadonlyMap<string, string> = new Map()
+
+/** Addresses are what people know nodes by; incarnations name them exactly. The same map as before while nothing has changed: every node's name in the page hangs on it. */
+export const addresses = computed(() => {
+  const now = new Map((nodes.value ?? []).map((n) => [n.incarnation, n.address]))
+  const same = now.size === known.size && [...now].every(([id, address]) => known.get(id) === address)
+  if (!same) known = now
+  return known
+})
 
 /** What is wrong, in words; empty when nothing is. */
 export const trouble = computed(() => {

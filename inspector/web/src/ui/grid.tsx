@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Shards } from '../api/types'
-import { colour, palette, seriesColour } from './theme'
+import { Painter } from './squares'
+import { palette } from './theme'
 
 interface Props {
   shards: Shards
@@ -59,6 +60,7 @@ export function Grid({ shards, order, marked, selected, onSelect, describedBy }:
     })
   }, [shards])
 
+  const painter = useRef<Painter | null>(null)
   useEffect(() => {
     if (width === 0) return
     const element = canvas.current!
@@ -69,8 +71,10 @@ export function Grid({ shards, order, marked, selected, onSelect, describedBy }:
     element.style.height = `${down * size}px`
     const g = element.getContext('2d')!
     g.scale(ratio, ratio)
-    const colours = shards.nodes.map((_, i) => seriesColour(i))
-    const draw = () => paint(g, { shards, order, marked, selected, size, across, colours, flashes: flashes.current })
+    painter.current = new Painter(g)
+  }, [width, across, down, size, palette.value])
+  useEffect(() => {
+    const draw = () => painter.current?.paint({ shards, order, marked, size, across, flashes: flashes.current })
     draw()
     if (flashes.current.size === 0) return
     const timer = setInterval(() => {
@@ -80,8 +84,9 @@ export function Grid({ shards, order, marked, selected, onSelect, describedBy }:
       if (flashes.current.size === 0) clearInterval(timer)
     }, 250)
     return () => clearInterval(timer)
-  }, [shards, order, marked, selected, width, palette.value])
+  }, [shards, order, marked, width, palette.value])
 
+  const chosen = order.indexOf(selected)
   const place = (event: MouseEvent): number | undefined => order[Math.floor(event.offsetY / size) * across + Math.floor(event.offsetX / size)]
   return (
     <div class="grid">
@@ -106,58 +111,12 @@ export function Grid({ shards, order, marked, selected, onSelect, describedBy }:
           onSelect(order[next]!)
         }}
       />
+      {width > 0 && chosen >= 0 && (
+        <span
+          class="chosen"
+          style={{ width: `${size + 1}px`, height: `${size + 1}px`, transform: `translate(${(chosen % across) * size - 1}px, ${Math.floor(chosen / across) * size - 1}px)` }}
+        />
+      )}
     </div>
   )
-}
-
-interface Scene {
-  shards: Shards
-  order: readonly number[]
-  marked: number
-  selected: number
-  size: number
-  across: number
-  colours: string[]
-  flashes: ReadonlyMap<number, number>
-}
-
-function paint(g: CanvasRenderingContext2D, { shards, order, marked, selected, size, across, colours, flashes }: Scene): void {
-  const ink = colour('text')
-  const empty = colour('bad')
-  g.clearRect(0, 0, g.canvas.width, g.canvas.height)
-  const inner = size - 1
-  order.forEach((shard, at) => {
-    const [owner, , phase, target] = shards.shards[shard]!
-    const x = (at % across) * size
-    const y = Math.floor(at / across) * size
-    g.globalAlpha = marked >= 0 && owner !== marked ? 0.2 : 1
-    if (owner < 0) {
-      g.strokeStyle = empty
-      g.lineWidth = 1
-      g.strokeRect(x + 0.5, y + 0.5, inner - 1, inner - 1)
-    } else {
-      g.fillStyle = colours[owner]!
-      g.fillRect(x, y, inner, inner)
-    }
-    if (phase === 1) {
-      g.fillStyle = target >= 0 ? colours[target]! : ink
-      g.beginPath()
-      g.moveTo(x + inner, y)
-      g.lineTo(x + inner, y + inner)
-      g.lineTo(x, y + inner)
-      g.fill()
-    }
-    g.globalAlpha = 1
-    if (flashes.has(shard) || phase === 1) {
-      g.strokeStyle = ink
-      g.lineWidth = 1
-      g.strokeRect(x + 0.5, y + 0.5, inner - 1, inner - 1)
-    }
-  })
-  const at = order.indexOf(selected)
-  if (at >= 0) {
-    g.strokeStyle = ink
-    g.lineWidth = 2
-    g.strokeRect((at % across) * size - 1, Math.floor(at / across) * size - 1, size + 1, size + 1)
-  }
 }

@@ -11,7 +11,7 @@ import { Badge, Empty, Figure, Panel } from '../ui/parts'
 import { Table } from '../ui/table'
 
 const PHASES = ['open', 'moving', 'without an owner']
-const LISTED = 200
+const LISTED = 50
 
 /** Shards by number, or each node's together with those of no owner first. */
 export function ordered(all: Shards, byOwner: boolean): number[] {
@@ -35,7 +35,7 @@ export function ShardsView() {
   const by = route.value.query['by'] ?? ''
   const [selected, select] = useState(0)
   const [marked, mark] = useState(-1)
-  const order = useMemo(() => (all ? ordered(all, by === 'node') : []), [all, by])
+  const order = useMemo(() => (all ? ordered(all, by === 'node') : []), [by === 'node' ? all : all?.count, by])
   if (!all) {
     return (
       <>
@@ -138,7 +138,18 @@ function Explain({ all, shard }: { all: Shards; shard: number }) {
   )
 }
 
+/** Each node's shards that are on their way from it and to it. */
+function underWay({ shards, nodes }: Shards): [leaving: number[], coming: number[]] {
+  const [leaving, coming] = [nodes.map(() => 0), nodes.map(() => 0)]
+  for (const [owner, , phase, target] of shards) {
+    if (phase === 1 && owner >= 0) leaving[owner]!++
+    if (target >= 0) coming[target]!++
+  }
+  return [leaving, coming]
+}
+
 function Twin({ all, owned, shown }: { all: Shards; owned: number[]; shown: Owner[] }) {
+  const [leaving, coming] = underWay(all)
   const odd = all.shards.map((s, i) => ({ i, s })).filter(({ s }) => s[2] !== 0)
   const total = all.count - all.unowned
   return (
@@ -153,8 +164,8 @@ function Twin({ all, owned, shown }: { all: Shards; owned: number[]; shown: Owne
             { head: 'Node', cell: (r) => <NodeLink incarnation={r.n} /> },
             { head: 'Shards', number: true, cell: (r) => count(owned[r.i]) },
             { head: 'Share', number: true, cell: (r) => (total > 0 ? `${(((owned[r.i] ?? 0) * 100) / total).toFixed(1)} %` : '–') },
-            { head: 'Leaving', number: true, cell: (r) => count(all.shards.filter((s) => s[2] === 1 && s[0] === r.i).length) },
-            { head: 'Coming', number: true, cell: (r) => count(all.shards.filter((s) => s[3] === r.i).length) },
+            { head: 'Leaving', number: true, cell: (r) => count(leaving[r.i]) },
+            { head: 'Coming', number: true, cell: (r) => count(coming[r.i]) },
           ]}
         />
       </Panel>
