@@ -12,8 +12,12 @@ import (
 	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
 )
 
-// actTimeout bounds an action.
-const actTimeout = 30 * time.Second
+const (
+	// actTimeout bounds an action.
+	actTimeout = 30 * time.Second
+	// maxRequest is the longest message that a call by form carries, in bytes: what nodes take from an inspector is bounded.
+	maxRequest = 128 << 10
+)
 
 // wish is the body of any action.
 type wish struct {
@@ -30,26 +34,20 @@ type wish struct {
 // deed is what an action comes to.
 type deed struct {
 	subject string // what has to be repeated
-	node    string // who is asked; empty: anyone
+	node    string // who is asked, if it is well, so that the line in its log is where it is looked for; empty: anyone
 	at      string // the object at whose node it is done; empty: none
+	absent  bool   // the object need not be in memory
 	request *inspectpb.ActRequest
 }
 
-// act does what an operator wants.
+// act does what an operator wants. What is refused before a node is asked stands in the inspector's log; all else in that
+// of the node.
 func (i *Inspector) act(r *http.Request) (any, error) {
-	if !i.cfg.Actions {
-		return nil, &fault{http.StatusForbidden, "PermissionDenied", "the inspector was started without -actions"}
-	}
-	var w wish
-	if err := read(r, &w); err != nil {
-		return nil, err
-	}
-	d, err := i.deed(r.PathValue("action"), &w)
+	action := r.PathValue("action")
+	d, err := i.wanted(r, action)
 	if err != nil {
+		i.cfg.Logger.WarnContext(r.Context(), "action refused", "action", action, "operator", operator(r), "reason", err.Error())
 		return nil, err
-	}
-	if w.Confirm != d.subject {
-		return nil, invalid("confirm does not repeat what the action is about")
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), actTimeout)
 	defer cancel()
@@ -65,12 +63,36 @@ func (i *Inspector) act(r *http.Request) (any, error) {
 	if d.request.GetCall() == nil {
 		return struct{}{}, nil
 	}
-	took := float64(i.cfg.Clock.Monotonic()-begun) / float64(time.Millisecond)
-	text, err := i.forms.Decode(reply.GetMessage(), reply.GetReply())
-	if err != nil {
-		return nil, err
+	a := called{Took: float64(i.cfg.Clock.Monotonic()-begun) / float64(time.Millisecond)}
+	if a.Reply, err = i.forms.Decode(reply.GetMessage(), reply.GetReply()); err != nil {
+		a.Problem, a.Raw = "The call was executed, but its reply cannot be shown: "+err.Error()+".", reply.GetReply()
 	}
-	return map[string]any{"reply": text, "took": took}, nil
+	return a, nil
+}
+
+// called is what a call by form comes to. Where the reply has no JSON, Problem says why and Raw is its bytes: the call
+// has been executed all the same.
+type called struct {
+	Reply   json.RawMessage `json:"reply"`
+	Took    float64         `json:"took"` // ms
+	Problem string          `json:"problem,omitempty"`
+	Raw     []byte          `json:"raw,omitempty"`
+}
+
+// wanted is what a request is for, if it may be done.
+func (i *Inspector) wanted(r *http.Request, action string) (deed, error) {
+	if !i.cfg.Actions {
+		return deed{}, &fault{http.StatusForbidden, "PermissionDenied", "the inspector was started without -actions"}
+	}
+	var w wish
+	if err := read(r, &w, maxBody); err != nil {
+		return deed{}, err
+	}
+	d, err := i.deed(action, &w)
+	if err == nil && w.Confirm != d.subject {
+		err = invalid("confirm does not repeat what the action is about")
+	}
+	return d, err
 }
 
 // operator is how nodes' logs name who acts: nothing else is known of them.
@@ -92,7 +114,10 @@ func (i *Inspector) deed(action string, w *wish) (deed, error) {
 		if _, err := i.model.Address(w.Node); err != nil {
 			return deed{}, notFound("there is no such node")
 		}
-		return deed{subject: w.Node, request: &inspectpb.ActRequest{
+		if action == "drain" && !i.model.OthersLive(w.Node) {
+			return deed{}, &fault{http.StatusConflict, "FailedPrecondition", "no other node is live: its shards could go nowhere"}
+		}
+		return deed{subject: w.Node, node: w.Node, request: &inspectpb.ActRequest{
 			Action: &inspectpb.ActRequest_Drain_{Drain: &inspectpb.ActRequest_Drain{Incarnation: w.Node, Undo: action == "undrain"}},
 		}}, nil
 	case "move":
@@ -102,7 +127,7 @@ func (i *Inspector) deed(action string, w *wish) (deed, error) {
 		if _, err := i.model.Address(w.To); err != nil {
 			return deed{}, notFound("there is no such node")
 		}
-		return deed{subject: strconv.FormatUint(uint64(*w.Shard), 10), request: &inspectpb.ActRequest{
+		return deed{subject: strconv.FormatUint(uint64(*w.Shard), 10), node: w.To, request: &inspectpb.ActRequest{
 			Action: &inspectpb.ActRequest_Move_{Move: &inspectpb.ActRequest_Move{Shard: *w.Shard, To: w.To}},
 		}}, nil
 	case "deactivate":
@@ -137,26 +162,30 @@ func (i *Inspector) call(w *wish) (deed, error) {
 	if err != nil {
 		return deed{}, invalid(err.Error())
 	}
-	return deed{subject: w.ID, request: &inspectpb.ActRequest{
+	if len(encoded) > maxRequest {
+		return deed{}, invalid("the request is a message of " + strconv.Itoa(len(encoded)) + " bytes; a form can send " + strconv.Itoa(maxRequest))
+	}
+	return deed{subject: w.ID, at: w.ID, absent: true, request: &inspectpb.ActRequest{
 		Action: &inspectpb.ActRequest_Call_{Call: &inspectpb.ActRequest_Call{Id: w.ID, Method: w.Method, Request: encoded}},
 	}}, nil
 }
 
 // find finds the node that is to act.
 func (i *Inspector) find(ctx context.Context, d *deed) error {
-	if d.at == "" {
-		if d.node = i.links.Any(i.model); d.node == "" {
-			return &fault{http.StatusServiceUnavailable, "Unavailable", "no node answers"}
+	if d.at != "" {
+		node, _, err := i.links.Describe(ctx, d.at)
+		switch {
+		case node != "":
+			d.node = node
+			return nil
+		case err != nil:
+			return err
+		case !d.absent:
+			return notFound("it is not in memory on any node that answers")
 		}
-		return nil
 	}
-	node, _, err := i.links.Describe(ctx, d.at)
-	if err != nil {
-		return err
+	if d.node = i.links.Any(i.model, d.node); d.node == "" {
+		return &fault{http.StatusServiceUnavailable, "Unavailable", "no node answers"}
 	}
-	if node == "" {
-		return notFound("it is not in memory on any node that answers")
-	}
-	d.node = node
 	return nil
 }

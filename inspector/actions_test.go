@@ -93,14 +93,18 @@ func TestActions(t *testing.T) {
 			t.Errorf("operator %q", req.GetOperator())
 		}
 	}
-	if !at[fmt.Sprintf("%T", &inspectpb.ActRequest_Deactivate_{})] || !at[fmt.Sprintf("%T", &inspectpb.ActRequest_Disconnect_{})] {
-		t.Errorf("the node that has the objects was asked for %v", at)
+	if len(at) != 5 || len(a.acted()) != 0 { // drain and undrain are one
+		t.Errorf("the node that each is about was asked for %v, the other one for %v", at, a.acted())
 	}
 	if code, text, _ := w.request(http.MethodPost, "/api/actions/deactivate", `{"id":"Room-x","confirm":"Room-x"}`); code != http.StatusNotFound {
 		t.Errorf("an object that is not there: %d %s", code, text)
 	}
 	if code, text, _ := w.request(http.MethodPost, "/api/actions/call", `{"id":"Room-b","method":"Say","request":{"no":1},"confirm":"Room-b"}`); code != http.StatusBadRequest {
 		t.Errorf("a call with another message: %d %s", code, text)
+	}
+	long := fmt.Sprintf(`{"id":"Room-b","method":"Say","request":%q,"confirm":"Room-b"}`, strings.Repeat("x", 200<<10))
+	if code, text, _ := w.request(http.MethodPost, "/api/actions/call", long); code != http.StatusBadRequest || !strings.Contains(text, "131072") {
+		t.Errorf("a call with a long message: %d %s", code, text)
 	}
 	refused := func(*inspectpb.ActRequest) (*inspectpb.ActResponse, error) { return nil, refusal() }
 	for _, n := range []*fake{a, b} {
@@ -113,5 +117,42 @@ func TestActions(t *testing.T) {
 	}
 	if req := b.acted()[0]; proto.Size(req) == 0 {
 		t.Error("an empty request")
+	}
+}
+
+// A reply that cannot be shown is no failure: the call has been executed, and nobody is to repeat it.
+func TestAReplyThatCannotBeShown(t *testing.T) {
+	t.Parallel()
+	w, _, b := actors(t, true)
+	odd := []byte{0x0a, 0x00}
+	b.mu.Lock()
+	b.reply = func(*inspectpb.ActRequest) (*inspectpb.ActResponse, error) {
+		return &inspectpb.ActResponse{Message: "nobody.Knows", Reply: odd}, nil
+	}
+	b.mu.Unlock()
+	code, text, _ := w.request(http.MethodPost, "/api/actions/call", `{"id":"Room-b","method":"Say","request":"x","confirm":"Room-b"}`)
+	var got struct {
+		Reply   any
+		Raw     []byte
+		Problem string
+	}
+	if err := json.Unmarshal([]byte(text), &got); code != http.StatusOK || err != nil || got.Reply != nil || string(got.Raw) != string(odd) || !strings.Contains(got.Problem, "was executed") {
+		t.Errorf("%d %s, %v", code, text, err)
+	}
+}
+
+// The last live node is not drained by mistake.
+func TestTheLastNodeIsNotDrained(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *inspector.Config) { c.Actions = true })
+	b := newFake(t, "BBB")
+	w.cluster(b)
+	w.live(b)
+	code, text, _ := w.request(http.MethodPost, "/api/actions/drain", `{"node":"BBB","confirm":"BBB"}`)
+	if code != http.StatusConflict || !strings.Contains(text, "no other node") || len(b.acted()) != 0 {
+		t.Errorf("%d %s, the node was asked for %v", code, text, b.acted())
+	}
+	if code, text, _ := w.request(http.MethodPost, "/api/actions/undrain", `{"node":"BBB","confirm":"BBB"}`); code != http.StatusOK {
+		t.Errorf("undrain: %d %s", code, text)
 	}
 }

@@ -11,8 +11,12 @@ import (
 	"strings"
 )
 
-// maxBody is the longest body that is read, in bytes: a message of 4 MiB as JSON, or nearly.
-const maxBody = 8 << 20
+// The longest bodies that are read, in bytes: of an action, whose form has a message of maxRequest as JSON, and of a login,
+// which anybody may send.
+const (
+	maxBody  = 1 << 20
+	maxLogin = 4 << 10
+)
 
 // Meta is the inspector itself.
 type meta struct {
@@ -75,12 +79,12 @@ func (i *Inspector) nothing(w http.ResponseWriter, r *http.Request) {
 	refuse(w, http.StatusNotFound, "NotFound", "the API has no such path")
 }
 
-// read reads a JSON body into v.
-func read(r *http.Request, v any) error {
+// read reads a JSON body of at most so many bytes into v.
+func read(r *http.Request, v any, atMost int64) error {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return invalid("the body must be application/json")
 	}
-	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, atMost))
 	if err != nil {
 		return invalid("the body cannot be read: " + err.Error())
 	}
@@ -96,7 +100,7 @@ func (i *Inspector) login(w http.ResponseWriter, r *http.Request) {
 		Token string `json:"token"`
 	}
 	answered(func(r *http.Request) (any, error) {
-		if err := read(r, &body); err != nil {
+		if err := read(r, &body, maxLogin); err != nil {
 			return nil, err
 		}
 		if i.cfg.Token != "" && !i.guard.Check(body.Token) {

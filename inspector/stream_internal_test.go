@@ -82,7 +82,7 @@ func told(t *testing.T, query string, rounds int, each func(m *model.Model, roun
 	time.Sleep(time.Minute) //nolint:forbidigo // virtual time
 	i.model.Tick()
 	time.Sleep(swarmPause) //nolint:forbidigo // virtual time
-	synctest.Wait() // at this moment all is told
+	synctest.Wait()        // at this moment all is told
 	cancel()
 	<-ended
 	return i.model

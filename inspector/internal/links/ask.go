@@ -88,12 +88,18 @@ func (l *Links) Act(ctx context.Context, node string, req *inspectpb.ActRequest)
 	return reply, nil
 }
 
-// Any is a node that can be asked, one that is well if there is one; empty: there is none.
-func (l *Links) Any(m *model.Model) string {
+// Any is a node that can be asked: the preferred one, if it is well, else one that is well if there is one; empty: there
+// is none.
+func (l *Links) Any(m *model.Model, preferred string) string {
 	states := []string{"live", "draining", "suspect"} // the best first
 	best, found := len(states), ""
 	for _, n := range m.Nodes().Nodes {
-		if at := slices.Index(states, n.State); at >= 0 && at < best && n.Seen > 0 {
+		at := slices.Index(states, n.State)
+		switch {
+		case at < 0 || n.Seen == 0:
+		case n.Incarnation == preferred && n.State != "suspect":
+			return preferred
+		case at < best:
 			best, found = at, n.Incarnation
 		}
 	}

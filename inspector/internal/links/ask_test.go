@@ -36,8 +36,15 @@ func TestWhoIsAsked(t *testing.T) {
 		{"E-live", &inspectpb.Vitals{ValidForNs: 1, Lease: "valid"}, "E-live"},
 		{"F-live", &inspectpb.Vitals{ValidForNs: 1, Lease: "valid"}, "E-live"},
 	} {
-		if there(c.id, c.vitals); l.Any(m) != c.want {
-			t.Errorf("with %s, %q is asked", c.id, l.Any(m))
+		if there(c.id, c.vitals); l.Any(m, "") != c.want {
+			t.Errorf("with %s, %q is asked", c.id, l.Any(m, ""))
+		}
+	}
+	for preferred, want := range map[string]string{
+		"A-silent": "E-live", "B-fenced": "E-live", "C-suspect": "E-live", "D-draining": "D-draining", "F-live": "F-live", "nobody": "E-live",
+	} {
+		if got := l.Any(m, preferred); got != want {
+			t.Errorf("where %s is preferred, %q is asked", preferred, got)
 		}
 	}
 }

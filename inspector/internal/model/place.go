@@ -309,3 +309,15 @@ func (m *Model) Address(id string) (string, error) {
 	}
 	return n.member.Address, nil
 }
+
+// OthersLive says whether a node other than that one could take shards.
+func (m *Model) OthersLive(id string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for other, n := range m.nodes {
+		if other != id && n.gone == 0 && n.state() == "live" {
+			return true
+		}
+	}
+	return false
+}
