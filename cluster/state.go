@@ -81,6 +81,14 @@ func (m *Member) Members() []MemberInfo {
 	return infos
 }
 
+// SaidGoodbye tells of a member that is gone whether it had said that it would leave. It is forgotten
+// when all records were read anew twice.
+func (m *Member) SaidGoodbye(incarnation string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.table.buried[incarnation].said
+}
+
 // ShardInfo is a shard's record.
 type ShardInfo struct {
 	Owner    string // incarnation, empty: nobody that lives

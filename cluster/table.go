@@ -15,13 +15,19 @@ import (
 type table struct {
 	rev       int64 // the greatest revision that was heard of
 	nodes     map[string]*peer
-	buried    map[string]int64 // incarnations that are gone, and since which revision
+	buried    map[string]grave // incarnations that are gone
 	listed    int64            // the revision of the last full list
 	entries   []shard.Entry
 	allocator leadership
 	orders    map[uint32]shard.Order
 	drains    map[string]int64 // incarnations that operators want empty, by revision
 	uuid      string           // of the cluster
+}
+
+// grave is what is left of a member.
+type grave struct {
+	rev  int64 // since when it is gone
+	said bool  // it had said that it would leave
 }
 
 // peer is a living member.
@@ -53,7 +59,7 @@ type leadership struct {
 
 func newTable(shards int) table {
 	return table{
-		nodes: make(map[string]*peer), buried: make(map[string]int64), entries: make([]shard.Entry, shards),
+		nodes: make(map[string]*peer), buried: make(map[string]grave), entries: make([]shard.Entry, shards),
 		orders: make(map[uint32]shard.Order), drains: make(map[string]int64),
 	}
 }
@@ -104,7 +110,7 @@ func (t *table) view(settleUntil time.Duration) shard.View {
 // putNode takes note of a member; false: it was known.
 func (t *table) putNode(id string, kv coord.KV, now time.Duration) bool {
 	if gone, ok := t.buried[id]; ok {
-		if gone >= kv.ModRev {
+		if gone.rev >= kv.ModRev {
 			return false
 		}
 		delete(t.buried, id)
@@ -130,14 +136,14 @@ func (t *table) dropNode(id string, rev int64) bool {
 		return false
 	}
 	delete(t.nodes, id)
-	t.buried[id] = rev
+	t.buried[id] = grave{rev, p.record.Draining}
 	return true
 }
 
 // relisted takes note of a full list at rev, from which the watch goes on. What was buried
 // before the one before that is forgotten: nothing that is older is told any more.
 func (t *table) relisted(rev int64) {
-	maps.DeleteFunc(t.buried, func(_ string, gone int64) bool { return gone <= t.listed })
+	maps.DeleteFunc(t.buried, func(_ string, gone grave) bool { return gone.rev <= t.listed })
 	t.listed = max(t.listed, rev)
 }
 

@@ -73,7 +73,7 @@ var _ interface {
 
 // The fields of a configuration.
 var _ = goverseapi.ServerConfig{
-	ListenAddress: "", AdvertiseAddress: "", ClientListenAddress: "", InspectorAddress: "", AdminAddress: "",
+	ListenAddress: "", AdvertiseAddress: "", ClientListenAddress: "", InspectorAddress: "", InspectorActions: false, AdminAddress: "",
 	Cluster: "", Etcd: []string(nil), DataDir: "", Store: "",
 	LeaseTTL: time.Duration(0), Shards: int(0),
 	IdleTimeout: time.Duration(0), CallTimeout: time.Duration(0), DrainTimeout: time.Duration(0),

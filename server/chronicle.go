@@ -143,7 +143,7 @@ func (c *chronicle) follow(ctx context.Context, member *cluster.Member, ready <-
 	for {
 		changed := member.Changed()
 		c.lookAtLease(member)
-		c.compare(member.Incarnation(), known, member.Members())
+		c.compare(member.Incarnation(), known, member.Members(), member.SaidGoodbye)
 		c.flush()
 		select {
 		case <-changed:
@@ -162,8 +162,9 @@ func (c *chronicle) follow(ctx context.Context, member *cluster.Member, ready <-
 }
 
 // compare writes down what is different from the members that are known, which it brings up to date. Those that are
-// there when the server itself joins have not joined then.
-func (c *chronicle) compare(self string, known map[string]cluster.MemberInfo, members []cluster.MemberInfo) {
+// there when the server itself joins have not joined then. Left says of one that is gone whether it
+// wanted to: between two looks it may have said so and gone.
+func (c *chronicle) compare(self string, known map[string]cluster.MemberInfo, members []cluster.MemberInfo, left func(incarnation string) bool) {
 	first := len(known) == 0
 	seen := make(map[string]bool, len(members))
 	for _, m := range members {
@@ -189,7 +190,7 @@ func (c *chronicle) compare(self string, known map[string]cluster.MemberInfo, me
 			continue
 		}
 		delete(known, id)
-		if m.Leaving {
+		if m.Leaving || left(id) {
 			c.note("leave", "info", fmt.Sprintf("node %s at %s left", id, m.Address))
 		} else {
 			c.note("leave", "warning", fmt.Sprintf("node %s at %s is gone, and did not say that it would leave", id, m.Address))

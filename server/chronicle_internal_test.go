@@ -38,25 +38,32 @@ func TestWhoComesAndGoesIsWrittenDown(t *testing.T) {
 	t.Parallel()
 	c, since := newTestChronicle(), uint64(0)
 	known := make(map[string]cluster.MemberInfo)
+	silent := func(string) bool { return false }
 	self, other, third := cluster.MemberInfo{Incarnation: "me", Address: "a:1"}, cluster.MemberInfo{Incarnation: "other", Address: "b:2"}, cluster.MemberInfo{Incarnation: "third", Address: "c:3"}
-	c.compare("me", known, nil)
+	c.compare("me", known, nil, silent)
 	wantTold(t, c, &since)
-	c.compare("me", known, []cluster.MemberInfo{self, other})
+	c.compare("me", known, []cluster.MemberInfo{self, other}, silent)
 	wantTold(t, c, &since, "join info: this node joined at a:1 as me, of 2 in the cluster")
-	c.compare("me", known, []cluster.MemberInfo{self, other, third})
+	c.compare("me", known, []cluster.MemberInfo{self, other, third}, silent)
 	wantTold(t, c, &since, "join info: node third joined at c:3")
-	c.compare("me", known, []cluster.MemberInfo{self, other, third})
+	c.compare("me", known, []cluster.MemberInfo{self, other, third}, silent)
 	wantTold(t, c, &since)
 	other.Leaving, self.Draining = true, true
-	c.compare("me", known, []cluster.MemberInfo{self, other, third})
+	c.compare("me", known, []cluster.MemberInfo{self, other, third}, silent)
 	wantTold(t, c, &since, "leave info: node me at a:1 is to be drained", "leave info: node other at b:2 is leaving")
 	if !c.drains.Load() {
 		t.Error("it does not know that it is to be drained")
 	}
-	c.compare("me", known, []cluster.MemberInfo{self, third})
+	c.compare("me", known, []cluster.MemberInfo{self, third}, silent)
 	wantTold(t, c, &since, "leave info: node other at b:2 left")
-	c.compare("me", known, []cluster.MemberInfo{self})
+	c.compare("me", known, []cluster.MemberInfo{self}, silent)
 	wantTold(t, c, &since, "leave warning: node third at c:3 is gone, and did not say that it would leave")
+	c.compare("me", known, []cluster.MemberInfo{self, other}, silent)
+	told(c, &since)
+	other.Leaving = false
+	c.compare("me", known, []cluster.MemberInfo{self, other}, silent)
+	c.compare("me", known, []cluster.MemberInfo{self}, func(id string) bool { return id == "other" }) // all between two looks
+	wantTold(t, c, &since, "leave info: node other at b:2 left")
 }
 
 // Of many shards that move there is one event.

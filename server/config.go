@@ -52,10 +52,14 @@ type Config struct {
 	// ClientListenAddress is where clients connect. Default: no client service.
 	ClientListenAddress string
 	// InspectorAddress is where the inspector's web page is served, which shows the whole
-	// cluster and changes nothing. Default: off; port 0 takes a free one. Where it is not of
-	// the loopback, visitors need a token: the one in the environment variable
-	// GOVERSE_INSPECTOR_TOKEN, or one that is logged at the start.
+	// cluster. Default: off; port 0 takes a free one. Where it is not of the loopback,
+	// visitors need a token: the one in the environment variable GOVERSE_INSPECTOR_TOKEN,
+	// else one that is printed to standard error at the start, and not logged.
 	InspectorAddress string
+	// InspectorActions lets who sees that page act on the cluster: drain a node, move a
+	// shard, deactivate an object, call a method, disconnect a client. Default: it only
+	// watches.
+	InspectorActions bool
 	// AdminAddress is where programs on this machine ask how the server does: /metrics for
 	// Prometheus, /healthz, /readyz, and profiles under /debug/pprof/. Default: off; port 0
 	// takes a free one. It must be of the loopback interface: nobody is asked who they are.
@@ -137,6 +141,14 @@ func setDefault[T comparable](v *T, def T) {
 	}
 }
 
+// actionsProblem says that nobody could act.
+func (c Config) actionsProblem() error {
+	if c.InspectorActions && c.InspectorAddress == "" {
+		return problem("InspectorActions", "there is no inspector (see InspectorAddress)")
+	}
+	return nil
+}
+
 // validate reports all that is wrong with a configuration whose defaults are filled in.
 func (c Config) validate() error {
 	problems := []error{
@@ -144,6 +156,7 @@ func (c Config) validate() error {
 		advertiseProblem(c.AdvertiseAddress),
 		addressProblem("ClientListenAddress", c.ClientListenAddress),
 		addressProblem("InspectorAddress", c.InspectorAddress),
+		c.actionsProblem(),
 		c.adminProblem(),
 		c.clusterProblem(),
 		c.clientProblem(),

@@ -56,6 +56,7 @@ func TestEveryMistakeInTheConfigurationIsNamed(t *testing.T) {
 func TestMoreMistakesInTheConfiguration(t *testing.T) {
 	t.Parallel()
 	for says, set := range map[string]setting{
+		"InspectorActions: there is no inspector":                 func(c *server.Config) { c.InspectorActions = true },
 		"ListenAddress: port":                                     func(c *server.Config) { c.ListenAddress = "localhost:-1" },
 		"ListenAddress: port \"http\"":                            func(c *server.Config) { c.ListenAddress = "localhost:http" },
 		"AdvertiseAddress: nobody can connect to \"localhost:0\"": func(c *server.Config) { c.AdvertiseAddress = "localhost:0" },

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"os"
 
 	"github.com/xiaonanln/goverse/inspector"
@@ -25,15 +26,14 @@ func (s *Server) inspector(p *parts) []lifecycle.Service {
 	return []lifecycle.Service{{Name: inspectorService, Run: func(ctx context.Context, ready func()) error {
 		i := inspector.New(inspector.Config{
 			Address: s.cfg.InspectorAddress, Cluster: s.cfg.Cluster, Etcd: s.where(), Token: os.Getenv(inspectorToken),
-			Open:   func(context.Context) (coord.Store, func(), error) { return p.store, func() {}, nil },
-			Assets: web.FS(), Logger: s.cfg.Logger, Clock: s.clock,
+			Open:    func(context.Context) (coord.Store, func(), error) { return p.store, func() {}, nil },
+			Actions: s.cfg.InspectorActions, Assets: web.FS(), Logger: s.cfg.Logger, Clock: s.clock,
 			Ready: func(address, token string) {
 				s.setAddr(inspectorService, address)
-				attrs := []any{"url", "http://" + address}
-				if token != "" {
-					attrs = append(attrs, "token", token)
+				s.cfg.Logger.InfoContext(ctx, "inspector", "url", "http://"+address, "actions", s.cfg.InspectorActions)
+				if token != "" { // logs are kept and passed on: it does not belong there
+					fmt.Fprintf(os.Stderr, "inspector: log in with the token %s (set %s to have one of your own)\n", token, inspectorToken)
 				}
-				s.cfg.Logger.InfoContext(ctx, "inspector", attrs...)
 				ready()
 			},
 		})

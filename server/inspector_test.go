@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,10 +11,20 @@ import (
 	"github.com/xiaonanln/goverse/server"
 )
 
-// A server with an inspector shows itself, its objects included, and lets nobody act.
+// A server with an inspector shows itself, its objects included, and lets nobody act who is not to.
 func TestInspectorInside(t *testing.T) {
 	t.Parallel()
-	f := start(t, func(c *server.Config) { c.InspectorAddress = "localhost:0" })
+	for _, actions := range []bool{false, true} {
+		t.Run(fmt.Sprint(actions), func(t *testing.T) {
+			t.Parallel()
+			inspectorInside(t, actions)
+		})
+	}
+}
+
+func inspectorInside(t *testing.T, actions bool) {
+	t.Helper()
+	f := start(t, func(c *server.Config) { c.InspectorAddress, c.InspectorActions = "localhost:0", actions })
 	f.add(t, "Box-seen", 1)
 	url := "http://" + f.InspectorAddr()
 	client := &http.Client{Transport: &http.Transport{}}
@@ -49,8 +60,12 @@ func TestInspectorInside(t *testing.T) {
 			if id := f.Member().Incarnation(); nodes.Nodes[0].Incarnation != id || found.Objects[0].ID != "Box-seen" || found.Objects[0].Node != id {
 				t.Errorf("%+v %+v", nodes, found)
 			}
-			if code := ask(http.MethodPost, "/api/actions/drain", nil); code != http.StatusForbidden {
-				t.Errorf("an action: %d", code)
+			want := http.StatusForbidden
+			if actions {
+				want = http.StatusBadRequest // there is no body
+			}
+			if code := ask(http.MethodPost, "/api/actions/drain", nil); code != want {
+				t.Errorf("an action: %d, want %d", code, want)
 			}
 			if code := ask(http.MethodGet, "/", nil); code != http.StatusOK || !strings.HasPrefix(url, "http://localhost:") {
 				t.Errorf("the page at %s: %d", url, code)

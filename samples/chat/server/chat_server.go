@@ -71,6 +71,7 @@ func parseFlags(args []string, stderr io.Writer) (*goverseapi.ServerConfig, erro
 	flags.StringVar(&config.DataDir, "data", "", "`directory` of this server: an etcd that it starts keeps its data there, "+
 		"and other servers need not wait for the end of a lease when it has crashed and is started again; rooms are not kept (default nothing is kept)")
 	flags.StringVar(&config.InspectorAddress, "inspector", "", "`address` of the inspector's web page, which shows all servers of the chat, as localhost:8080 (default none)")
+	flags.BoolVar(&config.InspectorActions, "actions", false, "let whoever sees that page act: drain, move, deactivate, call, disconnect")
 	flags.StringVar(&config.AdminAddress, "admin", "", "loopback `address` that answers operators: /metrics, /healthz, /readyz, /debug/pprof/; port 0 takes a free one (default off)")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -91,7 +92,7 @@ func asFlags() *strings.Replacer {
 	return strings.NewReplacer(
 		"ClientListenAddress:", "-client-listen:", "AdvertiseAddress:", "-advertise:", "ListenAddress:", "-listen:",
 		"Etcd:", "-etcd:", "(see Etcd)", "(see -etcd)", "DataDir:", "-data:", "InspectorAddress:", "-inspector:",
-		"AdminAddress:", "-admin:",
+		"InspectorActions:", "-actions:", "(see InspectorAddress)", "(see -inspector)", "AdminAddress:", "-admin:",
 	)
 }
 

@@ -16,7 +16,7 @@ func TestFlags(t *testing.T) {
 	defaults := goverseapi.ServerConfig{ListenAddress: "localhost:47000", ClientListenAddress: "localhost:48000"}
 	all := goverseapi.ServerConfig{
 		ListenAddress: "a:1", ClientListenAddress: "b:2", AdvertiseAddress: "c:3",
-		Etcd: []string{"d:4", "e:5"}, DataDir: "f", InspectorAddress: "g:6", AdminAddress: "h:7",
+		Etcd: []string{"d:4", "e:5"}, DataDir: "f", InspectorAddress: "g:6", InspectorActions: true, AdminAddress: "h:7",
 	}
 	for _, tt := range []struct {
 		name string
@@ -24,7 +24,7 @@ func TestFlags(t *testing.T) {
 		want goverseapi.ServerConfig
 	}{
 		{"none", "", defaults},
-		{"all", "-listen a:1 -client-listen=b:2 --advertise c:3 -etcd d:4,e:5 -data f -inspector g:6 -admin h:7", all},
+		{"all", "-listen a:1 -client-listen=b:2 --advertise c:3 -etcd d:4,e:5 -data f -inspector g:6 -actions -admin h:7", all},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
