@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -163,7 +164,14 @@ func (s *Server) serveMember(ctx context.Context, p *parts, member *cluster.Memb
 	go func() { served <- p.router.Serve(serving, member, endpoint) }()
 	var followed sync.WaitGroup
 	known := make(chan struct{}) // closed when the member knows who is there
-	followed.Go(func() { p.chronicle.follow(serving, member, known, s.clock) })
+	followed.Go(func() {
+		defer func() {
+			if v := recover(); v != nil { // what it tells is worth less than the server
+				s.cfg.Logger.ErrorContext(serving, "events are not written down any more", "panic", v, "stack", string(debug.Stack()))
+			}
+		}()
+		p.chronicle.follow(serving, member, known, s.clock)
+	})
 	err := member.Run(ctx, func() { close(known); ready() })
 	stopServing()
 	followed.Wait()
