@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/ends"
 )
 
 // callContext is the context of a call of a session. It ends with its deadline, when
@@ -19,6 +20,8 @@ type callContext struct {
 	cause  error           // guarded by mu: it was cancelled; nil: it was not
 	life   context.Context //nolint:containedctx // guarded by mu: its implementation, once it is needed
 	cancel func(error)     // guarded by mu: of life
+
+	ended ends.Point // when it is cancelled
 }
 
 // Deadline implements [context.Context].
@@ -51,17 +54,28 @@ func (c *callContext) Value(key any) any {
 // AfterFunc lets [context.AfterFunc] and derived contexts follow without a goroutine.
 func (c *callContext) AfterFunc(f func()) func() bool { return context.AfterFunc(c.lived(), f) }
 
+// Follow implements [ends.Source].
+func (c *callContext) Follow(f *ends.Follower) bool { return c.ended.Follow(f) }
+
 // end cancels the context, the first time.
 func (c *callContext) end(cause error) {
+	if c.cancelFor(cause) {
+		c.ended.End()
+	}
+}
+
+// cancelFor is end but for those who follow; false: it has been cancelled before.
+func (c *callContext) cancelFor(cause error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cause != nil {
-		return
+		return false
 	}
 	c.cause = cause
 	if c.cancel != nil {
 		c.cancel(cause)
 	}
+	return true
 }
 
 func (c *callContext) lived() context.Context {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/ends"
 )
 
 // The context of a call is one like others, whether somebody looks at it before it ends
@@ -63,5 +64,32 @@ func TestCallContext(t *testing.T) {
 				c.end(errCallOver)
 			})
 		})
+	}
+}
+
+// follower notes that it was told.
+type follower struct {
+	ends.Follower
+
+	told bool
+}
+
+func (f *follower) Ended(*ends.Follower) { f.told = true }
+
+// Who follows the context of a call is told when it is cancelled, as is done when the call is over too.
+func TestFollowACallContext(t *testing.T) {
+	t.Parallel()
+	c := &callContext{clock: clock.Virtual()}
+	var f follower
+	f.Told = &f
+	if !c.Follow(&f.Follower) || f.told {
+		t.Fatalf("it cannot be followed, or has ended: %t", f.told)
+	}
+	c.end(errCallOver)
+	if !f.told || c.Err() == nil {
+		t.Errorf("after the end: told %t, %v", f.told, c.Err())
+	}
+	if c.Follow(&f.Follower) {
+		t.Error("what has ended was followed")
 	}
 }

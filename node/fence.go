@@ -3,8 +3,11 @@ package node
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"unsafe"
 
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/util/ends"
 )
 
 // Why a node refuses calls: bits of Node.closed.
@@ -25,11 +28,29 @@ var ErrSuspended = errors.New(fencedMessage)
 type era struct {
 	ctx context.Context //nolint:containedctx // a time of the node's, not a caller's context
 	end context.CancelCauseFunc
+
+	ends [8]struct { // ctx's end, once for some of those that follow it
+		ends.Point
+
+		_ [64 - unsafe.Sizeof(ends.Point{})]byte // a cache line each
+	}
 }
 
 func (n *Node) newEra() {
 	ctx, end := context.WithCancelCause(n.killed)
-	n.era.Store(&era{ctx, end})
+	e := &era{ctx: ctx, end: end}
+	context.AfterFunc(ctx, func() {
+		for i := range e.ends {
+			e.ends[i].End()
+		}
+	})
+	n.era.Store(e)
+}
+
+// follow has f told when the era ends; false: it has ended.
+func (e *era) follow(f *ends.Follower) bool {
+	p := &e.ends[rand.Uint32()%uint32(len(e.ends))] //nolint:gosec // G404: it spreads them and protects nothing
+	return p.Follow(f) && e.ctx.Err() == nil
 }
 
 // interrupted reports whether all that runs is to end.

@@ -34,9 +34,9 @@ type hostRuntime struct {
 	run func(ctx context.Context) error
 }
 
-// linkedTo is how many contexts end with the node's era.
+// linkedTo is how many contexts end with the node's era, beside what tells those that follow it.
 func linkedTo(n *Node) int {
-	return reflect.ValueOf(n.era.Load().ctx).Elem().FieldByName("children").Len()
+	return reflect.ValueOf(n.era.Load().ctx).Elem().FieldByName("children").Len() - 1
 }
 
 // The context of a turn that is refused after somebody has looked at it does not stay

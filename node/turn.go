@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/util/ends"
 )
 
 // turn is one call as a unit: what came in, the activation it runs on, and what
@@ -48,6 +49,7 @@ func (f flags) has(which flags) bool { return f&which != 0 }
 // rare is what few turns have.
 type rare struct {
 	life    atomic.Pointer[lifetime]
+	joint   atomic.Pointer[ends.Joint] // for who follows the turn's context without a lifetime
 	meta    map[string]string
 	key     string                 // idempotency key
 	up      *turn                  // the turn that makes this call, where that is not its context

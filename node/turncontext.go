@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/util/ends"
 )
 
 // errTurnEnded is the cause of a turn's context after the turn.
@@ -182,10 +183,60 @@ func (t *turn) newLifetime() *lifetime {
 }
 
 func (t *turn) endLifetime() {
-	if l := t.begun(); l != nil {
+	r := t.rare.Load()
+	if r == nil {
+		return
+	}
+	if l := r.life.Load(); l != nil {
 		l.cancel(errTurnEnded)
 		l.stop()
 	}
+	if j := r.joint.Load(); j != nil {
+		j.Close()
+	}
+}
+
+// Follow implements [ends.Source]: who waits for a call to another node, as most turns do that
+// wait for anything, needs no lifetime for that.
+func (t *turn) Follow(f *ends.Follower) bool {
+	if t.begun() != nil {
+		return false // it is there already
+	}
+	j := t.joint()
+	return j != nil && j.Follow(f)
+}
+
+// joint ends with the turn, its parent and its era, whatever comes first; nil where its parent
+// can only be followed by its Done.
+func (t *turn) joint() *ends.Joint {
+	r := t.extra()
+	if j := r.joint.Load(); j != nil {
+		return j
+	}
+	j := ends.NewJoint()
+	if !t.followParent(&j.Up[0]) || !t.node().era.Load().follow(&j.Up[1]) {
+		j.Close()
+		return nil
+	}
+	if !r.joint.CompareAndSwap(nil, j) {
+		j.Close()
+		return r.joint.Load()
+	}
+	if t.ended.Load() { // before anybody knew of it
+		j.Close()
+	}
+	return j
+}
+
+func (t *turn) followParent(f *ends.Follower) bool {
+	p := t.parent
+	if g, ok := p.(*guest); ok {
+		p = g.Context
+	}
+	if s, ok := p.(ends.Source); ok {
+		return s.Follow(f)
+	}
+	return p == t.node().killed || p.Done() == nil // the era ends with the node
 }
 
 // finish ends the turn's context.

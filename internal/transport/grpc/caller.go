@@ -2,11 +2,13 @@ package grpc
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/util/ends"
 )
 
 // outcome is how a call ends for its caller: with a reply, or with why there is none.
@@ -26,6 +28,9 @@ type waiter struct {
 	bulk   *bulk           // holds the call's frame in the lane; nil: it is not there
 	sent   *segment        // holds the call's frame; valid until it is handed over
 	at     int             // where in there
+
+	follower ends.Follower // of its context, where that is a source; tells who waits
+	conn     *caller       // whose the call is, for the follower
 }
 
 // slot is where a waiter stands: the lower half of its call's number. The upper half tells the calls apart that have
@@ -176,7 +181,7 @@ func (c *caller) retreat(w *waiter) {
 
 // release makes a waiter without an outcome ready for another call.
 func (c *caller) release(w *waiter) {
-	w.number, w.sent, w.bulk, w.due, w.ended = 0, nil, nil, 0, nil
+	w.number, w.sent, w.bulk, w.due, w.ended, w.conn = 0, nil, nil, 0, nil, nil
 	c.waiters.Put(w)
 }
 
@@ -192,8 +197,39 @@ func (c *caller) await(ctx context.Context, w *waiter) outcome {
 			o = c.abandon(ctx, w)
 		}
 	}
+	if w.conn != nil {
+		w.follower.Leave()
+		if o.why == errEnded { //nolint:errorlint // internal, never wrapped
+			o.why = transport.Ended(ctx)
+		}
+	}
 	c.release(w)
 	return o
+}
+
+// errEnded stands for what has ended a call's context.
+var errEnded = errors.New("the context has ended")
+
+// follow has a call given up when its context ends.
+func (c *caller) follow(w *waiter, ctx ends.Source) {
+	w.conn, w.follower.Told = c, w
+	if !ctx.Follow(&w.follower) {
+		w.ended = ctx.Done()
+	}
+}
+
+// Ended implements [ends.Told]: it gives the call up.
+func (w *waiter) Ended(*ends.Follower) {
+	c := w.conn
+	c.mu.Lock()
+	o, left := outcome{why: errEnded}, c.leaveLocked(w.number) != nil
+	if left {
+		o.executed = c.giveUpLocked(w)
+	}
+	c.mu.Unlock()
+	if left {
+		w.done <- o
+	}
 }
 
 // abandon ends the waiting for a call, unless it has got its outcome.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/util/ends"
 )
 
 const (
@@ -49,10 +50,19 @@ func (l *link) Call(ctx context.Context, c *transport.Call) (*transport.Reply, e
 	if d := c.Deadline; !d.IsZero() && (b.deadline.IsZero() || d.Before(b.deadline)) {
 		b.deadline, b.own = d, true
 	}
-	b.ctx, b.ended = ctx, ctx.Done()
+	b.ctx = ctx
+	source, ok := ctx.(ends.Source)
+	if ok {
+		b.own = !b.deadline.IsZero() // that is all that it does not tell
+	} else {
+		b.ended = ctx.Done()
+	}
 	conn, w, err := l.begin(ctx, c, false, b)
 	if err != nil {
 		return nil, transport.Fail(err, object.ExecutedNo, l.to, c)
+	}
+	if ok {
+		conn.follow(w, source)
 	}
 	o := conn.await(ctx, w)
 	if o.why != nil {
