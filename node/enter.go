@@ -93,7 +93,7 @@ func (n *Node) enter(t *turn, a *activation) (w *waiter, ok bool, err error) {
 		return nil, ok, err
 	case unrelated, beside, through:
 	}
-	if rel == unrelated && a.enterFast(t.mode) {
+	if rel == unrelated && (a.enterFast(t.mode) || a.enterSoon(t.mode)) {
 		t.act = a
 		return nil, true, nil
 	}

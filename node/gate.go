@@ -1,6 +1,10 @@
 package node
 
-import "github.com/xiaonanln/goverse/object"
+import (
+	"sync/atomic"
+
+	"github.com/xiaonanln/goverse/object"
+)
 
 // An activation's lock has a short cut for the commonest call by far: a sequential
 // turn that finds the object idle and ends with nobody waiting. While an activation is
@@ -32,6 +36,56 @@ func (a *activation) unlock() {
 // enterFast admits a turn by the short cut.
 func (a *activation) enterFast(mode object.Mode) bool {
 	return mode == object.Sequential && a.bias.Load() == biasOpen && a.bias.CompareAndSwap(biasOpen, biasHeld)
+}
+
+// A turn that finds another in the object, and nobody waiting, looks for its end for a
+// while before it queues: most turns are over long before a goroutine has been parked and
+// woken, and once some wait the others queue behind them, until all have gone through the
+// hands of a runner. How long depends on what came of it lately, so that objects with long
+// turns, and a machine that is busy otherwise, lose little by it.
+const (
+	leastLooks = 128  // some 60 ns
+	mostLooks  = 4096 // some 2 us
+)
+
+// patience is how many looks beyond the least a turn takes at the one before it. A shard's
+// objects have one together, as there is no room in an activation. Turns change it at the
+// same time; what gets lost does not matter.
+type patience struct{ looks atomic.Uint32 }
+
+// rewarded lengthens the patience.
+func (p *patience) rewarded() {
+	if was := p.looks.Load(); was < mostLooks {
+		p.looks.Store(was + mostLooks/16)
+	}
+}
+
+// disappointed shortens the patience.
+func (p *patience) disappointed() {
+	was := p.looks.Load()
+	p.looks.Store(was - was/4)
+}
+
+// enterSoon is enterFast where another turn runs that may be over soon. It does not
+// overtake: as soon as somebody waits it is false.
+func (a *activation) enterSoon(mode object.Mode) bool {
+	if mode != object.Sequential {
+		return false
+	}
+	p := &a.shard.patience
+	for range leastLooks + p.looks.Load() {
+		switch a.bias.Load() {
+		case biasOpen:
+			if a.bias.CompareAndSwap(biasOpen, biasHeld) {
+				p.rewarded()
+				return true
+			}
+		case biasClosed:
+			return false
+		}
+	}
+	p.disappointed()
+	return false
 }
 
 // leaveFast ends a turn that was admitted by the short cut, if nobody has closed it

@@ -17,9 +17,10 @@ const (
 
 // shardState is a set of objects that are owned, and moved, together.
 type shardState struct {
-	node   *Node
-	number uint32
-	epoch  atomic.Uint64 // under which the node owns the shard; zero while it does not
+	node     *Node
+	number   uint32
+	patience patience      // of turns that find another in their object
+	epoch    atomic.Uint64 // under which the node owns the shard; zero while it does not
 
 	mu      sync.Mutex
 	past    uint64 // guarded by mu: the last epoch that was given up
