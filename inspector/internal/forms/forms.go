@@ -17,7 +17,8 @@ import (
 
 // What is taken at most.
 const (
-	maxBytes    = 8 << 20 // of descriptors
+	maxBytes    = 8 << 20 // of descriptors that a node sends, and of all that are kept beside the newest
+	maxFiles    = 1000    // that are kept beside the newest
 	maxMessages = 200     // in a form
 	maxFields   = 500     // of a message
 	maxNames    = 1000    // of an enum
@@ -26,10 +27,28 @@ const (
 // ErrUnknown is the error of a message that no node has described.
 var ErrUnknown = errors.New("no node has described the message")
 
+// ErrBroken is the error of a message that cannot be what it is called: protobuf takes for granted how messages of some
+// names look, as google.protobuf.Struct, and panics where a node has described them otherwise.
+var ErrBroken = errors.New("the message is not as its name says")
+
+// rescue, deferred, makes of a panic an error.
+func rescue(err *error) {
+	if reason := recover(); reason != nil {
+		*err = fmt.Errorf("%w: %v", ErrBroken, reason)
+	}
+}
+
 // Descriptors are the messages that nodes have described. The zero value knows none.
 type Descriptors struct {
-	mu    sync.Mutex // guards the field below
+	mu    sync.Mutex // guards the fields below
 	files *protoregistry.Files
+	order []learnt // the files, those that were told last first
+}
+
+// learnt is a file, and how much it takes, in bytes of its descriptor.
+type learnt struct {
+	path string
+	size int
 }
 
 // Form is a message to fill in, with all that occur in it, by full name.
@@ -58,8 +77,10 @@ type Field struct {
 	Oneof    string   `json:"oneof"`
 }
 
-// Learn takes over a google.protobuf.FileDescriptorSet. The newest that describes something counts.
-func (d *Descriptors) Learn(set []byte) error {
+// Learn takes over a google.protobuf.FileDescriptorSet. The newest that describes something counts. Of what only earlier
+// sets had, that which was told last is kept, as much as a node may send.
+func (d *Descriptors) Learn(set []byte) (err error) {
+	defer rescue(&err)
 	if len(set) > maxBytes {
 		return fmt.Errorf("%d bytes of descriptors are too many", len(set))
 	}
@@ -71,18 +92,35 @@ func (d *Descriptors) Learn(set []byte) error {
 	if err != nil {
 		return fmt.Errorf("link descriptors: %w", err)
 	}
+	order := make([]learnt, 0, len(files.GetFile()))
+	for _, f := range files.GetFile() {
+		order = append(order, learnt{f.GetName(), proto.Size(f)})
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.files != nil { // what only other nodes know stays
-		d.files.RangeFiles(func(f protoreflect.FileDescriptor) bool {
-			if _, err := known.FindFileByPath(f.Path()); err != nil {
-				_ = known.RegisterFile(f) // a conflict: the newer one counts
-			}
-			return true
-		})
-	}
-	d.files = known
+	d.files, d.order = known, d.keep(known, order)
 	return nil
+}
+
+// keep registers the files that are known beside those that were told now, as far as there is room for them, and returns
+// all in order. d.mu is held.
+func (d *Descriptors) keep(known *protoregistry.Files, order []learnt) []learnt {
+	count, size := 0, 0
+	for _, old := range d.order {
+		if _, err := known.FindFileByPath(old.path); err == nil {
+			continue // told anew
+		}
+		if count++; count > maxFiles || size+old.size > maxBytes {
+			break
+		}
+		f, err := d.files.FindFileByPath(old.path)
+		if err != nil || known.RegisterFile(f) != nil { // a conflict: the newer one counts
+			continue
+		}
+		size += old.size
+		order = append(order, old)
+	}
+	return order
 }
 
 func (d *Descriptors) find(name string) (protoreflect.MessageDescriptor, error) {
@@ -155,7 +193,8 @@ func describe(m protoreflect.MessageDescriptor) (out Message, inside []protorefl
 }
 
 // Encode turns JSON into a message. An empty text is the empty message.
-func (d *Descriptors) Encode(name string, text []byte) ([]byte, error) {
+func (d *Descriptors) Encode(name string, text []byte) (encoded []byte, err error) {
+	defer rescue(&err)
 	descriptor, err := d.find(name)
 	if err != nil {
 		return nil, err
@@ -166,7 +205,7 @@ func (d *Descriptors) Encode(name string, text []byte) ([]byte, error) {
 			return nil, fmt.Errorf("read request: %w", err)
 		}
 	}
-	encoded, err := proto.Marshal(message)
+	encoded, err = proto.Marshal(message)
 	if err != nil {
 		return nil, fmt.Errorf("encode request: %w", err)
 	}
@@ -174,7 +213,8 @@ func (d *Descriptors) Encode(name string, text []byte) ([]byte, error) {
 }
 
 // Decode turns a message into JSON.
-func (d *Descriptors) Decode(name string, encoded []byte) (json.RawMessage, error) {
+func (d *Descriptors) Decode(name string, encoded []byte) (text json.RawMessage, err error) {
+	defer rescue(&err)
 	descriptor, err := d.find(name)
 	if err != nil {
 		return nil, err
@@ -183,7 +223,7 @@ func (d *Descriptors) Decode(name string, encoded []byte) (json.RawMessage, erro
 	if err := proto.Unmarshal(encoded, message); err != nil {
 		return nil, fmt.Errorf("decode reply: %w", err)
 	}
-	text, err := protojson.MarshalOptions{Resolver: d.resolver(), EmitUnpopulated: true}.Marshal(message)
+	text, err = protojson.MarshalOptions{Resolver: d.resolver(), EmitUnpopulated: true}.Marshal(message)
 	if err != nil {
 		return nil, fmt.Errorf("write reply: %w", err)
 	}

@@ -3,6 +3,8 @@ package forms_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -85,5 +87,53 @@ func TestJSONThereAndBack(t *testing.T) {
 	}
 	if _, err := d.Encode(name, nil); err != nil {
 		t.Errorf("after garbage: %v", err)
+	}
+}
+
+// described is a set of one file with one message, and a comment that makes it long.
+func described(t *testing.T, file, message string, long int) []byte {
+	t.Helper()
+	set, err := proto.Marshal(&descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{{
+		Name: proto.String(file), Syntax: proto.String("proto3"),
+		MessageType:    []*descriptorpb.DescriptorProto{{Name: proto.String(message)}},
+		SourceCodeInfo: &descriptorpb.SourceCodeInfo{Location: []*descriptorpb.SourceCodeInfo_Location{{Span: []int32{0, 0, 1}, LeadingComments: proto.String(strings.Repeat("x", long))}}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// What only nodes that have gone knew is forgotten where there is much of it, the oldest first; what was told again counts
+// as new.
+func TestOldFilesAreForgotten(t *testing.T) {
+	t.Parallel()
+	knows := func(d *forms.Descriptors, message string) bool {
+		_, err := d.Form(message, "")
+		return err == nil
+	}
+	learn := func(d *forms.Descriptors, n, long int) {
+		if err := d.Learn(described(t, fmt.Sprintf("f%d.proto", n), fmt.Sprintf("M%d", n), long)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	many, large := &forms.Descriptors{}, &forms.Descriptors{}
+	for n := range 1300 {
+		learn(many, n, 0)
+		if n%200 == 0 {
+			learn(many, 0, 0)
+		}
+	}
+	for n := range 20 {
+		learn(large, n, 1<<20)
+	}
+	for _, c := range []struct {
+		d       *forms.Descriptors
+		message string
+		known   bool
+	}{{many, "M0", true}, {many, "M1299", true}, {many, "M301", true}, {many, "M300", true}, {many, "M299", false}, {large, "M19", true}, {large, "M12", true}, {large, "M11", false}} {
+		if got := knows(c.d, c.message); got != c.known {
+			t.Errorf("%s is known: %v", c.message, got)
+		}
 	}
 }
