@@ -33,6 +33,9 @@ const (
 	openPause     = time.Second     // between attempts to reach the coordination store
 )
 
+// MinToken is how many bytes a token has at least.
+const MinToken = guard.MinToken
+
 // Config says what to watch and where to show it. Fields without a default are required.
 type Config struct {
 	// Address is where to listen, host:port; port 0 takes a free one. Other machines' requests
@@ -45,7 +48,7 @@ type Config struct {
 	Open func(ctx context.Context) (store coord.Store, release func(), err error)
 	// Actions allows operators to act on the cluster. Default: they only watch.
 	Actions bool
-	// Token is what other machines have to show. Default: a random one where Address is not of
+	// Token is what other machines have to show, at least MinToken bytes. Default: a random one where Address is not of
 	// the loopback, which Ready is told; none where it is.
 	Token string
 	// Assets are the page's files. Default: there is no page.
@@ -83,8 +86,11 @@ func New(cfg Config) *Inspector {
 	return i
 }
 
-// Run watches, and serves, until ctx ends. It fails if it cannot listen. It runs once.
+// Run watches, and serves, until ctx ends. It fails if it cannot listen, or with a token that is too short. It runs once.
 func (i *Inspector) Run(ctx context.Context) error {
+	if n := len(i.cfg.Token); n > 0 && n < MinToken {
+		return fmt.Errorf("the token has %d bytes, at least %d are needed", n, MinToken)
+	}
 	bound, err := (&net.ListenConfig{}).Listen(ctx, "tcp", i.cfg.Address)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", i.cfg.Address, err)
@@ -95,7 +101,7 @@ func (i *Inspector) Run(ctx context.Context) error {
 		made = token
 	}
 	i.cfg.Token = token
-	i.guard = guard.New(guard.Config{Address: i.named(address), Token: token, Refuse: refuse})
+	i.guard = guard.New(guard.Config{Address: i.named(address), Token: token, Refuse: refuse, Clock: i.cfg.Clock})
 	if i.cfg.Ready != nil {
 		i.cfg.Ready(i.named(address), made)
 	}

@@ -99,16 +99,15 @@ func (i *Inspector) login(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Token string `json:"token"`
 	}
-	answered(func(r *http.Request) (any, error) {
-		if err := read(r, &body, maxLogin); err != nil {
-			return nil, err
-		}
-		if i.cfg.Token != "" && !i.guard.Check(body.Token) {
-			return nil, &fault{http.StatusUnauthorized, "Unauthenticated", "that is not the token"}
-		}
+	if err := read(r, &body, maxLogin); err != nil {
+		told := asFault(err)
+		refuse(w, told.status, told.code, told.message)
+		return
+	}
+	if i.guard.Try(w, r, body.Token) {
 		i.guard.LogIn(w)
-		return struct{}{}, nil
-	})(w, r)
+		answered(func(*http.Request) (any, error) { return struct{}{}, nil })(w, r)
+	}
 }
 
 // asset answers with a file of the page. Paths that are none are the page itself, which

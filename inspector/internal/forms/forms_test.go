@@ -94,9 +94,9 @@ func TestJSONThereAndBack(t *testing.T) {
 func described(t *testing.T, file, message string, long int) []byte {
 	t.Helper()
 	set, err := proto.Marshal(&descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{{
-		Name: proto.String(file), Syntax: proto.String("proto3"),
-		MessageType:    []*descriptorpb.DescriptorProto{{Name: proto.String(message)}},
-		SourceCodeInfo: &descriptorpb.SourceCodeInfo{Location: []*descriptorpb.SourceCodeInfo_Location{{Span: []int32{0, 0, 1}, LeadingComments: proto.String(strings.Repeat("x", long))}}},
+		Name: new(file), Syntax: new("proto3"),
+		MessageType:    []*descriptorpb.DescriptorProto{{Name: new(message)}},
+		SourceCodeInfo: &descriptorpb.SourceCodeInfo{Location: []*descriptorpb.SourceCodeInfo_Location{{Span: []int32{0, 0, 1}, LeadingComments: new(strings.Repeat("x", long))}}},
 	}}})
 	if err != nil {
 		t.Fatal(err)

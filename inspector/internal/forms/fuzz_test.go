@@ -27,12 +27,12 @@ func FuzzForms(f *testing.F) {
 		{file(anypb.File_google_protobuf_any_proto), file(durationpb.File_google_protobuf_duration_proto), file(wrapperspb.File_google_protobuf_wrappers_proto)},
 		{file(descriptorpb.File_google_protobuf_descriptor_proto)},
 		{file(apipb.File_google_protobuf_api_proto)}, // without what it imports
-		{{Name: proto.String("a.proto"), Syntax: proto.String("proto2"), MessageType: []*descriptorpb.DescriptorProto{{
-			Name: proto.String("M"), Field: []*descriptorpb.FieldDescriptorProto{
-				{Name: proto.String("g"), JsonName: proto.String("g"), Number: proto.Int32(1), Label: descriptorpb.FieldDescriptorProto_LABEL_REQUIRED.Enum(), Type: descriptorpb.FieldDescriptorProto_TYPE_GROUP.Enum(), TypeName: proto.String(".M.G")},
-				{Name: proto.String("b"), JsonName: proto.String("b"), Number: proto.Int32(2), Label: descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum(), Type: descriptorpb.FieldDescriptorProto_TYPE_DOUBLE.Enum()},
+		{{Name: new("a.proto"), Syntax: new("proto2"), MessageType: []*descriptorpb.DescriptorProto{{
+			Name: new("M"), Field: []*descriptorpb.FieldDescriptorProto{
+				{Name: new("g"), JsonName: new("g"), Number: new(int32(1)), Label: descriptorpb.FieldDescriptorProto_LABEL_REQUIRED.Enum(), Type: descriptorpb.FieldDescriptorProto_TYPE_GROUP.Enum(), TypeName: new(".M.G")},
+				{Name: new("b"), JsonName: new("b"), Number: new(int32(2)), Label: descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum(), Type: descriptorpb.FieldDescriptorProto_TYPE_DOUBLE.Enum()},
 			},
-			NestedType: []*descriptorpb.DescriptorProto{{Name: proto.String("G")}},
+			NestedType: []*descriptorpb.DescriptorProto{{Name: new("G")}},
 		}}}},
 	}
 	for i, set := range sets {

@@ -7,7 +7,11 @@ import (
 	"encoding/hex"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
+
+	"github.com/xiaonanln/goverse/util/clock"
 )
 
 // policy lets a page load only what the inspector serves, as files.
@@ -22,16 +26,21 @@ type Refuse func(w http.ResponseWriter, status int, code, message string)
 
 // Config says who may come in.
 type Config struct {
-	Address string // that the inspector listens at, host:port
-	Token   string // empty: none is demanded
-	Refuse  Refuse // required
+	Address string      // that the inspector listens at, host:port
+	Token   string      // empty: none is demanded
+	Refuse  Refuse      // required
+	Clock   clock.Clock // required
 }
+
+// MinToken is how many bytes a token has at least: one that nobody can find by trying, however often.
+const MinToken = 16
 
 // Guard lets requests through, or not.
 type Guard struct {
 	cfg   Config
 	hosts map[string]bool
 	proof string // what the cookie of who is logged in holds
+	tried attempts
 }
 
 // New returns a guard.
@@ -40,9 +49,10 @@ func New(cfg Config) *Guard {
 	host, port, err := net.SplitHostPort(cfg.Address)
 	if err == nil {
 		for _, name := range []string{host, "localhost", "127.0.0.1", "::1"} {
-			g.hosts[strings.ToLower(net.JoinHostPort(name, port))] = true
-			if port == "80" {
-				g.hosts[strings.Trim(strings.ToLower(name), "[]")] = true
+			host := strings.ToLower(net.JoinHostPort(name, port))
+			g.hosts[host] = true
+			if port == "80" { // which browsers leave out
+				g.hosts[strings.TrimSuffix(host, ":80")] = true
 			}
 		}
 	}
@@ -79,30 +89,21 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 			g.cfg.Refuse(w, http.StatusForbidden, "PermissionDenied", "this host is not the inspector's")
 		case origins.Check(r) != nil, !g.sameOrigin(r):
 			g.cfg.Refuse(w, http.StatusForbidden, "PermissionDenied", "requests of other origins are refused")
-		case api && r.URL.Path != "/api/login" && !g.admits(r):
-			g.cfg.Refuse(w, http.StatusUnauthorized, "Unauthenticated", "a token is needed")
+		case api && r.URL.Path != "/api/login" && !g.admits(w, r):
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-// knows says whether a request is for this inspector. Where everybody needs the token, names that
-// nobody has told the inspector are good as well: it listens at all addresses of the machine.
+// knows says whether a request is for this inspector: by a name that it was told, or by the address that it came to.
 func (g *Guard) knows(r *http.Request) bool {
-	return g.hosts[strings.ToLower(r.Host)] || g.everywhere() && g.addressed(r)
-}
-
-// everywhere says whether the inspector listens at all addresses.
-func (g *Guard) everywhere() bool {
-	host, _, err := net.SplitHostPort(g.cfg.Address)
-	ip := net.ParseIP(host)
-	return err == nil && (host == "" || ip != nil && ip.IsUnspecified())
+	return g.hosts[strings.ToLower(r.Host)] || addressed(r)
 }
 
 // addressed says whether a request names the host by the address that it came to: that no
 // name server can have led astray.
-func (g *Guard) addressed(r *http.Request) bool {
+func addressed(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && strings.EqualFold(local.String(), r.Host)
 }
@@ -116,22 +117,36 @@ func (g *Guard) sameOrigin(r *http.Request) bool {
 	return origin == "" || strings.EqualFold(origin, "http://"+r.Host) || strings.EqualFold(origin, "https://"+r.Host)
 }
 
-// admits says whether a request has the token.
-func (g *Guard) admits(r *http.Request) bool {
+// admits says whether a request has the token, and refuses it if not.
+func (g *Guard) admits(w http.ResponseWriter, r *http.Request) bool {
 	if g.cfg.Token == "" {
 		return true
 	}
 	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		return g.Check(token)
+		return g.Try(w, r, token)
 	}
 	c, err := r.Cookie(cookieName)
-	return err == nil && subtle.ConstantTimeCompare([]byte(c.Value), []byte(g.proof)) == 1
+	if err == nil && subtle.ConstantTimeCompare([]byte(c.Value), []byte(g.proof)) == 1 {
+		return true
+	}
+	g.cfg.Refuse(w, http.StatusUnauthorized, "Unauthenticated", "a token is needed")
+	return false
 }
 
-// Check says whether a token is the one. It takes as long for any.
-func (g *Guard) Check(token string) bool {
+// Try says whether a token is the one, or whether none is demanded. If not, it refuses the request: with another status
+// where many have come from its address. It takes as long for any.
+func (g *Guard) Try(w http.ResponseWriter, r *http.Request, token string) bool {
 	mine, theirs := sha256.Sum256([]byte(g.cfg.Token)), sha256.Sum256([]byte(token))
-	return subtle.ConstantTimeCompare(mine[:], theirs[:]) == 1
+	switch {
+	case g.cfg.Token == "", subtle.ConstantTimeCompare(mine[:], theirs[:]) == 1:
+		return true
+	case g.tried.wrong(r.RemoteAddr, g.cfg.Clock.Now()):
+		w.Header().Set("Retry-After", strconv.Itoa(int(attemptPause/time.Second)))
+		g.cfg.Refuse(w, http.StatusTooManyRequests, "ResourceExhausted", "that is not the token, and too many that were not have come from this address")
+	default:
+		g.cfg.Refuse(w, http.StatusUnauthorized, "Unauthenticated", "that is not the token")
+	}
+	return false
 }
 
 // LogIn gives the caller the cookie that stands for the token.
