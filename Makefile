@@ -153,6 +153,10 @@ check-web: $(WEB)/node_modules/.installed ## Fail when the inspector's built pag
 	diff -rq "$$fresh" $(WEB)/dist || { echo "inspector/web/dist is stale: run make build-web and commit the result" >&2; exit 1; }; \
 	echo "up to date"
 
+.PHONY: measure-web
+measure-web: $(WEB)/node_modules/.installed check-chromium ## How soon the page shows what happens, and how smoothly (about 8 minutes)
+	cd $(WEB) && npx playwright test -c playwright.measure.config.ts
+
 .PHONY: screenshots
 screenshots: $(WEB)/node_modules/.installed check-chromium ## Take the pictures of docs/inspector.md anew
 	cd $(WEB) && SCREENSHOTS=1 npx playwright test -g 'on a desktop'

@@ -127,12 +127,33 @@ test('the shards are told of to a keyboard too', async ({ page, mock }) => {
   await expect(told).toContainText('on its way to 10.0.0.2:7000')
 })
 
-test('the graph leads from types down to one object', async ({ page, mock }) => {
+test('the graph leads from types down to one object, by pointing and by keys', async ({ page, mock }) => {
+  await page.emulateMedia({ reducedMotion: 'reduce' })
   await open(page, mock, VIEWS['graph']!)
   await page.locator('svg.graph').getByRole('link', { name: /^ChatRoom,/ }).click()
   await expect(page.getByLabel('Show')).toHaveValue('1')
-  await page.locator('svg.graph').getByRole('link', { name: /^ChatRoom\/room-00000,/ }).click()
+  const crowd = page.getByRole('img', { name: /^Who calls whom: 195 boxes/ })
+  const told = page.locator('#crowd-told')
+  await crowd.focus()
+  await page.keyboard.press('Home')
+  await expect(told).toContainText(HOSTILE[0]!)
+  await expect(told).toContainText('400/s')
+  await page.keyboard.press('Escape')
+  await expect(told).toContainText('Point at one')
+  for (let i = 0; i < 7; i++) await page.keyboard.press('ArrowRight')
+  await expect(told).toContainText('ChatRoom/room-00000')
+  await page.keyboard.press('Enter')
   await expect(page.getByRole('heading', { level: 1 })).toContainText('ChatRoom/room-00000')
+  await page.goBack()
+  // Somebody stands at one of the points of a net over the picture.
+  const { x, y, width } = (await crowd.boundingBox())!
+  for (let at = 0; at < 400 && !(await told.textContent())!.includes('called by'); at++) {
+    await page.mouse.move(x + 20 + ((at * 37) % (width - 40)), y + 20 + (at % 40) * 10)
+  }
+  const name = (await told.locator('a').getAttribute('href'))!
+  await page.mouse.down()
+  await page.mouse.up()
+  await expect(page).toHaveURL((url) => url.hash === name)
 })
 
 test('colours can be chosen, and stay', async ({ page, mock }) => {

@@ -13,7 +13,7 @@ const PAUSE = 28
 
 const calm = matchMedia('(prefers-reduced-motion: reduce)')
 
-/** The graph of many on a canvas. Who is pointed at, or chosen by keys, stands out and is told of below. */
+/** The graph of many on a canvas. Who is pointed at, or chosen by keys, stands out and is told of above. */
 export function CrowdPicture({ graph }: { graph: Graph }) {
   const scene = useMemo(() => new Scene(() => calm.matches), [])
   const box = useRef<HTMLDivElement>(null)
@@ -30,8 +30,9 @@ export function CrowdPicture({ graph }: { graph: Graph }) {
   }
 
   useEffect(() => {
-    const watcher = new ResizeObserver(() => setWidth(box.current!.clientWidth))
-    watcher.observe(box.current!)
+    const element = box.current!
+    const watcher = new ResizeObserver(() => setWidth(element.clientWidth))
+    watcher.observe(element)
     return () => watcher.disconnect()
   }, [])
   useEffect(() => {
@@ -71,6 +72,7 @@ export function CrowdPicture({ graph }: { graph: Graph }) {
   }
   return (
     <>
+      <Told graph={graph} chosen={chosen} />
       <div class="scroll" role="group" aria-label="Graph" tabIndex={0}>
         <div ref={box} class={chosen === null ? 'crowd' : 'crowd pointing'}>
           <canvas
@@ -99,7 +101,6 @@ export function CrowdPicture({ graph }: { graph: Graph }) {
           <canvas ref={flow} class="flow" aria-hidden="true" />
         </div>
       </div>
-      <Told graph={graph} chosen={chosen} />
     </>
   )
 }

@@ -9,7 +9,7 @@ export interface Place {
 export type Places = ReadonlyMap<string, Place>
 
 export const WIDTH = 1000
-export const HEIGHT = 620
+export const HEIGHT = 540
 const MARGIN = 48
 /** How high a crowd's picture is, however many they are. */
 export const CROWD_HEIGHT = HEIGHT + 2 * MARGIN

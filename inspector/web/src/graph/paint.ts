@@ -154,10 +154,6 @@ function names(g: CanvasRenderingContext2D, { named, places, width, chosen }: Cr
   g.font = FONT
   g.textAlign = 'center'
   g.textBaseline = 'alphabetic'
-  g.lineJoin = 'round'
-  g.lineWidth = 3
-  g.strokeStyle = colour('panel')
-  g.fillStyle = colour('text')
   const taken: Box[] = []
   for (const n of named) {
     const place = places.get(n.id)
@@ -170,7 +166,11 @@ function names(g: CanvasRenderingContext2D, { named, places, width, chosen }: Cr
       const box = { left: x - half, right: x + half, top: y - 12, bottom: y + 4 }
       if (taken.some((other) => !apart(box, other))) continue
       taken.push(box)
-      g.strokeText(text, x, y)
+      g.globalAlpha = 0.85
+      g.fillStyle = colour('panel')
+      g.fillRect(box.left - 2, box.top, box.right - box.left + 4, box.bottom - box.top)
+      g.globalAlpha = 1
+      g.fillStyle = colour('text')
       g.fillText(text, x, y)
       break
     }
