@@ -83,6 +83,7 @@ test('from the cluster to the page', async ({ page }) => {
   const servers = [world.server(), world.server(), world.server()]
   await page.goto(`${world.url}/#/nodes`)
   for (const s of servers) await expect(page.getByRole('row', { name: new RegExp(`${s.address}.*live`) })).toBeVisible({ timeout: 60_000 })
+  for (const s of servers) await expect.poll(() => s.log()).toContain('server ready')
   await expect.poll(async () => JSON.stringify(await (await fetch(`${world.url}/api/types`)).json())).toContain('GetRecentMessages')
   console.log(row('what happens', 'p50 ms', 'p95 ms', 'at most ms', 'n'))
   for (const kind of KINDS) {

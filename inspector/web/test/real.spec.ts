@@ -32,6 +32,7 @@ test('servers that come, die and are added are seen, with their clients and call
   const third = world.server()
   for (const s of [second, third]) await expect(row(s.address, 'live')).toBeVisible({ timeout: 60_000 })
 
+  await expect.poll(() => first.log()).toContain('server ready')
   const { child: client } = world.client(first, 'ann')
   client.stdin!.write('/join <b>lobby\n')
   const talk = setInterval(() => client.stdin!.write('hello\n'), 200)
@@ -45,11 +46,23 @@ test('servers that come, die and are added are seen, with their clients and call
   await page.getByRole('link', { name: 'ChatRoom-<b>lobby' }).click()
   await expect(page.getByRole('table', { name: 'Turns' }).getByRole('row', { name: /SendMessage.*done/ }).first()).toBeVisible()
 
-  await links.getByRole('link', { name: 'Nodes' }).click()
+  await links.getByRole('link', { name: 'Shards' }).click()
+  const owners = page.getByRole('table', { name: 'Shards by node' })
+  for (const s of [first, second, third]) await expect(owners.getByRole('row', { name: new RegExp(`${s.address} 2,7\\d\\d 33`) })).toBeVisible({ timeout: 60_000 })
   second.child.kill('SIGKILL')
+  await expect(owners.getByRole('row', { name: new RegExp(`${second.address} 0 `) }).or(owners.getByRole('row', { name: new RegExp(`${first.address} 4,09\\d 50`) }))).toBeVisible({ timeout: 60_000 })
+  await expect(owners.getByRole('row', { name: new RegExp(second.address) })).toHaveCount(0, { timeout: 60_000 })
+  await links.getByRole('link', { name: 'Nodes' }).click()
   await expect(row(second.address, 'gone')).toBeVisible({ timeout: 60_000 })
   const fourth = world.server()
   await expect(row(fourth.address, 'live')).toBeVisible({ timeout: 60_000 })
+  await links.getByRole('link', { name: 'Shards' }).click()
+  await expect(owners.getByRole('row', { name: new RegExp(`${fourth.address} 2,7\\d\\d 33`) })).toBeVisible({ timeout: 60_000 })
+  await links.getByRole('link', { name: 'Events' }).click()
+  await expect(page.getByText(`${second.address} has left`, { exact: false }).or(page.getByText(`${second.address} is gone`, { exact: false })).first()).toBeVisible()
+  await expect(page.getByText(new RegExp(`${fourth.address} has joined|${fourth.address} joins`)).first()).toBeVisible()
+  await links.getByRole('link', { name: 'Overview' }).click()
+  await expect(page.locator('.figure', { hasText: 'Nodes' }).first().locator('dd')).toContainText('3')
 
   clearInterval(talk)
   client.stdin!.end()
@@ -57,20 +70,75 @@ test('servers that come, die and are added are seen, with their clients and call
   await expect(page.getByText('No client is connected.')).toBeVisible({ timeout: 30_000 })
 })
 
-test('actions act, where they are allowed', async ({ page }) => {
+test('actions act, where they are allowed, and leave a line in the log', async ({ page }) => {
   const world = await programs.cluster('-actions')
-  const server = world.server()
+  const servers = [world.server(), world.server()] as const
+  const [first, second] = servers
   await page.goto(`${world.url}/#/nodes`)
-  await expect(page.getByRole('row', { name: new RegExp(`${server.address}.*live`) })).toBeVisible({ timeout: 60_000 })
-  const id = 'ChatRoomMgr-main'
-  await page.goto(`${world.url}/#/object/${id}`)
-  const panel = page.getByRole('region', { name: 'Call a method' })
-  await panel.getByLabel('Method').selectOption('ListChatRooms')
-  await panel.getByLabel('To confirm').fill(id)
-  await panel.getByRole('button', { name: 'Call ListChatRooms' }).click()
-  await expect(panel.getByText(/^Answered in/)).toBeVisible()
-  await page.getByRole('button', { name: 'Deactivate the object…' }).click()
-  await page.getByLabel('Confirmation').fill(id)
-  await page.getByRole('dialog').getByRole('button', { name: 'Deactivate the object' }).click()
-  await expect(page.getByText('The object was deactivated.')).toBeVisible()
+  for (const s of servers) await expect(page.getByRole('row', { name: new RegExp(`${s.address}.*live`) })).toBeVisible({ timeout: 60_000 })
+  await expect.poll(() => first.log()).toContain('server ready')
+  world.client(first, 'ann')
+  const audited = (...words: string[]) =>
+    expect
+      .poll(() => servers.flatMap((s) => s.log().split('\n')).filter((line) => line.includes('msg="operator action"') && words.every((w) => line.includes(w))).length)
+      .toBe(1)
+  const confirm = async (button: string, typed: string, done: string) => {
+    await page.getByRole('button', { name: `${button}…` }).first().click()
+    await page.getByLabel('Confirmation').fill(typed)
+    await page.getByRole('dialog').getByRole('button').last().click()
+    await expect(page.getByText(done)).toBeVisible()
+  }
+
+  await test.step('call, by a form', async () => {
+    await page.goto(`${world.url}/#/object/ChatRoomMgr-main`)
+    const panel = page.getByRole('region', { name: 'Call a method' })
+    await panel.getByLabel('Method').selectOption('AddRoom')
+    await panel.getByLabel('value', { exact: true }).fill('<i>called')
+    await panel.getByLabel('To confirm').fill('ChatRoomMgr-main')
+    await panel.getByRole('button', { name: 'Call AddRoom' }).click()
+    await expect(panel.getByText(/^Answered in/)).toBeVisible()
+    await panel.getByLabel('Method').selectOption('ListChatRooms')
+    await panel.getByLabel('To confirm').fill('ChatRoomMgr-main')
+    await panel.getByRole('button', { name: 'Call ListChatRooms' }).click()
+    await expect(panel.getByText('<i>called')).toBeVisible()
+    await audited('action=call', 'method=AddRoom', 'outcome=done')
+  })
+  await test.step('deactivate', async () => {
+    await page.goto(`${world.url}/#/object/ChatRoomMgr-main`)
+    await confirm('Deactivate the object', 'ChatRoomMgr-main', 'The object was deactivated.')
+    await audited('action=deactivate', 'object=ChatRoomMgr-main', 'outcome=done')
+  })
+  await test.step('move a shard, there and back', async () => {
+    await page.goto(`${world.url}/#/shards`)
+    await page.getByLabel('Shard', { exact: true }).fill('9')
+    const told = page.locator('#shard-told')
+    const to = (await told.textContent())!.includes(first.address) ? second : first
+    await page.getByLabel('Move shard 9 to').selectOption(to.address)
+    await confirm('Move shard 9', '9', 'Shard 9 has moved.')
+    await expect(told).toContainText(`owner ${to.address}`)
+    await audited('action=move', 'shard=9', 'outcome=done')
+  })
+  await test.step('disconnect a client', async () => {
+    await page.goto(`${world.url}/#/clients`)
+    const link = page.locator('tbody').getByRole('link', { name: /^ChatClient/ })
+    await expect(link).toHaveCount(1)
+    const name = (await link.locator('bdi').getAttribute('title'))!
+    await confirm('Disconnect', name, 'The client is disconnected.')
+    await audited('action=disconnect', `object=${name}`, 'outcome=done')
+    await expect(page.locator(`tbody bdi[title="${name}"]`)).toHaveCount(0)
+  })
+  await test.step('drain a node, and end it', async () => {
+    await page.goto(`${world.url}/#/nodes`)
+    await page.getByRole('link', { name: second.address }).click()
+    const incarnation = decodeURIComponent(page.url().split('/').at(-1)!)
+    await confirm('Drain the node', incarnation, 'The node drains.')
+    await expect(page.getByRole('heading', { level: 1 })).toContainText('draining')
+    await expect(page.getByText(/^0 open, 0 being moved/)).toBeVisible({ timeout: 60_000 })
+    await confirm('End the drain', incarnation, 'The drain ends.')
+    await expect(page.getByText(/^4,\d+ open, 0 being moved/)).toBeVisible({ timeout: 60_000 })
+    await audited('action=drain', `node=${incarnation}`, 'outcome=done')
+    await audited('action=undrain', `node=${incarnation}`, 'outcome=done')
+  })
+  await page.goto(`${world.url}/#/events?kind=action`)
+  await expect(page.locator('ol.events > li')).toHaveCount(7)
 })

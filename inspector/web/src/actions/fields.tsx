@@ -1,5 +1,5 @@
 import type { CallForm, FormField, FormMessage } from '../api/types'
-import { blank, change, isDraft, type Draft, type Typed } from './form'
+import { blank, change, fieldsOf, isDraft, type Draft, type Typed } from './form'
 
 interface Props {
   form: CallForm
@@ -10,10 +10,11 @@ interface Props {
 
 /** The fields of a message. A field that was not touched is not sent. */
 export function Fields({ form, message, draft, onChange }: Props) {
-  if (message.fields.length === 0) return <p class="muted">{message.name} has no fields.</p>
+  const fields = fieldsOf(message)
+  if (fields.length === 0) return <p class="muted">{message.name} has no fields.</p>
   return (
     <div class="fields">
-      {message.fields.map((field) => (
+      {fields.map((field) => (
         <Field
           key={field.json}
           form={form}
@@ -112,6 +113,8 @@ function List({ form, field, typed, onChange }: FieldProps) {
   )
 }
 
+const PLACEHOLDERS: Record<string, string> = { bytes: 'base64', json: '{"name": "value"}' }
+
 /** One value: an input of its kind, or the fields of a message. */
 function Single({ form, field, typed, onChange, label }: FieldProps & { label: string }) {
   if (field.kind === 'message') {
@@ -138,7 +141,7 @@ function Single({ form, field, typed, onChange, label }: FieldProps & { label: s
       aria-label={label}
       value={text}
       dir="auto"
-      placeholder={field.kind === 'bytes' ? 'base64' : ''}
+      placeholder={PLACEHOLDERS[field.kind] ?? ''}
       onInput={(e) => onChange(e.currentTarget.value === '' && !field.repeated ? undefined : e.currentTarget.value)}
     />
   )

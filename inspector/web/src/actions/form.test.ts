@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { FORM } from '../../test/world.mjs'
 import type { CallForm } from '../api/types'
-import { change, FormError, toJSON, type Draft } from './form'
+import { change, fieldsOf, FormError, toJSON, type Draft } from './form'
 
 const form = FORM as CallForm
 const json = (draft: Draft) => toJSON(form, form.request, draft)
@@ -25,6 +25,35 @@ describe('a message', () => {
     const wrong: Draft[] = [{ times: 'x' }, { times: '1.5' }, { times: '' }, { at: '1e3' }]
     for (const draft of wrong) expect(() => json(draft)).toThrow(FormError)
   })
+})
+
+describe('a message of protobuf’s own', () => {
+  const field = (name: string, kind: string, message = '') => ({ ...form.request.fields[0]!, name, json: name, kind, message })
+  const own = (name: string, fields = [field('value', 'string')]) => ({ name: `google.protobuf.${name}`, fields })
+  const written = (name: string, typed: string, kind = 'string') => toJSON(form, own(name, [field('value', kind)]), typed === '' ? {} : { value: typed })
+
+  it('is the value that it wraps', () => {
+    expect([written('StringValue', 'x'), written('Int32Value', '7', 'int32'), written('BoolValue', '')]).toEqual(['x', 7, null])
+  })
+  it('is written as people write it', () => {
+    const times = own('Timestamp', [field('seconds', 'int64'), field('nanos', 'int32')])
+    expect(fieldsOf(times).map((f) => f.kind)).toEqual(['string'])
+    expect(toJSON(form, times, { value: '2026-01-05T12:00:00Z' })).toBe('2026-01-05T12:00:00Z')
+  })
+  it('is any JSON', () => {
+    expect(toJSON(form, own('Struct', [field('fields', 'message')]), { value: '{"a": [1, null]}' })).toEqual({ a: [1, null] })
+    expect(() => toJSON(form, own('Value'), { value: '{' })).toThrow(FormError)
+  })
+  it('is that inside of others too', () => {
+    const outer = { name: 'x.Outer', fields: [field('at', 'message', 'google.protobuf.Duration'), field('other', 'message', 'google.protobuf.Duration')] }
+    const inner = { ...form, messages: { 'google.protobuf.Duration': own('Duration', [field('seconds', 'int64')]) } }
+    expect(toJSON(inner, outer, { at: { value: '1.5s' } })).toEqual({ at: '1.5s' })
+  })
+})
+
+it('has numbers that are none as text', () => {
+  const numbers = { name: 'x.N', fields: [{ ...form.request.fields[0]!, name: 'n', json: 'n', kind: 'double' }] }
+  expect(['-Infinity', '1e3'].map((n) => toJSON(form, numbers, { n }))).toEqual([{ n: '-Infinity' }, { n: 1000 }])
 })
 
 describe('a oneof', () => {

@@ -12,6 +12,19 @@ const INT32 = new Set(['int32', 'sint32', 'uint32', 'fixed32', 'sfixed32'])
 const INT64 = new Set(['int64', 'sint64', 'uint64', 'fixed64', 'sfixed64'])
 const FLOAT = new Set(['float', 'double'])
 
+// Messages of protobuf's own whose JSON is no object of their fields.
+const WRAPPER = /^google\.protobuf\.(Double|Float|U?Int32|U?Int64|Bool|String|Bytes)Value$/
+const WRITTEN = /^google\.protobuf\.(Timestamp|Duration|FieldMask)$/
+const FREE = /^google\.protobuf\.(Struct|Value|ListValue|Any)$/
+const special = (name: string): boolean => WRAPPER.test(name) || WRITTEN.test(name) || FREE.test(name)
+
+/** What there is to fill in of a message. Of protobuf's own it is one value, as their JSON is. */
+export function fieldsOf(message: FormMessage): FormField[] {
+  const kind = WRITTEN.test(message.name) ? 'string' : FREE.test(message.name) ? 'json' : ''
+  if (kind === '') return message.fields
+  return [{ name: 'value', json: 'value', kind, repeated: false, map: false, key: '', message: '', enum: null, oneof: '' }]
+}
+
 export function isDraft(typed: Typed | undefined): typed is Draft {
   return typeof typed === 'object' && !Array.isArray(typed)
 }
@@ -38,7 +51,12 @@ export function change(message: FormMessage, draft: Draft, field: FormField, val
 }
 
 /** The message in protobuf's JSON. Numbers of 64 bits stay text, as that format wants. */
-export function toJSON(form: CallForm, message: FormMessage, draft: Draft): Record<string, unknown> {
+export function toJSON(form: CallForm, message: FormMessage, draft: Draft): unknown {
+  if (special(message.name)) {
+    const [field] = fieldsOf(message)
+    const typed = draft['value']
+    return typed === undefined || !field ? null : single(form, field, typed)
+  }
   const out: Record<string, unknown> = {}
   for (const field of message.fields) {
     const typed = draft[field.json]
@@ -71,7 +89,14 @@ function single(form: CallForm, field: FormField, typed: Typed): unknown {
     if (text.trim() === '' || Number.isNaN(number) || (INT32.has(field.kind) && !Number.isInteger(number))) {
       throw new FormError(`${field.name}: “${text}” is no ${field.kind}`)
     }
-    return number
+    return Number.isFinite(number) ? number : text.trim()
+  }
+  if (field.kind === 'json') {
+    try {
+      return JSON.parse(text)
+    } catch {
+      throw new FormError(`${field.name}: “${text}” is no JSON`)
+    }
   }
   if (INT64.has(field.kind) && !/^-?\d+$/.test(text)) throw new FormError(`${field.name}: “${text}” is no ${field.kind}`)
   return text

@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { graph, makeWorld } from '../../test/world.mjs'
 import type { Graph } from '../api/types'
 import { Forces } from './forces'
+import type { Places } from './layout'
 import { ROUNDS_A_FRAME, Scene } from './scene'
 
 const objects = graph(makeWorld(), new URLSearchParams('objects=1')) as Graph
@@ -47,14 +48,19 @@ describe('a scene', () => {
     settled(scene)
     expect(scene.crowd(1000).places.has(first)).toBe(false)
   })
-  it('glides: nobody jumps', () => {
+  it('glides: nobody jumps to where it comes to stand', () => {
     const scene = new Scene(() => false)
     scene.update(objects)
     settled(scene)
     const before = scene.crowd(1000).places
     scene.update({ ...objects, nodes: objects.nodes.slice(1) })
     scene.step()
-    for (const [id, p] of scene.crowd(1000).places) expect(Math.hypot(p.x - before.get(id)!.x, p.y - before.get(id)!.y)).toBeLessThan(60)
+    const first = scene.crowd(1000).places
+    settled(scene)
+    const last = scene.crowd(1000).places
+    const way = (to: Places, id: string) => Math.hypot(to.get(id)!.x - before.get(id)!.x, to.get(id)!.y - before.get(id)!.y)
+    const farthest = [...last.keys()].sort((a, b) => way(last, b) - way(last, a)).slice(0, 5)
+    for (const id of farthest) expect(way(first, id)).toBeLessThan(way(last, id) / 2)
   })
   it('finds who is pointed at, at any size', () => {
     const scene = new Scene(() => true)
