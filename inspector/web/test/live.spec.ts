@@ -112,6 +112,23 @@ test('objects are searched, sorted and paged by the server', async ({ page, mock
   await expect(page.getByLabel('Name begins with')).toHaveValue('room-0001')
 })
 
+test('events are filtered by kind, level and words, and the page says among how many', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['events']!)
+  const shown = page.locator('ol.events > li')
+  await expect(page.getByText('6 events, newest first')).toBeVisible()
+  await expect(shown).toHaveCount(6)
+  await expect(shown.first()).toContainText('panic')
+  await page.getByLabel('At least').selectOption('warning')
+  await expect(shown).toHaveCount(2)
+  await expect(page.getByText('2 of 6 events, newest first. The inspector keeps the last 1,000: filters look among those.')).toBeVisible()
+  await page.getByLabel('Kind').selectOption('slow')
+  await expect(shown).toHaveCount(1)
+  await page.getByLabel('Kind').selectOption('all')
+  await page.getByLabel('Words').fill('JOIN')
+  await expect(shown).toHaveCount(1)
+  await expect(shown).toContainText('method Join')
+})
+
 test('the shards are told of to a keyboard too', async ({ page, mock }) => {
   await open(page, mock, VIEWS['shards']!)
   const told = page.locator('#shard-told')

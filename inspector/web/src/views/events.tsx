@@ -1,12 +1,12 @@
 import type { ClusterEvent } from '../api/types'
-import { moment, plural } from '../state/format'
-import { filterEvents } from '../state/reduce'
+import { count, moment, plural } from '../state/format'
+import { EVENTS, filterEvents } from '../state/reduce'
 import { route, setQuery } from '../state/router'
 import { events } from '../state/store'
 import { NodeLink, ObjectLink } from '../ui/name'
 import { Badge, Stack } from '../ui/parts'
 
-const KINDS = ['join', 'leave', 'lease', 'fenced', 'resumed', 'move', 'panic', 'deadlock', 'slow', 'overloaded', 'client', 'action']
+const KINDS = ['join', 'leave', 'drain', 'lease', 'fenced', 'resumed', 'move', 'panic', 'deadlock', 'slow', 'overloaded', 'client', 'action', 'link']
 const SHOWN = 200
 
 export function EventList({ events: list }: { events: readonly ClusterEvent[] }) {
@@ -72,8 +72,8 @@ export function Events() {
         </label>
       </form>
       <p class="muted">
-        {plural(found.length, 'event')} of the last {events.value.length}, newest first
-        {found.length > SHOWN && `; the first ${SHOWN} are shown`}.
+        {found.length === events.value.length ? plural(found.length, 'event') : `${count(found.length)} of ${plural(events.value.length, 'event')}`}, newest first
+        {found.length > SHOWN && `; the first ${SHOWN} are shown`}. The inspector keeps the last {count(EVENTS)}: filters look among those.
       </p>
       <EventList events={found.slice(-SHOWN).reverse()} />
     </>

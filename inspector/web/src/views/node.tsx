@@ -6,7 +6,7 @@ import { addPoint } from '../state/reduce'
 import { bytes, count, micros, millis, moment, rate } from '../state/format'
 import { href, route } from '../state/router'
 import { events, nodes } from '../state/store'
-import { Chart } from '../ui/chart'
+import { Calls, Latency } from '../ui/charts'
 import { Name } from '../ui/name'
 import { Badge, Empty, Facts, Figure, Panel } from '../ui/parts'
 import { EventList } from './events'
@@ -59,29 +59,8 @@ export function NodeView() {
         <Figure label="Lost pushes" value={count(node.lost_pushes)} bad={node.lost_pushes > 0} />
       </dl>
       <div class="columns">
-        <Panel title="Calls">
-          <Chart
-            title="Calls and errors"
-            points={history}
-            format={rate}
-            series={[
-              { label: 'calls', value: (p) => p.calls },
-              { label: 'errors', value: (p) => p.errors },
-            ]}
-          />
-        </Panel>
-        <Panel title="Latency">
-          <Chart
-            title="Latency"
-            points={history}
-            format={micros}
-            series={[
-              { label: 'p50', value: (p) => p.p50 },
-              { label: 'p95', value: (p) => p.p95 },
-              { label: 'p99', value: (p) => p.p99 },
-            ]}
-          />
-        </Panel>
+        <Calls points={history} />
+        <Latency points={history} />
       </div>
       <Panel title="About">
         <Facts

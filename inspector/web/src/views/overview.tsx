@@ -2,7 +2,7 @@ import { bytes, count, micros, millis, plural, rate } from '../state/format'
 import { href } from '../state/router'
 import { events, nodes, overview } from '../state/store'
 import type { ClusterNode } from '../api/types'
-import { Chart } from '../ui/chart'
+import { Calls, Change, Latency, Population } from '../ui/charts'
 import { NodeLink } from '../ui/name'
 import { Badge, Empty, Figure, Panel } from '../ui/parts'
 import { Table } from '../ui/table'
@@ -37,52 +37,10 @@ export function OverviewView() {
             />
           </dl>
           <div class="columns">
-            <Panel title="Calls">
-              <Chart
-                title="Calls and errors"
-                points={points}
-                format={rate}
-                series={[
-                  { label: 'calls', value: (p) => p.calls },
-                  { label: 'errors', value: (p) => p.errors },
-                ]}
-              />
-            </Panel>
-            <Panel title="Latency">
-              <Chart
-                title="Latency"
-                points={points}
-                format={micros}
-                series={[
-                  { label: 'p50', value: (p) => p.p50 },
-                  { label: 'p95', value: (p) => p.p95 },
-                  { label: 'p99', value: (p) => p.p99 },
-                ]}
-              />
-            </Panel>
-            <Panel title="Objects and clients">
-              <Chart
-                title="Objects and clients"
-                points={points}
-                format={count}
-                series={[
-                  { label: 'objects', value: (p) => p.objects },
-                  { label: 'clients', value: (p) => p.clients },
-                ]}
-              />
-            </Panel>
-            <Panel title="Change">
-              <Chart
-                title="Change"
-                points={points}
-                format={rate}
-                series={[
-                  { label: 'activations', value: (p) => p.activations },
-                  { label: 'pushes', value: (p) => p.pushes },
-                  { label: 'shard moves', value: (p) => p.moves },
-                ]}
-              />
-            </Panel>
+            <Calls points={points} />
+            <Latency points={points} />
+            <Population points={points} />
+            <Change points={points} />
           </div>
         </>
       )}
