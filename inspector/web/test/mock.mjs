@@ -143,7 +143,7 @@ async function handle(state, request, response) {
       if (parts.length === 1) return json(response, nodes(state))
       const i = world.nodes.findIndex((n) => n.incarnation === parts[1])
       if (i < 0) return fail(response, 404, 'NotFound', 'no such node')
-      return json(response, { ...w.node(world, world.nodes[i], i), history: w.overview(world).history })
+      return json(response, { ...w.node(world, world.nodes[i], i), history: w.nodeHistory(world, i) })
     }
     case 'types':
       return json(response, parts.length === 1 ? { types: w.types(world) } : w.FORM)

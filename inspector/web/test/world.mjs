@@ -117,6 +117,11 @@ export function node(world, n, i) {
   }
 }
 
+/** A node does a third of what all do. */
+export function nodeHistory(world, i) {
+  return overview(world).history.map((p, t) => ({ ...p, ...point(world.tick - 599 + t + i * 5, world), t: p.t, calls: Math.round(p.calls / 3) }))
+}
+
 export function shards(world) {
   return { count: world.shards.length, nodes: incarnations(world), shards: world.shards, skew: 1.02, unowned: world.shards.filter((s) => s[0] < 0).length, moving: world.shards.filter((s) => s[2] === 1).length }
 }

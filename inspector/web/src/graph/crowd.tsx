@@ -3,6 +3,7 @@ import type { Graph, GraphNode } from '../api/types'
 import { plural, rate } from '../state/format'
 import { ObjectLink } from '../ui/name'
 import { palette } from '../ui/theme'
+import { useWidth } from '../ui/width'
 import { CROWD_HEIGHT, WIDTH } from './layout'
 import { paint, paintFlow } from './paint'
 import { Scene } from './scene'
@@ -16,10 +17,9 @@ const calm = matchMedia('(prefers-reduced-motion: reduce)')
 /** The graph of many on a canvas. Who is pointed at, or chosen by keys, stands out and is told of above. */
 export function CrowdPicture({ graph }: { graph: Graph }) {
   const scene = useMemo(() => new Scene(() => calm.matches), [])
-  const box = useRef<HTMLDivElement>(null)
+  const [box, width] = useWidth()
   const still = useRef<HTMLCanvasElement>(null)
   const flow = useRef<HTMLCanvasElement>(null)
-  const [width, setWidth] = useState(0)
   const [chosen, setChosen] = useState<string | null>(null)
   const wake = useRef(() => {})
 
@@ -29,12 +29,6 @@ export function CrowdPicture({ graph }: { graph: Graph }) {
     wake.current()
   }
 
-  useEffect(() => {
-    const element = box.current!
-    const watcher = new ResizeObserver(() => setWidth(element.clientWidth))
-    watcher.observe(element)
-    return () => watcher.disconnect()
-  }, [])
   useEffect(() => {
     scene.update(graph)
     wake.current()

@@ -1,7 +1,9 @@
+import { useMemo } from 'preact/hooks'
 import type { Edge, Graph, GraphNode } from '../api/types'
 import { plural, rate } from '../state/format'
 import { shorten } from '../ui/name'
-import { height, WIDTH, type Place, type Places } from './layout'
+import { useWidth } from '../ui/width'
+import { height, layered, NARROW, shape, upright, WIDTH, type Place, type Places } from './layout'
 import { isolated, seriesOf, target, title } from './words'
 
 /** So many edges have their rates beside them. */
@@ -93,11 +95,21 @@ function Box({ node, place, r, series }: { node: GraphNode; place: Place; r: num
 }
 
 /** The graph of a few as a picture of links. Its twin is a table beside it. */
-export function Picture({ graph, places }: { graph: Graph; places: Places }) {
+export function Picture({ graph }: { graph: Graph }) {
+  const [box, width] = useWidth()
+  const level = useMemo(() => layered(graph.nodes, graph.edges), [shape(graph)])
+  const narrow = width > 0 && width < NARROW
+  const { places, width: wide } = narrow ? upright(level, width) : { places: level, width: WIDTH }
   const series = seriesOf(graph.nodes)
   return (
-    <div class="scroll" role="group" aria-label="Graph" tabIndex={0}>
-      <svg class="graph" viewBox={`0 0 ${WIDTH} ${height(places)}`} role="group" aria-label={`Who calls whom: ${plural(graph.nodes.length, 'box', 'boxes')}`}>
+    <div class="scroll" role="group" aria-label="Graph" tabIndex={0} ref={box}>
+      <svg
+        class={narrow ? 'graph upright' : 'graph'}
+        {...(narrow ? { width: wide } : {})}
+        viewBox={`0 0 ${wide} ${height(places)}`}
+        role="group"
+        aria-label={`Who calls whom: ${plural(graph.nodes.length, 'box', 'boxes')}`}
+      >
         {graph.edges.map((e) => (
           <Line key={`${e.from}\n${e.to}\n${e.push}`} edge={e} places={places} />
         ))}

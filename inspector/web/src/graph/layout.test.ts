@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { graph, makeWorld } from '../../test/world.mjs'
 import type { Graph } from '../api/types'
 import { Forces } from './forces'
-import { columns, CROWD_HEIGHT, crowded, height, layered, shape, WIDTH, type Places } from './layout'
+import { columns, CROWD_HEIGHT, crowded, height, layered, shape, upright, WIDTH, type Places } from './layout'
 
 const world = makeWorld()
 const types = graph(world, new URLSearchParams()) as Graph
@@ -74,6 +74,15 @@ describe('a layout', () => {
     const after = forced({ ...objects, nodes }, before)
     const moved = nodes.map(({ id }) => Math.hypot(before.get(id)!.x - after.get(id)!.x, before.get(id)!.y - after.get(id)!.y)).sort((a, b) => a - b)
     expect(moved[Math.floor(moved.length / 2)]).toBeLessThan(WIDTH / 12)
+  })
+  it('stands upright in a narrow window, callers above whom they call', () => {
+    const { places, width } = upright(few(), 340)
+    expect(width).toBe(340)
+    const y = (id: string) => places.get(id)!.y
+    expect([y(''), y('ChatClient'), y('ChatRoomMgr')]).toEqual([...[y(''), y('ChatClient'), y('ChatRoomMgr')]].sort((a, b) => a - b))
+    for (const p of places.values()) expect(p.x > 60 && p.x < 280).toBe(true)
+    expect(nearest(places)).toBeGreaterThan(100)
+    expect(upright(layered(Array.from({ length: 9 }, (_, i) => ({ ...types.nodes[1]!, id: `${i}` })), []), 340).width).toBeGreaterThan(800)
   })
   it('does not ask how often one calls', () => {
     expect(shape({ ...types, edges: types.edges.map((e) => ({ ...e, calls: e.calls + 1 })) })).toBe(shape(types))

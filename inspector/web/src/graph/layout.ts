@@ -85,6 +85,23 @@ export function layered(nodes: readonly GraphNode[], edges: readonly Edge[]): Pl
   return fit(places, high)
 }
 
+/** Narrower than this, in pixels, a few stand upright. */
+export const NARROW = 560
+const FLOOR = 128
+const BESIDE = 104
+
+/** Columns become floors from the top down, for narrow windows. A picture is as wide as the window, or as its fullest floor needs. */
+export function upright(places: Places, width: number): { places: Places; width: number } {
+  const floors = [...new Set([...places.values()].map((p) => p.x))].sort((a, b) => a - b)
+  const most = Math.max(1, ...floors.map((x) => [...places.values()].filter((p) => p.x === x).length))
+  const wide = Math.max(width, most * BESIDE)
+  const across = [...places.values()].map((p) => p.y)
+  const [left, right] = [Math.min(...across), Math.max(...across)]
+  const scale = right > left ? (wide - 2 * SIDE) / (right - left) : 0
+  const turned = [...places].map(([id, p]) => [id, { x: scale === 0 ? wide / 2 : SIDE + (p.y - left) * scale, y: MARGIN + floors.indexOf(p.x) * FLOOR }] as const)
+  return { places: new Map(turned), width: wide }
+}
+
 /** Moves and shrinks what was laid out, so that it fills the picture to its margins. */
 export function fit(places: Places, high: number): Places {
   const all = [...places.values()]

@@ -3,7 +3,7 @@ import type { Edge, GraphNode } from '../api/types'
 import { shorten } from '../ui/name'
 import { colour } from '../ui/theme'
 import type { Place, Places } from './layout'
-import { isolated, radius, title } from './words'
+import { isolated, NAMED, radius, title } from './words'
 
 /** All that a picture of a crowd shows. Places are in pixels of the picture. */
 export interface Crowd {
@@ -154,7 +154,12 @@ function names(g: CanvasRenderingContext2D, { named, places, width, chosen }: Cr
   g.font = FONT
   g.textAlign = 'center'
   g.textBaseline = 'alphabetic'
-  const taken: Box[] = []
+  // Names stand on lines and clients, but not on those that have names.
+  const taken = named.slice(0, NAMED).flatMap((n): Box[] => {
+    const p = places.get(n.id)
+    const r = radius(n)
+    return p ? [{ left: p.x - r, right: p.x + r, top: p.y - r, bottom: p.y + r }] : []
+  })
   for (const n of named) {
     const place = places.get(n.id)
     if (!place || (near && !near.has(n.id))) continue

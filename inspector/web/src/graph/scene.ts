@@ -4,13 +4,12 @@ import type { Graph, GraphNode } from '../api/types'
 import { Forces } from './forces'
 import { CROWD_HEIGHT, shape, WIDTH, type Place, type Places } from './layout'
 import type { Crowd } from './paint'
-import { radius, seriesOf } from './words'
+import { NAMED, radius, seriesOf } from './words'
 
 /** At most so many rounds of forces in one frame: some milliseconds. */
 export const ROUNDS_A_FRAME = 20
 /** Each frame takes such a part of the way to where somebody is to stand. */
 const GLIDE = 0.3
-const NAMED = 24
 /** How far from a box it is still pointed at, in pixels. */
 const REACH = 10
 

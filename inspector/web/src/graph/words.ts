@@ -15,6 +15,9 @@ export function target(n: GraphNode): string | null {
   return null
 }
 
+/** So many of a crowd have their names beside them, at most, while nobody is chosen. */
+export const NAMED = 24
+
 /** How big somebody in a crowd is, in pixels. */
 export function radius(n: GraphNode): number {
   return 4 + Math.min(6, Math.log10(1 + Math.max(n.calls, 0)) * 2)

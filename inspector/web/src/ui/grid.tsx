@@ -1,7 +1,8 @@
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 import type { Shards } from '../api/types'
 import { Painter } from './squares'
 import { palette } from './theme'
+import { useWidth } from './width'
 
 interface Props {
   shards: Shards
@@ -38,17 +39,10 @@ export function moved(key: string, at: number, across: number, count: number): n
 /** One square for each shard: its owner's colour; moving: half in its target's; no owner: hollow. What just moved has a ring. */
 export function Grid({ shards, order, marked, selected, onSelect, describedBy }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null)
-  const [width, setWidth] = useState(0)
+  const [box, width] = useWidth()
   const before = useRef<Shards | null>(null)
   const flashes = useRef(new Map<number, number>())
   const { size, across, down } = measure(width || 300, shards.count)
-
-  useEffect(() => {
-    const parent = canvas.current!.parentElement!
-    const watcher = new ResizeObserver(() => setWidth(parent.clientWidth))
-    watcher.observe(parent)
-    return () => watcher.disconnect()
-  }, [])
 
   useEffect(() => {
     const old = before.current
@@ -89,7 +83,7 @@ export function Grid({ shards, order, marked, selected, onSelect, describedBy }:
   const chosen = order.indexOf(selected)
   const place = (event: MouseEvent): number | undefined => order[Math.floor(event.offsetY / size) * across + Math.floor(event.offsetX / size)]
   return (
-    <div class="grid">
+    <div class="grid" ref={box}>
       <canvas
         ref={canvas}
         tabIndex={0}

@@ -1,8 +1,8 @@
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Edge, Graph } from '../api/types'
 import { CrowdPicture } from '../graph/crowd'
 import { Picture } from '../graph/draw'
-import { crowded, layered, shape } from '../graph/layout'
+import { crowded } from '../graph/layout'
 import { title } from '../graph/words'
 import { millis, rate } from '../state/format'
 import { href, route, setQuery } from '../state/router'
@@ -70,12 +70,7 @@ export function GraphView() {
 function Drawing({ graph }: { graph: Graph }) {
   const before = useRef(false)
   before.current = crowded(graph.nodes.length, before.current)
-  return before.current ? <CrowdPicture graph={graph} /> : <Few graph={graph} />
-}
-
-function Few({ graph }: { graph: Graph }) {
-  const places = useMemo(() => layered(graph.nodes, graph.edges), [shape(graph)])
-  return <Picture graph={graph} places={places} />
+  return before.current ? <CrowdPicture graph={graph} /> : <Picture graph={graph} />
 }
 
 /** The values of the picture. Those of a crowd are written down when they are asked for. */
