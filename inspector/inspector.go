@@ -41,6 +41,9 @@ type Config struct {
 	// Address is where to listen, host:port; port 0 takes a free one. Other machines' requests
 	// need the token.
 	Address string
+	// Hosts are names by which browsers reach the inspector, beside that of Address and those of the loopback: of this
+	// machine, or of a proxy. They have no ports.
+	Hosts []string
 	// Cluster is the cluster's name, and Etcd what is told about where it meets.
 	Cluster string
 	Etcd    []string
@@ -101,7 +104,7 @@ func (i *Inspector) Run(ctx context.Context) error {
 		made = token
 	}
 	i.cfg.Token = token
-	i.guard = guard.New(guard.Config{Address: i.named(address), Token: token, Refuse: refuse, Clock: i.cfg.Clock})
+	i.guard = guard.New(guard.Config{Address: i.named(address), Hosts: i.cfg.Hosts, Token: token, Refuse: refuse, Clock: i.cfg.Clock})
 	if i.cfg.Ready != nil {
 		i.cfg.Ready(i.named(address), made)
 	}

@@ -18,7 +18,7 @@ import (
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// cookieName is the cookie of who is logged in.
+// cookieName begins the name of the cookie of who is logged in: with the port, which cookies do not heed.
 const cookieName = "goverse_inspector"
 
 // Refuse answers a request that is refused.
@@ -27,6 +27,7 @@ type Refuse func(w http.ResponseWriter, status int, code, message string)
 // Config says who may come in.
 type Config struct {
 	Address string      // that the inspector listens at, host:port
+	Hosts   []string    // other names by which it is reached, without ports
 	Token   string      // empty: none is demanded
 	Refuse  Refuse      // required
 	Clock   clock.Clock // required
@@ -37,22 +38,21 @@ const MinToken = 16
 
 // Guard lets requests through, or not.
 type Guard struct {
-	cfg   Config
-	hosts map[string]bool
-	proof string // what the cookie of who is logged in holds
-	tried attempts
+	cfg    Config
+	hosts  map[string]bool // without ports
+	cookie string          // the name
+	proof  string          // what the cookie of who is logged in holds
+	tried  attempts
 }
 
 // New returns a guard.
 func New(cfg Config) *Guard {
-	g := &Guard{cfg: cfg, hosts: make(map[string]bool)}
-	host, port, err := net.SplitHostPort(cfg.Address)
-	if err == nil {
-		for _, name := range []string{host, "localhost", "127.0.0.1", "::1"} {
-			host := strings.ToLower(net.JoinHostPort(name, port))
-			g.hosts[host] = true
-			if port == "80" { // which browsers leave out
-				g.hosts[strings.TrimSuffix(host, ":80")] = true
+	g := &Guard{cfg: cfg, hosts: make(map[string]bool), cookie: cookieName}
+	if host, port, err := net.SplitHostPort(cfg.Address); err == nil {
+		g.cookie += "_" + port
+		for _, name := range append([]string{host, "localhost", "127.0.0.1", "::1"}, cfg.Hosts...) {
+			if name != "" {
+				g.hosts[strings.ToLower(name)] = true
 			}
 		}
 	}
@@ -96,16 +96,26 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// knows says whether a request is for this inspector: by a name that it was told, or by the address that it came to.
+// knows says whether a request is for this inspector: by a name that it was told, or by the address that it came to. The
+// port is of no account: behind a tunnel it is another one, and nobody can lead a name of the loopback astray.
 func (g *Guard) knows(r *http.Request) bool {
-	return g.hosts[strings.ToLower(r.Host)] || addressed(r)
+	host := hostOf(r.Host)
+	return g.hosts[host] || addressed(r, host)
+}
+
+// hostOf is a host without its port.
+func hostOf(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
 }
 
 // addressed says whether a request names the host by the address that it came to: that no
 // name server can have led astray.
-func addressed(r *http.Request) bool {
+func addressed(r *http.Request, host string) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return ok && strings.EqualFold(local.String(), r.Host)
+	return ok && hostOf(local.String()) == host
 }
 
 // sameOrigin refuses reading by other pages too.
@@ -125,7 +135,7 @@ func (g *Guard) admits(w http.ResponseWriter, r *http.Request) bool {
 	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		return g.Try(w, r, token)
 	}
-	c, err := r.Cookie(cookieName)
+	c, err := r.Cookie(g.cookie)
 	if err == nil && subtle.ConstantTimeCompare([]byte(c.Value), []byte(g.proof)) == 1 {
 		return true
 	}
@@ -152,5 +162,5 @@ func (g *Guard) Try(w http.ResponseWriter, r *http.Request, token string) bool {
 // LogIn gives the caller the cookie that stands for the token.
 func (g *Guard) LogIn(w http.ResponseWriter) {
 	//nolint:gosec // G124: without TLS a Secure cookie would never come back
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: g.proof, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	http.SetCookie(w, &http.Cookie{Name: g.cookie, Value: g.proof, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
 }

@@ -28,7 +28,7 @@ type guarded struct {
 }
 
 func newGuard(address, token string) guarded {
-	g := guard.New(guard.Config{Address: address, Token: token, Clock: clock.Virtual(), Refuse: func(w http.ResponseWriter, status int, _, _ string) { w.WriteHeader(status) }})
+	g := guard.New(guard.Config{Address: address, Hosts: []string{"Also.example"}, Token: token, Clock: clock.Virtual(), Refuse: func(w http.ResponseWriter, status int, _, _ string) { w.WriteHeader(status) }})
 	return guarded{g, g.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))}
 }
 
@@ -59,7 +59,14 @@ func TestHosts(t *testing.T) {
 		{"localhost:8080", "localhost:8080", "127.0.0.1:8080", true},
 		{"localhost:8080", "LOCALHOST:8080", "127.0.0.1:8080", true},
 		{"localhost:8080", "[::1]:8080", "127.0.0.1:8080", true},
-		{"localhost:8080", "localhost", "127.0.0.1:8080", false},
+		{"localhost:8080", "localhost", "127.0.0.1:8080", true},
+		{"localhost:8080", "localhost:9000", "127.0.0.1:8080", true}, // a tunnel
+		{"localhost:8080", "", "127.0.0.1:8080", false},
+		{"localhost:8080", "localhost.evil.example", "127.0.0.1:8080", false},
+		{"localhost:8080", "also.example:8443", "127.0.0.1:8080", true}, // Hosts
+		{"0.0.0.0:80", "10.0.0.5", "10.0.0.5:80", true},
+		{"[::]:80", "[fe80::1]", "[fe80::1]:80", true},
+		{"[::]:80", "[fe80::2]", "[fe80::1]:80", false},
 		{"localhost:80", "localhost", "127.0.0.1:80", true},
 		{"[::1]:80", "[::1]", "[::1]:80", true},
 		{"localhost:8080", "evil.example:8080", "127.0.0.1:8080", false},
@@ -120,7 +127,7 @@ func TestToken(t *testing.T) {
 		"the start of it":       {"/api/meta", [2]string{"Authorization", "Bearer " + token[:17]}, 401},
 		"another scheme":        {"/api/meta", [2]string{"Authorization", "Basic " + token}, 401},
 		"the cookie":            {"/api/meta", [2]string{"Cookie", cookie}, 200},
-		"the token as cookie":   {"/api/meta", [2]string{"Cookie", "goverse_inspector=" + token}, 401},
+		"the token as cookie":   {"/api/meta", [2]string{"Cookie", "goverse_inspector_8080=" + token}, 401},
 		"a page of elsewhere":   {"/api/meta", [2]string{"Sec-Fetch-Site", "cross-site"}, 403},
 		"of the very neighbour": {"/api/meta", [2]string{"Sec-Fetch-Site", "same-site"}, 403},
 	} {
