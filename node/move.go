@@ -55,10 +55,13 @@ func (n *Node) Gate(shard uint32) (epoch uint64, isOpen bool, changed <-chan str
 
 // Serves is [Node.Gate] for who does not wait: it costs less.
 func (n *Node) Serves(shard uint32) (epoch uint64, isOpen bool) {
-	s := &n.shards[shard]
-	if epoch = s.epoch.Load(); epoch == 0 {
+	if !n.owned.has(shard) {
 		return 0, false // the gate of a shard that is not owned is shut
 	}
+	if epoch = n.owned.doors[shard].Load(); epoch != 0 {
+		return epoch, !n.suspended()
+	}
+	s := &n.shards[shard]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.epoch.Load(), s.gate >= breathing && !n.suspended()

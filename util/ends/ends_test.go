@@ -43,6 +43,10 @@ func TestEndTellsAllWhoFollowOnce(t *testing.T) {
 	}
 	fs[0].Leave()
 	fs[3].Leave()
+	p.End()
+	if len(l.told) != len(want) {
+		t.Errorf("told %d times, want %d", len(l.told), len(want))
+	}
 }
 
 func TestLeaveOfWhatFollowsNothing(t *testing.T) {
