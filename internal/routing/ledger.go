@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"bytes"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,26 +63,53 @@ type column struct {
 	again map[transport.CallID]time.Duration
 }
 
-// entry is the outcome of a call.
+// entry is the outcome of a call, for a small reply in two cache lines: every call writes one, where another node's or
+// its own of long ago was.
 type entry struct {
 	id       transport.CallID
 	at       time.Duration
-	reply    transport.Reply
-	epoch    uint64   // not 0: it is to be told only while the node owns the shard under that
-	withheld bool     // it is to be told only while the shard's gate is open, too
-	large    bool     // the reply was too large to keep
-	short    int      // how long the body is, if it is here and not with the reply
-	body     [64]byte // a small one: it shares its memory with the call that it came from
+	epoch    uint64           // not 0: it is to be told only while the node owns the shard under that
+	revision int64            // of a small reply
+	message  string           // likewise
+	whole    *transport.Reply // one that is not small; nil: it is, or was too large to keep
+	withheld bool             // it is to be told only while the shard's gate is open, too
+	large    bool             // the reply was too large to keep
+	short    uint8            // how long the body of a small reply is
+	body     [56]byte         // … itself: there it shares its memory with the call that it came from
 }
 
 // size is what an entry takes, with some for its error.
-func (e *entry) size() int { return entryBytes*3/4 + e.reply.Size() }
+func (e *entry) size() int {
+	n := entryBytes*3/4 + len(e.message)
+	if e.whole != nil {
+		n += e.whole.Size()
+	}
+	return n
+}
 
-// shorten has the entry hold a small body itself.
-func (e *entry) shorten() {
-	if n := len(e.reply.Body); n <= len(e.body) {
-		e.short = copy(e.body[:], e.reply.Body)
-		e.reply.Body = nil
+// note has the entry hold a reply.
+func (e *entry) note(r *transport.Reply) {
+	small := len(r.Body) <= len(e.body)
+	if small && r.Err == nil && r.Owner == nil && r.Epoch == e.epoch {
+		e.message, e.revision = r.Message, r.Revision
+		e.short = uint8(copy(e.body[:], r.Body)) //nolint:gosec // G115: at most 56
+		return
+	}
+	whole := *r
+	if small {
+		whole.Body = bytes.Clone(r.Body)
+	}
+	e.whole = &whole
+}
+
+// reply is what the entry holds.
+func (e *entry) reply() *transport.Reply {
+	if e.whole != nil {
+		r := *e.whole
+		return &r
+	}
+	return &transport.Reply{
+		Reply: object.Reply{Message: e.message, Body: e.body[:e.short]}, Epoch: e.epoch, Revision: e.revision,
 	}
 }
 
@@ -237,28 +265,27 @@ func (a *arrival) retell(e *entry) *transport.Reply {
 		return a.reply(object.Reply{}, object.Refuse(object.CodeUnavailable, "", a.call.Op.String(), a.call.ID, a.call.Method,
 			"the call ran, and its reply, which is too large to be kept, was lost with the link").WithExecuted(object.ExecutedYes))
 	}
-	reply := e.reply
-	if e.short > 0 {
-		reply.Body = e.body[:e.short]
-	}
-	return &reply
+	return e.reply()
 }
 
 // finish notes the outcome of a call that was noted, if it is one: what has not run, or not to its end, may run again.
 func (c *column) finish(a *arrival, reply *transport.Reply) {
-	e := entry{id: a.call.CallID, at: c.account.ledger.time(), reply: *reply}
+	e := entry{id: a.call.CallID, at: c.account.ledger.time()}
 	if a.call.Shard != noShard {
 		e.epoch = a.epoch
 		if a.withheld != nil {
-			e.reply, e.withheld = *a.withheld, true
+			reply, e.withheld = a.withheld, true
 		}
 	}
-	ran := e.reply.Err == nil || object.Executed(e.reply.Err) == object.ExecutedYes
+	ran := reply.Err == nil || object.Executed(reply.Err) == object.ExecutedYes
+	if ran {
+		e.note(reply)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.unlinkLocked(a)
 	if ran {
-		c.keepLocked(e)
+		c.keepLocked(&e)
 	}
 	a.isOverLocked()
 }
@@ -282,13 +309,13 @@ func (a *arrival) exited(reply **transport.Reply) {
 }
 
 // keepLocked keeps an outcome instead of the oldest ones.
-func (c *column) keepLocked(e entry) {
-	most := c.account.ledger.most()
-	if e.size() > most*entryBytes/4 {
-		e.large, e.reply = true, transport.Reply{}
+func (c *column) keepLocked(e *entry) {
+	most, size := c.account.ledger.most(), e.size()
+	if size > most*entryBytes/4 {
+		e.large, e.whole = true, nil
+		size = e.size()
 	}
-	e.shorten()
-	for c.count > 0 && (c.count >= most || c.bytes+e.size() > most*entryBytes) {
+	for c.count > 0 && (c.count >= most || c.bytes+size > most*entryBytes) {
 		c.dropLocked()
 	}
 	if c.count == len(c.kept) {
@@ -297,9 +324,9 @@ func (c *column) keepLocked(e entry) {
 		copy(grown[n:], c.kept[:c.oldest])
 		c.kept, c.oldest = grown, 0
 	}
-	c.kept[(c.oldest+c.count)%len(c.kept)] = e
+	c.kept[(c.oldest+c.count)%len(c.kept)] = *e
 	c.count++
-	c.bytes += e.size()
+	c.bytes += size
 }
 
 // dropLocked forgets the oldest outcome.

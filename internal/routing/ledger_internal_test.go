@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/object"
@@ -52,23 +53,43 @@ func (l *ledger) totals() (running, kept, size, again, slots int) {
 	return running, kept, size, again, slots
 }
 
-// What is remembered of a small reply is a copy: it shares its memory with all that its call needed.
+// What is remembered of a small body is a copy: it shares its memory with all that its call needed. Usually it is in the
+// entry itself.
 func TestLedgerCopiesSmallReplies(t *testing.T) {
 	t.Parallel()
+	const epoch = 7
 	var l ledger
-	for i, size := range []int{0, 1, 64, 65, 1000} {
-		body := bytes.Repeat([]byte{'x'}, size)
-		a := l.noted(t.Context(), "a", uint64(i), false)
-		a.column.finish(a, &transport.Reply{Reply: object.Reply{Message: "m", Body: body}, Epoch: 7})
-		e := a.column.findLocked(a.call.CallID)
-		if size <= len(e.body) && e.reply.Body != nil {
-			t.Errorf("%d bytes are not copied", size)
+	for _, usual := range []bool{true, false} {
+		for i, size := range []int{0, 1, 56, 57, 1000} {
+			want := bytes.Repeat([]byte{'x'}, size)
+			body := bytes.Clone(want)
+			a := l.noted(t.Context(), "a", uint64(i), false)
+			if usual {
+				a.epoch = epoch
+			}
+			a.column.finish(a, &transport.Reply{Reply: object.Reply{Message: "m", Body: body}, Epoch: epoch, Revision: 5})
+			e := a.column.findLocked(a.call.CallID)
+			small := size <= len(e.body)
+			if small {
+				clear(body)
+			}
+			if in := e.whole == nil; in != (small && usual) {
+				t.Errorf("%d bytes, usual %t: the entry itself has them: %t", size, usual, in)
+			}
+			a.view = &view{table: members{}}
+			reply := a.retell(e)
+			if !bytes.Equal(reply.Body, want) || reply.Message != "m" || reply.Epoch != epoch || reply.Revision != 5 || reply.Err != nil {
+				t.Errorf("%d bytes, usual %t, are told again as %+v", size, usual, reply)
+			}
 		}
-		a.view = &view{table: members{}}
-		reply := a.retell(e)
-		if !bytes.Equal(reply.Body, body) || reply.Message != "m" || reply.Epoch != 7 || reply.Err != nil {
-			t.Errorf("%d bytes are told again as %+v", size, reply)
-		}
+	}
+}
+
+// An entry of a small reply has two cache lines.
+func TestSizeOfAnEntry(t *testing.T) {
+	t.Parallel()
+	if size := unsafe.Sizeof(entry{}); size != 128 {
+		t.Errorf("it has %d bytes", size)
 	}
 }
 
