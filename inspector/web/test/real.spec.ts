@@ -5,7 +5,7 @@ import { expect, test } from './page'
 let programs: Programs
 
 test.describe.configure({ mode: 'serial' })
-test.setTimeout(180_000)
+test.setTimeout(300_000)
 
 test.beforeAll(() => {
   test.setTimeout(600_000) // a cold build cache
@@ -48,19 +48,23 @@ test('servers that come, die and are added are seen, with their clients and call
 
   await links.getByRole('link', { name: 'Shards' }).click()
   const owners = page.getByRole('table', { name: 'Shards by node' })
-  for (const s of [first, second, third]) await expect(owners.getByRole('row', { name: new RegExp(`${s.address} 2,7\\d\\d 33`) })).toBeVisible({ timeout: 60_000 })
+  // About even: so many tens of per cent.
+  const owns = (s: { address: string }, tens: string) =>
+    expect(owners.getByRole('row', { name: new RegExp(`${s.address} \\S+ [${tens}]\\d\\.\\d %`) })).toBeVisible({ timeout: 60_000 })
+  for (const s of [first, second, third]) await owns(s, '3')
   second.child.kill('SIGKILL')
-  await expect(owners.getByRole('row', { name: new RegExp(`${second.address} 0 `) }).or(owners.getByRole('row', { name: new RegExp(`${first.address} 4,09\\d 50`) }))).toBeVisible({ timeout: 60_000 })
+  for (const s of [first, third]) await owns(s, '45')
   await expect(owners.getByRole('row', { name: new RegExp(second.address) })).toHaveCount(0, { timeout: 60_000 })
   await links.getByRole('link', { name: 'Nodes' }).click()
   await expect(row(second.address, 'gone')).toBeVisible({ timeout: 60_000 })
   const fourth = world.server()
   await expect(row(fourth.address, 'live')).toBeVisible({ timeout: 60_000 })
   await links.getByRole('link', { name: 'Shards' }).click()
-  await expect(owners.getByRole('row', { name: new RegExp(`${fourth.address} 2,7\\d\\d 33`) })).toBeVisible({ timeout: 60_000 })
+  for (const s of [first, third, fourth]) await owns(s, '3')
   await links.getByRole('link', { name: 'Events' }).click()
-  await expect(page.getByText(`${second.address} has left`, { exact: false }).or(page.getByText(`${second.address} is gone`, { exact: false })).first()).toBeVisible()
-  await expect(page.getByText(new RegExp(`${fourth.address} has joined|${fourth.address} joins`)).first()).toBeVisible()
+  const told = (kind: string, s: { address: string }) => expect(page.locator('ol.events > li', { hasText: kind }).filter({ hasText: s.address }).first()).toBeVisible()
+  await told('leave', second)
+  await told('join', fourth)
   await links.getByRole('link', { name: 'Overview' }).click()
   await expect(page.locator('.figure', { hasText: 'Nodes' }).first().locator('dd')).toContainText('3')
 
@@ -135,7 +139,7 @@ test('actions act, where they are allowed, and leave a line in the log', async (
     await expect(page.getByRole('heading', { level: 1 })).toContainText('draining')
     await expect(page.getByText(/^0 open, 0 being moved/)).toBeVisible({ timeout: 60_000 })
     await confirm('End the drain', incarnation, 'The drain ends.')
-    await expect(page.getByText(/^4,\d+ open, 0 being moved/)).toBeVisible({ timeout: 60_000 })
+    await expect(page.getByText(/^[34],\d+ open, 0 being moved/)).toBeVisible({ timeout: 60_000 })
     await audited('action=drain', `node=${incarnation}`, 'outcome=done')
     await audited('action=undrain', `node=${incarnation}`, 'outcome=done')
   })
