@@ -13,7 +13,7 @@ const MIME = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.
 export const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 export async function startMock({ port = 0, actions = false, token = '', waiting = false, live = true, busy = false } = {}) {
-  const state = { world: w.makeWorld({ waiting }), actions, token, actionsDone: [], streams: new Set(), refuse: 0, lastIds: [], instance: 'mock', id: 0, bytes: 0 }
+  const state = { world: w.makeWorld({ waiting }), actions, token, actionsDone: [], streams: new Set(), refuse: 0, lastIds: [], instance: 'mock', id: 0, bytes: 0, missing: /** @type {string[]} */ ([]), mute: new Set() }
   const server = createServer((request, response) => void handle(state, request, response))
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve))
   const timers = [live ? setInterval(() => tick(state), 1000) : undefined, busy ? setInterval(() => hurry(state), 500) : undefined]
@@ -35,6 +35,18 @@ export async function startMock({ port = 0, actions = false, token = '', waiting
       state.world = w.makeWorld()
       send(state, 'overview', w.overview(state.world))
       send(state, 'nodes', nodes(state))
+    },
+    /** Etcd does not answer. */
+    stall(message) {
+      const { history: _, ...rest } = w.overview(state.world)
+      send(state, 'overview', { ...rest, state: 'stale', message })
+    },
+    /** Another inspector with another past takes over. */
+    restart() {
+      Object.assign(state, { instance: 'other', world: w.makeWorld() })
+      state.world.events.splice(0)
+      w.addEvent(state.world, { kind: 'join', text: 'the other begins' })
+      this.drop()
     },
     /** Cuts every stream, and refuses the next `times` attempts. */
     drop(times = 0) {
@@ -104,7 +116,7 @@ function stream(state, url, request, response) {
     graph: () => w.graph(world, q), events: () => ({ events: world.events, next: world.seq }), object: () => w.detail(world, q.get('focus')),
   }
   write(state, response, 'hello', meta(state))
-  for (const topic of topics) if (first[topic]) write(state, response, topic, first[topic]())
+  for (const topic of topics) if (first[topic] && !state.mute.has(topic)) write(state, response, topic, first[topic]())
 }
 
 function fail(response, status, code, message) {
@@ -148,9 +160,9 @@ async function handle(state, request, response) {
     case 'types':
       return json(response, parts.length === 1 ? { types: w.types(world) } : w.FORM)
     case 'objects':
-      return json(response, parts.length === 1 ? w.search(world, url.searchParams) : w.detail(world, parts[1]))
+      return json(response, parts.length === 1 ? { ...w.search(world, url.searchParams), missing: state.missing } : w.detail(world, parts[1]))
     case 'clients':
-      return json(response, w.clients(world, url.searchParams))
+      return json(response, { ...w.clients(world, url.searchParams), missing: state.missing })
     default:
       return fail(response, 404, 'NotFound', 'no such path')
   }

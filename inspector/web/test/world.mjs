@@ -16,7 +16,7 @@ const NOW = Date.UTC(2026, 0, 5, 12, 0, 0)
 const wave = (t, period, low, high) => low + ((high - low) * (1 + Math.sin((t / period) * 2 * Math.PI))) / 2
 
 export function makeWorld({ nodes = 3, waiting = false } = {}) {
-  const world = { tick: 600, nodes: [], shards: [], events: [], waiting, seq: 0, beat: 0, churn: false }
+  const world = { tick: 600, nodes: [], shards: [], events: [], waiting, seq: 0, beat: 0, churn: false, sampling: 1 }
   if (!waiting) for (let i = 0; i < nodes; i++) addNode(world)
   let seed = 7
   const random = () => (seed = (seed * 1103515245 + 12345) % 2147483648) / 2147483648
@@ -102,7 +102,7 @@ export function overview(world) {
   }
   const history = []
   for (let t = world.tick - 599; t <= world.tick; t++) history.push(point(t, world))
-  return { state: 'live', message: '', now: history.at(-1), history, sampling: 1, allocator: world.nodes[0].incarnation, unowned: 1, skew: 1.02 }
+  return { state: 'live', message: '', now: history.at(-1), history, sampling: world.sampling, allocator: world.nodes[0].incarnation, unowned: 1, skew: 1.02 }
 }
 
 export function node(world, n, i) {

@@ -39,13 +39,14 @@ export class Stream {
 
   constructor(private readonly hooks: StreamHooks) {}
 
-  /** Follows another view. The same subscription again changes nothing. */
-  follow(wanted: Subscription): void {
+  /** Follows another view. The same subscription again changes nothing: false. */
+  follow(wanted: Subscription): boolean {
     const path = streamPath(wanted)
-    if (path === this.path) return
+    if (path === this.path) return false
     this.path = path
     this.delay = FIRST_DELAY
     this.open('connecting')
+    return true
   }
 
   close(): void {

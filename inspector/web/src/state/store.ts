@@ -117,7 +117,10 @@ export async function start(): Promise<void> {
   await askMeta()
   followVisibility()
   effect(() => {
-    if (!needsLogin.value) stream.follow(subscription(route.value))
+    if (needsLogin.value || !stream.follow(subscription(route.value))) return
+    // These are about what was looked at before. Now, and not when a view goes: the new stream may be quicker.
+    graph.value = null
+    detail.value = null
   })
 }
 

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useRef, useState } from 'preact/hooks'
 import type { Edge, Graph } from '../api/types'
 import { CrowdPicture } from '../graph/crowd'
 import { Picture } from '../graph/draw'
@@ -14,7 +14,6 @@ import { Table } from '../ui/table'
 export function GraphView() {
   const { types: only = '', objects = '', focus = '' } = route.value.query
   const now = graph.value
-  useEffect(() => () => void (graph.value = null), [only, objects, focus])
   const single = objects === '1' || focus !== ''
   const names = [...new Set([...(types.value ?? []).map((t) => t.name), ...(now?.nodes ?? []).filter((n) => n.kind !== 'outside' && n.kind !== 'more').map((n) => n.type)])].sort()
   return (

@@ -1,4 +1,3 @@
-import { useEffect } from 'preact/hooks'
 import { ActionButton } from '../actions/dialog'
 import { CallPanel } from '../actions/call'
 import type { Edge, Turn } from '../api/types'
@@ -12,8 +11,6 @@ import { Table } from '../ui/table'
 
 export function ObjectView() {
   const id = route.value.args[0] ?? ''
-  // What is known of the object before is not this one's.
-  useEffect(() => () => void (detail.value = null), [id])
   const known = detail.value
   const object = known?.object
   const typeName = object?.type ?? ''

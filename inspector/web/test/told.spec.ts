@@ -1,0 +1,131 @@
+// What the page must tell, and to whom: keyboards, readers of screens, people who want no motion.
+import { expect, open, test, VIEWS } from './page'
+
+test('another view takes the focus, names itself in the title and is marked in the navigation', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['overview']!)
+  const views = page.getByRole('navigation', { name: 'Views' })
+  await views.getByRole('link', { name: 'Types' }).click()
+  await expect(page.locator('main')).toBeFocused()
+  await expect(page).toHaveTitle(/^Types/)
+  await expect(views.locator('[aria-current=page]')).toHaveText('Types')
+  await page.getByRole('link', { name: 'Join', exact: true }).click()
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('ChatRoom.Join')
+  await expect(page.locator('main')).toBeFocused()
+  await expect(views.locator('[aria-current=page]')).toHaveText('Types')
+})
+
+test('all filters of objects are asked of the server', async ({ page, mock }) => {
+  const asked: URLSearchParams[] = []
+  page.on('request', (r) => {
+    if (r.url().includes('/api/objects?')) asked.push(new URL(r.url()).searchParams)
+  })
+  await open(page, mock, VIEWS['objects']!)
+  await page.getByLabel('Type').selectOption('ChatRoom')
+  await page.getByLabel('Name begins with').fill('room-1')
+  await page.getByRole('combobox', { name: 'Node' }).selectOption('10.0.0.2:7000')
+  await page.getByLabel('Waiting calls, at least').fill('2')
+  await page.getByLabel('Busy only').check()
+  await page.getByRole('button', { name: 'Waiting' }).click()
+  const wanted = { type: 'ChatRoom', prefix: 'room-1', node: 'n2-5f3a90b2', min_waiting: '2', busy: '1', sort: 'waiting', limit: '50', offset: '0' }
+  await expect.poll(() => Object.fromEntries(asked.at(-1)!)).toEqual(wanted)
+})
+
+test('a tab that nobody sees asks nothing, and asks at once when it is seen', async ({ page, mock }) => {
+  let asked = 0
+  page.on('request', (r) => void (asked += Number(r.url().includes('/api/objects?'))))
+  await page.clock.install()
+  await open(page, mock, VIEWS['objects']!)
+  const turn = (hidden: boolean) => page.evaluate((to) => Object.defineProperty(document, 'hidden', { value: to, configurable: true }), hidden)
+  await turn(true)
+  await page.clock.runFor(3000)
+  const before = asked
+  await page.clock.runFor(30_000)
+  expect(asked).toBe(before)
+  await turn(false)
+  await page.clock.runFor(3000)
+  await expect.poll(() => asked).toBeGreaterThan(before)
+})
+
+test('the past of another inspector is not mixed with this one’s', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['events']!)
+  await expect(page.locator('ol.events > li')).toHaveCount(6)
+  mock.restart()
+  await expect(page.getByText('the other begins')).toBeVisible()
+  await expect(page.locator('ol.events > li')).toHaveCount(1)
+})
+
+test('a coordination store that does not answer is told of, and what was known stays', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['nodes']!)
+  mock.stall('etcd at localhost:2379 does not answer')
+  await expect(page.getByText('▲ etcd at localhost:2379 does not answer')).toBeVisible()
+  await expect(page.locator('.status')).toContainText('stale')
+  await expect(page.getByRole('row', { name: /10\.0\.0\.1:7000/ })).toBeVisible()
+})
+
+test('nodes that did not answer are told of', async ({ page, mock }) => {
+  mock.state.missing = ['n2-5f3a90b2']
+  for (const view of ['objects', 'clients']) {
+    await open(page, mock, VIEWS[view]!)
+    await expect(page.getByText('Incomplete: one node did not answer.')).toBeVisible()
+  }
+})
+
+test('estimates are called so', async ({ page, mock }) => {
+  mock.state.world.sampling = 16
+  await open(page, mock, VIEWS['overview']!)
+  await expect(page.getByText('One call in 16 is measured; figures are estimates.')).toBeVisible()
+})
+
+test('what is known of an object before is not told of another', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['object']!)
+  await expect(page.getByRole('table', { name: 'Turns' })).toBeVisible()
+  mock.state.mute.add('object')
+  await page.getByRole('link', { name: 'ChatClient/c1', exact: true }).first().click()
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('ChatClient/c1')
+  await expect(page.getByText('Listening…')).toBeVisible()
+  await expect(page.getByRole('table', { name: 'Turns' })).toHaveCount(0)
+})
+
+test('graphs have their values as tables, and failures a sign', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['graph']!)
+  const table = page.getByRole('table', { name: 'Calls of the last 10 seconds' })
+  await expect(table.getByRole('row', { name: /ChatClient ChatRoom call 6,100\/s 1\.2\/s/ })).toBeVisible()
+  await expect(table.getByRole('row')).toHaveCount(6)
+  await expect(page.locator('svg.graph text', { hasText: '▲ 6,100/s, 1.2/s fail' })).toBeVisible()
+  await page.goto(`${mock.url}/${VIEWS['graph-objects']}`)
+  await page.getByText('The same as a table').click()
+  await expect(table.getByRole('row')).toHaveCount(341)
+})
+
+test('a method has its histogram as a table, and its last error with the stack', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['method']!)
+  await page.getByText('Histogram as a table').click()
+  await expect.poll(() => page.getByRole('table', { name: /^Latencies/ }).getByRole('row').count()).toBeGreaterThan(10)
+  await page.getByText('Stack', { exact: true }).click()
+  await expect(page.getByText('goroutine 71 [running]')).toBeVisible()
+})
+
+test.describe('to whom wants no motion', () => {
+  test.use({ reducedMotion: 'reduce' })
+  test('nothing moves', async ({ page, mock }) => {
+    await page.addInitScript(() => {
+      const ask = window.requestAnimationFrame
+      const counted = window as unknown as { frames: number }
+      counted.frames = 0
+      window.requestAnimationFrame = (f) => (counted.frames++, ask(f))
+    })
+    await open(page, mock, VIEWS['graph']!)
+    await expect(page.locator('svg.graph .flow').first()).toBeHidden()
+    await page.goto(`${mock.url}/${VIEWS['graph-objects']}`)
+    await expect(page.getByRole('img', { name: /^Who calls whom/ })).toBeVisible()
+    let before = -1
+    await expect
+      .poll(async () => {
+        const now = await page.evaluate(() => (window as unknown as { frames: number }).frames)
+        const same = now === before
+        before = now
+        return same
+      })
+      .toBe(true)
+  })
+})
