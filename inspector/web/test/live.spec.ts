@@ -95,7 +95,18 @@ test('hostile names are text, everywhere', async ({ page, mock }) => {
     await expect(page.getByText('In memory for')).toBeVisible()
     await page.goto(`${mock.url}/#/objects`)
   }
-  expect(await page.locator('main img, main script, main b.bold').count()).toBe(0)
+  const made = page.locator('main :is(img, script), main bdi > *')
+  await expect(made).toHaveCount(0)
+  const texts = { events: 'panic: <b>runtime error</b>: index out of range', clients: 'ChatClient/<b>bold</b>', method: '<script>alert("x")</script> index out of range' }
+  for (const [view, text] of Object.entries(texts)) {
+    await open(page, mock, VIEWS[view]!)
+    await expect(page.locator('main bdi', { hasText: text }).first()).toBeVisible()
+    await expect(made).toHaveCount(0)
+  }
+  await open(page, mock, VIEWS['graph-objects']!)
+  await page.getByText('The same as a table').click()
+  await expect(page.locator('tbody bdi').and(page.getByTitle(HOSTILE[0]!, { exact: true })).first()).toBeVisible()
+  await expect(made).toHaveCount(0)
 })
 
 test('objects are searched, sorted and paged by the server', async ({ page, mock }) => {

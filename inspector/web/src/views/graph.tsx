@@ -58,7 +58,7 @@ export function GraphView() {
             ■ type ● object ◆ client ◌ others. Lines bend to the right of their way; thicker: more calls; dashed: pushes; ▲ and red: errors. The last 10 s
             {now.more > 0 && `; ${rate(now.more)} more are not drawn`}.
           </p>
-          <Twin graph={now} />
+          <Twin key={now.level} graph={now} />
         </>
       )}
     </>
