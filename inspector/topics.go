@@ -93,10 +93,11 @@ func (t *tab) topic(topic string, v model.Versions) bool {
 	case "shards":
 		since := t.told.Shards
 		t.told.Shards = v.Shards
-		if !t.once[topic] {
-			return t.whole(topic, "shards", v.Shards, func() any { return m.Shards() })
+		if changes, same := m.ShardsSince(since); same && t.once[topic] {
+			return t.send(topic, changes)
 		}
-		return t.send(topic, m.ShardsSince(since))
+		delete(t.last, topic) // since then there have been changes
+		return t.whole(topic, "shards", v.Shards, func() any { return m.Shards() })
 	case "events":
 		list := m.Events(model.EventFilter{Since: t.told.Events, Limit: maxPage})
 		t.told.Events = max(list.Next, v.Events)

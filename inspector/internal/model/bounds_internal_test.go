@@ -112,7 +112,7 @@ func TestSkewOfWhoLives(t *testing.T) {
 	place(m, 1, []cluster.ShardInfo{{Owner: "AAA", Epoch: 1}, {Owner: "BBB", Epoch: 1}, {Owner: "CCC", Epoch: 1}, {Owner: "CCC", Epoch: 1}}, "AAA", "BBB", "CCC")
 	before := m.Versions().Shards
 	place(m, 2, []cluster.ShardInfo{{Owner: "AAA", Epoch: 1}, {Owner: "BBB", Epoch: 1}, {Owner: "AAA", Epoch: 2}, {Owner: "BBB", Epoch: 2}}, "AAA", "BBB")
-	if c := m.ShardsSince(before); len(c.Nodes) != 3 || len(c.Changed) != 2 || c.Skew != 1 {
+	if c, ok := m.ShardsSince(before); !ok || len(c.Nodes) != 3 || len(c.Changed) != 2 || c.Skew != 1 {
 		t.Errorf("%+v", c)
 	}
 }

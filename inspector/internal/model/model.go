@@ -74,6 +74,7 @@ type Model struct {
 	vacant []int          // indexes that others may have, while shards are placed
 	index  map[string]int // … the other way round
 	shards []placedShard
+	anew   uint64                 // the rev at which all shards became others
 	moves  int                    // owners changed in this second
 	hops   map[[2]string][]uint32 // … from whom to whom, which
 

@@ -76,7 +76,7 @@ func TestMoves(t *testing.T) {
 		if o := m.Overview(false); o.Now.Moves != 1 || o.Skew != 1 {
 			t.Errorf("%+v", o)
 		}
-		if c := m.ShardsSince(since); len(c.Changed) != 1 || c.Changed[0][0] != 1 || c.Nodes[c.Changed[0][1]] != "b" {
+		if c, ok := m.ShardsSince(since); !ok || len(c.Changed) != 1 || c.Changed[0][0] != 1 || c.Nodes[c.Changed[0][1]] != "b" {
 			t.Errorf("%+v", c)
 		}
 		if e := m.Events(model.EventFilter{Kind: "move"}).Events; len(e) != 1 || e[0].Text != "Shard 1 went from a:1 to b:1." || e[0].Shard != 1 {
@@ -85,6 +85,30 @@ func TestMoves(t *testing.T) {
 		m.Place(view("a", ""))
 		if s := m.Shards(); s.Unowned != 1 || s.Shards[1][2] != 2 {
 			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// Where the records are another cluster's, all shards are told anew: also those that nobody owns, and those that are as
+// they were.
+func TestAnotherCluster(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := placed()
+		for i, owners := range [][]string{{"", ""}, {"", "b"}, {"a", "b", "a"}} {
+			since := m.Versions().Shards
+			v := view(owners...)
+			v.UUID = fmt.Sprint("another", i)
+			m.Place(v)
+			if c, ok := m.ShardsSince(since); ok || m.Versions().Shards == since {
+				t.Errorf("%v is told as %+v", owners, c)
+			}
+			if c, ok := m.ShardsSince(m.Versions().Shards); !ok || len(c.Changed) != 0 {
+				t.Errorf("after %v, %+v", owners, c)
+			}
+			if s := m.Shards(); s.Count != len(owners) || (s.Shards[0][0] < 0) != (owners[0] == "") {
+				t.Errorf("%v: %+v", owners, s)
+			}
 		}
 	})
 }

@@ -100,9 +100,10 @@ func (m *Model) placeMembers(v cluster.View) {
 func (m *Model) placeShards(v cluster.View) {
 	first := len(m.shards) != len(v.Shards)
 	if first {
+		m.anew = m.rev + 1
 		m.shards = make([]placedShard, len(v.Shards))
 		for i := range m.shards {
-			m.shards[i] = placedShard{owner: -1, target: -1, phase: unowned}
+			m.shards[i] = placedShard{owner: -1, target: -1, phase: unowned, rev: m.anew}
 		}
 	}
 	changed := false
@@ -258,10 +259,14 @@ func (s *placedShard) shape() [4]int64 {
 	return [4]int64{int64(s.owner), int64(s.epoch), int64(s.phase), int64(s.target)} //nolint:gosec // G115: an epoch is a revision
 }
 
-// ShardsSince is the shards that changed after rev.
-func (m *Model) ShardsSince(rev uint64) ShardChanges {
+// ShardsSince is the shards that changed after rev; false: these are other shards than then, of another cluster, of which
+// all must be told.
+func (m *Model) ShardsSince(rev uint64) (ShardChanges, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.anew > rev {
+		return ShardChanges{}, false
+	}
 	out := ShardChanges{Changed: [][5]int64{}, Nodes: append([]string{}, m.order...)}
 	_, _, out.Skew = m.spread()
 	for i := range m.shards {
@@ -270,7 +275,7 @@ func (m *Model) ShardsSince(rev uint64) ShardChanges {
 			out.Changed = append(out.Changed, [5]int64{int64(i), f[0], f[1], f[2], f[3]})
 		}
 	}
-	return out
+	return out, true
 }
 
 // Owner is who owns a shard, at which epoch; empty: nobody, or there is no such shard.
