@@ -35,6 +35,8 @@ type tab struct {
 	w         http.ResponseWriter
 	topics    []string
 	interest  model.Interest
+	release   func()         // lets the interest go
+	refused   *model.Refusal // why it has none; nil: it has
 	types     string
 	changes   bool // topic types tells only what has changed
 	resumed   bool
@@ -63,13 +65,7 @@ func (i *Inspector) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer i.streams.Add(-1)
-	release, err := i.model.Hold(t.interest)
-	if err != nil {
-		f := asFault(err)
-		refuse(w, f.status, f.code, f.message)
-		return
-	}
-	defer release()
+	defer t.hold()()
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")

@@ -105,11 +105,19 @@ func (t *tab) topic(topic string, v model.Versions) bool {
 	case "graph":
 		t.told.Graph = v.Graph
 		key := fmt.Sprintf("graph %q %q %t %q", t.types, t.interest.Types, t.interest.Objects, t.interest.Focus)
-		return t.whole(topic, key, v.Graph, func() any { return m.Graph(t.interest, t.types, graphLimit) })
+		return t.closely(topic, key, v.Graph, func() any { return m.Graph(t.interest, t.types, graphLimit) }, func(why *model.Refusal) any {
+			g := m.Graph(t.interest, t.types, graphLimit)
+			g.Error = why
+			return g
+		})
 	default: // "object"
 		t.objects = v.Graph
-		return t.whole(topic, "object "+t.interest.Focus, v.Graph, func() any {
+		return t.closely(topic, "object "+t.interest.Focus, v.Graph, func() any {
 			detail, _ := m.Focused(t.interest.Focus)
+			return detail
+		}, func(why *model.Refusal) any {
+			detail := m.Known(t.interest.Focus, "", nil)
+			detail.Error = why
 			return detail
 		})
 	}

@@ -1,6 +1,7 @@
 package inspector
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -43,4 +44,50 @@ func TestStreamOfAnotherCluster(t *testing.T) {
 			t.Errorf("%s is not as at first, %s: the test shows too little", said[2], said[0])
 		}
 	})
+}
+
+// Who is interested in one thing more than can be watched is told so in that topic, all the others, and what it is
+// interested in once there is room.
+func TestStreamWithoutItsInterest(t *testing.T) {
+	t.Parallel()
+	for _, topic := range []string{"object", "graph"} {
+		synctest.Test(t, func(t *testing.T) {
+			var said []string
+			points := 0
+			var others []func()
+			told(t, "topics=overview,object,graph&focus=Room-r", 16, func(m *model.Model, round int) {
+				for i := 0; round == 0; i++ {
+					release, err := m.Hold(model.NewInterest(true, "", fmt.Sprint("Room-", i)))
+					if err != nil {
+						break
+					}
+					others = append(others, release)
+				}
+				if round == 10 {
+					others[0]()
+				}
+			}, func(name string, data []byte) {
+				if name == topic {
+					said = append(said, string(data))
+				}
+				if name == "overview" {
+					points++
+				}
+			})
+			if points < 6 || len(said) < 2 {
+				t.Fatalf("%d points, told %q", points, said)
+			}
+			if !strings.HasSuffix(said[0], `"error":{"code":"ResourceExhausted","message":"`+model.ErrTooMany.Error()+`"}}`) {
+				t.Errorf("at first %s", said[0])
+			}
+			for _, one := range said[1:] {
+				if strings.Contains(one, `"error":`) {
+					t.Errorf("then %s", one)
+				}
+			}
+			if len(others) != 24 {
+				t.Errorf("%d are watched", len(others))
+			}
+		})
+	}
 }

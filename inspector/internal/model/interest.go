@@ -13,7 +13,7 @@ import (
 )
 
 // ErrTooMany is the error of an interest beside too many others.
-var ErrTooMany = errors.New("too much is watched at the same time")
+var ErrTooMany = errors.New("too much is watched at the same time: other tabs have to close first")
 
 // lingers is how long an interest is kept after the last who had it.
 const lingers = 15 * time.Second

@@ -20,7 +20,7 @@ const (
 	maxPassages  = 100
 	maxText      = 4096 // bytes of a text, and
 	maxStack     = 16384
-	maxInterests = 16
+	maxInterests = 24 // each is a stream of every node's, which allows 64 in all
 )
 
 // How long things are kept.

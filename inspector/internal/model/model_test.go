@@ -152,7 +152,7 @@ func TestBounds(t *testing.T) {
 			}
 		}
 		for i := range 40 {
-			if _, err := m.Hold(model.NewInterest(true, "", fmt.Sprint("T-", i))); (i >= 16) != errors.Is(err, model.ErrTooMany) {
+			if _, err := m.Hold(model.NewInterest(true, "", fmt.Sprint("T-", i))); (i >= 24) != errors.Is(err, model.ErrTooMany) {
 				t.Errorf("interest %d: %v", i, err)
 			}
 		}

@@ -168,6 +168,13 @@ type Graph struct {
 	Nodes []GraphNode `json:"nodes"`
 	Edges []Edge      `json:"edges"`
 	More  float64     `json:"more"`
+	Error *Refusal    `json:"error,omitempty"`
+}
+
+// Refusal is why something is not told.
+type Refusal struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
 }
 
 // Event is something that operators want to know.
@@ -237,4 +244,5 @@ type Detail struct {
 	Callers     []Edge    `json:"callers"`
 	Callees     []Edge    `json:"callees"`
 	History     []Passage `json:"history"`
+	Error       *Refusal  `json:"error,omitempty"`
 }

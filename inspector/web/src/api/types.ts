@@ -175,6 +175,12 @@ export interface Edge {
   mean: number
 }
 
+/** Why something is not told: too much is watched at the same time. */
+export interface Refusal {
+  code: string
+  message: string
+}
+
 export interface Detail {
   object: ObjectRow | null
   shard: number
@@ -185,6 +191,8 @@ export interface Detail {
   callers: Edge[]
   callees: Edge[]
   history: { at: number; node: string; epoch: number; what: string }[]
+  /** Absent: it is watched. */
+  error?: Refusal
 }
 
 export interface Client {
@@ -218,6 +226,8 @@ export interface Graph {
   nodes: GraphNode[]
   edges: Edge[]
   more: number
+  /** Absent: it is watched. */
+  error?: Refusal
 }
 
 export interface ClusterEvent {
