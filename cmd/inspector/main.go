@@ -73,7 +73,9 @@ func parseFlags(args []string, stderr io.Writer) (*inspector.Config, error) {
 	flags := flag.NewFlagSet("inspector", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&config.Address, "listen", "localhost:8080", "`address` of the page; others than the loopback demand a token, see "+tokenVariable)
-	endpoints := flags.String("etcd", "localhost:47379", "`endpoints` of the etcd where the servers meet, separated by commas")
+	var meet meeting
+	meet.flags(flags)
+	hosts := flags.String("hosts", "", "`names` by which browsers reach the page beside that of -listen, separated by commas: those of a proxy, or of this machine")
 	flags.StringVar(&config.Cluster, "cluster", "goverse", "`name` of the cluster")
 	flags.BoolVar(&config.Actions, "actions", false, "let whoever sees the page act on the cluster: drain, move, deactivate, call, disconnect")
 	if err := flags.Parse(args); err != nil {
@@ -84,9 +86,17 @@ func parseFlags(args []string, stderr io.Writer) (*inspector.Config, error) {
 		flags.Usage()
 		return nil, err
 	}
-	config.Etcd = strings.Split(*endpoints, ",")
+	where, err := meet.config(os.Getenv(passwordVariable))
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return nil, err
+	}
+	config.Etcd = where.Endpoints
+	if *hosts != "" {
+		config.Hosts = strings.Split(*hosts, ",")
+	}
 	config.Open = func(ctx context.Context) (coord.Store, func(), error) {
-		store, err := etcd.Open(ctx, etcd.Config{Endpoints: config.Etcd})
+		store, err := etcd.Open(ctx, where)
 		if err != nil {
 			return nil, nil, err
 		}
