@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/xiaonanln/goverse/internal/coord/etcd"
 )
@@ -30,7 +29,7 @@ func (m *meeting) flags(to *flag.FlagSet) {
 
 // config is the same for who opens the store. It reads the files once.
 func (m *meeting) config(password string) (etcd.Config, error) {
-	c := etcd.Config{Endpoints: strings.Split(m.endpoints, ","), Username: m.user, Password: password}
+	c := etcd.Config{Endpoints: list(m.endpoints), Username: m.user, Password: password}
 	if m.user == "" {
 		c.Password = "" // it is somebody else's
 	} else if password == "" {

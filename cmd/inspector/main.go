@@ -21,6 +21,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -50,14 +51,13 @@ func main() {
 
 // run is the program; it returns the exit code.
 func run(ctx context.Context, args []string, token string, stderr io.Writer) int {
-	config, err := parseFlags(args, stderr)
+	config, err := parseFlags(args, token, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case err != nil:
 		return exitUsage
 	}
-	config.Token = token
 	config.Ready = func(address, made string) { greet(stderr, config, address, made) }
 	if err := inspector.New(*config).Run(ctx); err != nil {
 		fmt.Fprintln(stderr, "inspector:", err)
@@ -66,10 +66,10 @@ func run(ctx context.Context, args []string, token string, stderr io.Writer) int
 	return exitOK
 }
 
-// parseFlags returns the configuration that the flags ask for. What is wrong with them it
-// has told the user already.
-func parseFlags(args []string, stderr io.Writer) (*inspector.Config, error) {
-	config := &inspector.Config{Assets: web.FS(), Logger: logger.New(stderr, slog.LevelError), Clock: clock.System()}
+// parseFlags returns the configuration that the flags ask for. What is wrong with them, or
+// with the token, it has told the user already.
+func parseFlags(args []string, token string, stderr io.Writer) (*inspector.Config, error) {
+	config := &inspector.Config{Token: token, Assets: web.FS(), Logger: logger.New(stderr, slog.LevelError), Clock: clock.System()}
 	flags := flag.NewFlagSet("inspector", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&config.Address, "listen", "localhost:8080", "`address` of the page; others than the loopback demand a token, see "+tokenVariable)
@@ -81,6 +81,10 @@ func parseFlags(args []string, stderr io.Writer) (*inspector.Config, error) {
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
+	config.Etcd = list(meet.endpoints)
+	if *hosts != "" {
+		config.Hosts = list(*hosts)
+	}
 	if err := check(flags.Args(), config); err != nil {
 		fmt.Fprintln(stderr, err)
 		flags.Usage()
@@ -90,10 +94,6 @@ func parseFlags(args []string, stderr io.Writer) (*inspector.Config, error) {
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return nil, err
-	}
-	config.Etcd = where.Endpoints
-	if *hosts != "" {
-		config.Hosts = strings.Split(*hosts, ",")
 	}
 	config.Open = func(ctx context.Context) (coord.Store, func(), error) {
 		store, err := etcd.Open(ctx, where)
@@ -105,16 +105,57 @@ func parseFlags(args []string, stderr io.Writer) (*inspector.Config, error) {
 	return config, nil
 }
 
+// list is what stands between commas.
+func list(text string) []string {
+	all := strings.Split(text, ",")
+	for i := range all {
+		all[i] = strings.TrimSpace(all[i])
+	}
+	return all
+}
+
 // check says what is wrong with flags that could be parsed.
 func check(rest []string, config *inspector.Config) error {
 	if len(rest) > 0 {
 		return fmt.Errorf("unexpected argument: %s", rest[0])
 	}
-	if _, _, err := net.SplitHostPort(config.Address); err != nil {
-		return fmt.Errorf("-listen: %q is not host:port", config.Address)
+	if err := checkAddress(config.Address); err != nil {
+		return fmt.Errorf("-listen: %w", err)
+	}
+	for _, endpoint := range config.Etcd {
+		if err := checkEndpoint(endpoint); err != nil {
+			return fmt.Errorf("-etcd: %w", err)
+		}
+	}
+	if n := len(config.Token); n > 0 && n < inspector.MinToken {
+		return fmt.Errorf("%s: it has %d bytes, at least %d are needed", tokenVariable, n, inspector.MinToken)
 	}
 	if config.Cluster == "" || strings.ContainsAny(config.Cluster, "/ \t\n") {
 		return fmt.Errorf("-cluster: %q is not a name", config.Cluster)
+	}
+	return nil
+}
+
+// checkEndpoint says what is wrong with an endpoint, host:port or a URL of one.
+func checkEndpoint(endpoint string) error {
+	address := endpoint
+	if scheme, rest, ok := strings.Cut(endpoint, "://"); ok && (scheme == "http" || scheme == "https") {
+		address = strings.TrimSuffix(rest, "/")
+	}
+	if strings.HasPrefix(address, ":") || strings.ContainsAny(address, "/?#@ ") {
+		return fmt.Errorf("%q is not host:port", endpoint)
+	}
+	return checkAddress(address)
+}
+
+// checkAddress says what is wrong with an address.
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port", address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q has no port from 0 to 65535", address)
 	}
 	return nil
 }
