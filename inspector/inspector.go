@@ -74,7 +74,7 @@ type Inspector struct {
 	guard    *guard.Guard
 	frames   frames
 	parts    typeParts
-	streams  atomic.Int64
+	streams  shares
 	placed   atomic.Pointer[[]cluster.MemberInfo] // those of the last view that the model was told
 	stopping chan struct{}                        // closed when Run ends: streams end
 }

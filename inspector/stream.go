@@ -1,7 +1,6 @@
 package inspector
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,7 +12,6 @@ import (
 
 // The bounds of streams.
 const (
-	maxStreams   = 256
 	topicPause   = 400 * time.Millisecond // at least, between two messages of a topic: less than nodes take, to keep step with them
 	swarmPause   = 50 * time.Millisecond  // changes come in swarms: all nodes tell theirs at the same time
 	commentEvery = 15 * time.Second
@@ -59,12 +57,13 @@ func (i *Inspector) stream(w http.ResponseWriter, r *http.Request) {
 		refuse(w, f.status, f.code, f.message)
 		return
 	}
-	if i.streams.Add(1) > maxStreams {
-		i.streams.Add(-1)
-		refuse(w, http.StatusTooManyRequests, "ResourceExhausted", fmt.Sprintf("%d streams are open, as many as there may be", maxStreams))
+	leave, err := i.streams.take(r.RemoteAddr)
+	if err != nil {
+		f := asFault(err)
+		refuse(w, f.status, f.code, f.message)
 		return
 	}
-	defer i.streams.Add(-1)
+	defer leave()
 	defer t.hold()()
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")

@@ -174,7 +174,7 @@ func TestManyTabs(t *testing.T) {
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 64<<20 {
 		t.Errorf("200 tabs cost %d MiB", grown>>20)
 	}
-	for range 55 {
+	for range 224 - 201 {
 		w.open("topics=nodes")
 	}
 	code, body, _ := w.request(http.MethodGet, "/api/stream?topics=nodes", "")
