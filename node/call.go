@@ -167,6 +167,9 @@ func (n *Node) seat(t *turn, a *activation, typ *object.Type) (*waiter, error) {
 
 // fail ends a turn that failed, whether it ran or not.
 func (t *turn) fail(err error) {
+	if !t.ended.Load() { // else it has run, and told so then
+		t.node().failed(t, err, false)
+	}
 	t.finish()
 	if t.watched() {
 		t.seen(err)

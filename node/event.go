@@ -38,14 +38,16 @@ func (n *Node) tellOf(e *inspectmsg.Event) {
 	n.cfg.Event(e)
 }
 
-// tellPanic makes an event of a panic, and lets the lens know the stack.
+// tellPanic makes an event of a panic, and keeps the stack for the lens, if there is one.
 func (n *Node) tellPanic(t *turn, what string, reason any, stack []byte) {
 	text := clip(string(stack), maxStack)
-	if t.watched() {
-		s := t.rare.Load().sample
-		s.lens.mu.Lock()
-		s.stack = text
-		s.lens.mu.Unlock()
+	if l := n.lens.Load(); l != nil {
+		if x := t.extra(); x.sample == nil {
+			x.sample = &sample{caller: t.caller()}
+		}
+		l.mu.Lock()
+		t.rare.Load().sample.stack = text
+		l.mu.Unlock()
 	}
 	if reason != nil {
 		what += ": " + fmt.Sprint(reason)

@@ -39,9 +39,7 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 		if lost {
 			r.err = t.fenced().WithExecuted(object.ExecutedUnknown)
 		}
-		if t.watched() {
-			t.seen(r.err)
-		}
+		t.hasRun(r.err)
 		if isRunner && (returned || !exited) {
 			r.next = next
 			return

@@ -30,3 +30,10 @@ func (o *Observation) Open() int {
 	defer o.lens.mu.Unlock()
 	return len(o.open)
 }
+
+// ErrorSampling returns how many turns that failed one stands for that takes the lens's mutex.
+func (o *Observation) ErrorSampling() uint32 {
+	o.lens.mu.Lock()
+	defer o.lens.mu.Unlock()
+	return o.lens.failing.oneIn()
+}

@@ -17,13 +17,16 @@ const slowTurn = time.Second
 const maxLoads = 100_000
 
 // lens is what the turns of an observed node pass: it is there while somebody observes.
-// Turns that it picks leave what they did with every observation.
+// Turns that it picks leave what they did with every observation; those that fail do so
+// whether they were picked or not, see fault.
 type lens struct {
 	node    *Node
 	door    atomic.Uint64            // the mask of general; zero where there is a focus: all turns are looked at
 	general sampler                  // of all turns
 	near    sampler                  // of those that a focused object runs or causes
+	failing sampler                  // of those that have failed, beside the count that faults keeps of all
 	focus   atomic.Pointer[[]string] // the focused objects; nil without any
+	faults  faults
 
 	mu           sync.Mutex
 	observations map[*Observation]struct{} // guarded by mu
@@ -181,6 +184,16 @@ func (t *turn) begins() {
 		for o := range l.observations {
 			o.sees(s)
 		}
+	}
+}
+
+// hasRun notes the end of a turn that ran, however it ended.
+func (t *turn) hasRun(err error) {
+	if err != nil {
+		t.node().failed(t, err, true)
+	}
+	if t.watched() {
+		t.seen(err)
 	}
 }
 

@@ -90,6 +90,7 @@ type Node struct {
 	population population
 	queues     queues
 	overloads  seldom
+	failures   errorCounts
 	pace       pace
 }
 

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/proto/inspect/inspectmsg"
 )
 
@@ -31,6 +30,7 @@ type Observation struct {
 	other   uint64         // calls between objects for which there was no room
 	turns   []*inspectmsg.Turn
 	open    map[uint64]bool // turns that were told to run
+	faults  map[methodKey]seenFault
 }
 
 // pair is two parties between which calls, or pushes, flow.
@@ -47,8 +47,8 @@ type flow struct {
 type methodStats struct {
 	flow
 
-	latency           histogram
-	code, text, stack string // of the last error
+	latency histogram
+	failure *failure // the last that is to be told
 }
 
 // Observe begins to capture what the node does, until the observation is closed.
@@ -58,11 +58,14 @@ func (n *Node) Observe() *Observation {
 	l := n.lens.Load()
 	if l == nil {
 		l = &lens{node: n, observations: make(map[*Observation]struct{}), flying: make(map[*sample]struct{}), loads: make(map[string]*load)}
-		l.general.since, l.near.since = n.elapsed(), n.elapsed()
+		l.general.since, l.near.since, l.failing.since = n.elapsed(), n.elapsed(), n.elapsed()
 	}
-	o := &Observation{lens: l, aim: new(inspectmsg.WatchRequest), open: make(map[uint64]bool)}
+	o := &Observation{lens: l, aim: new(inspectmsg.WatchRequest), open: make(map[uint64]bool), faults: make(map[methodKey]seenFault)}
 	o.reset()
 	l.mu.Lock()
+	for key, f := range l.faults.all() {
+		o.faults[key] = f.now() // what was before is not its business
+	}
 	l.observations[o] = struct{}{}
 	l.mu.Unlock()
 	n.lens.Store(l)
@@ -135,7 +138,8 @@ func (o *Observation) reset() {
 	o.other, o.turns = 0, nil
 }
 
-// record adds a turn that has ended. The lock is held.
+// record adds a picked turn that has ended. One that failed counts elsewhere, exactly: here it adds
+// its time, as those for which it stands would have. The lock is held.
 func (o *Observation) record(s *sample, now time.Duration, err error) {
 	took := now - s.arrived
 	if s.weight != 0 {
@@ -144,37 +148,34 @@ func (o *Observation) record(s *sample, now time.Duration, err error) {
 			m = new(methodStats)
 			o.methods[s.method] = m
 		}
-		m.add(s.weight, took, err)
+		m.add(flowFor(s.weight, took, err))
 		m.latency[bucketOf(took)] += s.weight
-		if err != nil {
-			m.fails(err, s.stack)
-		}
 	}
-	o.connects(pair{s.caller, s.object, false}, s.weight, s.near, took, err)
+	o.connects(pair{s.caller, s.object, false}, flowFor(s.weight, took, err), flowFor(s.near, took, err))
 	if s.near != 0 {
 		o.ends(s, now, err)
 	}
 }
 
 // connects adds to the flow between two objects, and between their types. The lock is held.
-func (o *Observation) connects(way pair, weight, near uint64, took time.Duration, err error) {
+func (o *Observation) connects(way pair, general, near flow) {
 	from, to := typeName(way.from), typeName(way.to)
-	if weight != 0 {
-		flowOf(o.kinds, pair{from, to, way.push}).add(weight, took, err)
+	if general != (flow{}) {
+		flowOf(o.kinds, pair{from, to, way.push}).add(general)
 	}
-	if focus := o.aim.GetFocus(); near != 0 && focus != "" && (way.from == focus || way.to == focus) {
+	if focus := o.aim.GetFocus(); near != (flow{}) && focus != "" && (way.from == focus || way.to == focus) {
 		if o.close[way] != nil || len(o.close) < maxPairs {
-			flowOf(o.close, way).add(near, took, err)
+			flowOf(o.close, way).add(near)
 		} else {
-			o.other += near
+			o.other += near.calls
 		}
 	}
 	switch {
-	case weight == 0 || !o.aim.GetObjects() || o.types != nil && !o.types[from] && !o.types[to]:
+	case general == flow{} || !o.aim.GetObjects() || o.types != nil && !o.types[from] && !o.types[to]:
 	case o.pairs[way] != nil || len(o.pairs) < maxPairs:
-		flowOf(o.pairs, way).add(weight, took, err)
+		flowOf(o.pairs, way).add(general)
 	default:
-		o.other += weight
+		o.other += general.calls
 	}
 }
 
@@ -187,17 +188,19 @@ func flowOf(flows map[pair]*flow, way pair) *flow {
 	return f
 }
 
-func (f *flow) add(weight uint64, took time.Duration, err error) {
-	f.calls += weight
-	if err != nil {
-		f.errors += weight
+// flowFor is what a picked turn adds, that stands for so many.
+func flowFor(weight uint64, took time.Duration, err error) flow {
+	f := flow{time: time.Duration(weight) * took} //nolint:gosec // G115: at most 2^maxShift
+	if err == nil {
+		f.calls = weight
 	}
-	f.time += time.Duration(weight) * took //nolint:gosec // G115: at most 2^maxShift
+	return f
 }
 
-// fails notes a method's last error.
-func (m *methodStats) fails(err error, stack string) {
-	m.code, m.text, m.stack = codeName(object.CodeOf(err)), clip(err.Error(), maxText), stack
+func (f *flow) add(more flow) {
+	f.calls += more.calls
+	f.errors += more.errors
+	f.time += more.time
 }
 
 // Collect returns what happened since it was called last, or since the observation began:
@@ -209,7 +212,9 @@ func (o *Observation) Collect() *inspectmsg.WatchResponse {
 	now := l.node.elapsed()
 	l.general.advance(now)
 	l.near.advance(now)
+	l.failing.advance(now)
 	l.setDoor()
+	o.confess(o.methods)
 	took := *o
 	o.reset()
 	running, slow := l.running(), l.hanging(now)
@@ -250,10 +255,12 @@ func told(methods map[methodKey]*methodStats, running map[methodKey]uint64) []*i
 	}
 	list := make([]*inspectmsg.MethodStats, 0, len(methods))
 	for key, m := range methods {
-		list = append(list, &inspectmsg.MethodStats{
+		stats := &inspectmsg.MethodStats{
 			Type: key.typ.Name, Method: key.name(), Calls: m.calls, Errors: m.errors, Latency: m.latency.counts(),
-			LastCode: m.code, LastError: m.text, LastStack: m.stack, TotalNs: uint64(m.time), Running: running[key], //nolint:gosec // G115: not negative
-		})
+			TotalNs: uint64(m.time), Running: running[key], //nolint:gosec // G115: not negative
+		}
+		m.failure.tell(stats)
+		list = append(list, stats)
 	}
 	slices.SortFunc(list, func(a, b *inspectmsg.MethodStats) int {
 		return cmp.Or(cmp.Compare(a.GetType(), b.GetType()), cmp.Compare(a.GetMethod(), b.GetMethod()))
@@ -273,6 +280,9 @@ func (m methodKey) name() string {
 func edges(flows map[pair]*flow) []*inspectmsg.Edge {
 	list := make([]*inspectmsg.Edge, 0, len(flows))
 	for way, f := range flows {
+		if f.calls == 0 {
+			continue // there is a time of turns that failed, and none of these was counted
+		}
 		list = append(list, &inspectmsg.Edge{
 			From: way.from, To: way.to, Push: way.push, Calls: f.calls, Errors: f.errors, TotalNs: uint64(f.time), //nolint:gosec // G115: not negative
 		})

@@ -32,6 +32,6 @@ func (l *lens) pushed(ctx context.Context, client string) {
 	defer l.mu.Unlock()
 	l.picked(weight, near, now)
 	for o := range l.observations {
-		o.connects(way, weight, near, 0, nil)
+		o.connects(way, flowFor(weight, 0, nil), flowFor(near, 0, nil))
 	}
 }
