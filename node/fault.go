@@ -24,7 +24,7 @@ func (o *errorCounts) add(code object.Code) {
 
 // TurnErrors returns how many turns of methods have failed since the node was made, by code; none
 // where it is zero. A call that was refused because its object is elsewhere, or moves, is none: it
-// goes on there.
+// goes on there. Calls from this node that got no answer count here, see [Node.Unanswered].
 func (n *Node) TurnErrors() map[object.Code]uint64 {
 	counts := make(map[object.Code]uint64)
 	for code := range n.failures {
@@ -110,24 +110,31 @@ func (f *faults) of(key methodKey) *fault {
 // failed looks at a turn that has failed: its method's errors are counted exactly, those between
 // two parties as long as there are not too many in the sampler's tick.
 func (l *lens) failed(t *turn, err error) {
-	f := l.faults.of(methodKey{t.act.typ, t.entry})
 	made := &failure{err: err}
 	if r := t.rare.Load(); r != nil && r.sample != nil {
 		made.stack = r.sample.stack
 	}
+	l.blame(methodKey{t.act.typ, t.entry}, made)
+	if weight := l.failing.draws(); weight != 0 {
+		ids := l.focus.Load()
+		l.broke(pair{from: t.caller(), to: t.id()}, weight, ids != nil && l.isNear(t, *ids))
+	}
+}
+
+// blame counts a method's failure.
+func (l *lens) blame(key methodKey, made *failure) {
+	f := l.faults.of(key)
 	f.last.Store(made)
 	if made.stack != "" {
 		f.crashed.Store(made)
 	}
 	f.count.Add(1)
-	weight := l.failing.draws()
-	if weight == 0 {
-		return
-	}
-	way, now := pair{from: t.caller(), to: t.id()}, l.node.elapsed()
-	calls := flow{calls: weight, errors: weight}
-	near := flow{}
-	if ids := l.focus.Load(); ids != nil && l.isNear(t, *ids) {
+}
+
+// broke adds calls that failed to the flow between two parties.
+func (l *lens) broke(way pair, weight uint64, isNear bool) {
+	now, calls, near := l.node.elapsed(), flow{calls: weight, errors: weight}, flow{}
+	if isNear {
 		near = calls
 	}
 	l.mu.Lock()

@@ -163,9 +163,14 @@ func (t *turn) depth() (n int) {
 	}
 }
 
+// entryOf is a method's.
+func entryOf(m *object.MethodInfo) entry {
+	return entry(m.Index()) + firstMethod //nolint:gosec // G115: a type has fewer methods
+}
+
 // runs makes the turn a call of a method of its object.
 func (t *turn) runs(m *object.MethodInfo) {
-	t.entry, t.mode = entry(m.Index())+firstMethod, m.Mode //nolint:gosec // G115: a type has fewer methods
+	t.entry, t.mode = entryOf(m), m.Mode
 	if m.Detached {
 		t.flags |= detached
 	}

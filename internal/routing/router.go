@@ -150,6 +150,7 @@ func (r *Router) again(ctx context.Context, c call, opts []object.CallOption, er
 	case settings.OneWay:
 		return nil, err
 	case settings.AtMostOnce, r.isClient(c.id):
+		r.cfg.Node.Unanswered(ctx, c.id, c.method, why)
 		return nil, why
 	}
 	return r.call(ctx, c, opts, why)
@@ -222,6 +223,9 @@ func (r *Router) call(ctx context.Context, what call, opts []object.CallOption, 
 		t.timeout = limit
 	}
 	reply, err := t.travel(ctx)
+	if err != nil && !t.told {
+		r.cfg.Node.Unanswered(ctx, what.id, what.method, err)
+	}
 	r.recycle(c)
 	return reply, err
 }

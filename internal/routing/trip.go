@@ -51,6 +51,7 @@ type trip struct {
 
 	why    *object.Error // the last failure; nil: none
 	mayRun bool          // an attempt may have run
+	told   bool          // the last attempt ended at a node that has counted it
 	wrong  uint8         // wrong guesses since the store was asked
 	tries  int           // attempts that failed
 }
@@ -180,11 +181,12 @@ func (t *trip) stay(ctx context.Context, v *view) outcome {
 	}
 	_, open, before := t.router.cfg.Node.Gate(t.shard)
 	reply, err := t.errand.local(ctx)
-	if !refused(err) {
+	t.told = !refused(err)
+	if t.told {
 		if t.oneWay || t.router.mayLeave(ctx, err) && !lost(err) {
 			return outcome{true, reply, t.ends(err)}
 		}
-		t.why, t.mayRun = object.FromError(withheld(t.op.String(), t.id, t.method)), true
+		t.why, t.mayRun, t.told = object.FromError(withheld(t.op.String(), t.id, t.method)), true, false
 		if t.once || t.pinned || t.op != transport.OpCall {
 			return outcome{final: true, err: t.ends(t.why)}
 		}
@@ -276,7 +278,7 @@ func (t *trip) judge(ctx context.Context, v *view, to cluster.Route, a attempt) 
 
 // failed judges an attempt that got no reply.
 func (t *trip) failed(ctx context.Context, v *view, to cluster.Route, err *object.Error) outcome {
-	t.why = err
+	t.why, t.told = err, false
 	executed := object.Executed(err)
 	t.mayRun = t.mayRun || executed != object.ExecutedNo
 	if err.Code != object.CodeUnavailable || t.once && executed != object.ExecutedNo {
@@ -291,7 +293,7 @@ func (t *trip) failed(ctx context.Context, v *view, to cluster.Route, err *objec
 // answered judges an attempt that another node answered with an error.
 func (t *trip) answered(ctx context.Context, v *view, to cluster.Route, reply *transport.Reply) outcome {
 	err := reply.Err
-	t.why = err
+	t.why, t.told = err, err.Code != object.CodeUnavailable || object.Executed(err) != object.ExecutedNo
 	if err.Code != object.CodeUnavailable {
 		return outcome{final: true, err: t.ends(err)}
 	}
@@ -335,6 +337,7 @@ func (t *trip) ends(err error) error {
 
 // expired is the error of a call whose context has ended before it got anywhere.
 func (t *trip) expired(ctx context.Context) error {
+	t.told = false
 	code := endOf(ctx)
 	what := "cancelled"
 	if code == object.CodeDeadlineExceeded {
