@@ -80,6 +80,28 @@ func (n *Node) elsewhere(id string, method *wanted) error {
 	return ErrElsewhere
 }
 
+// Elsewhere is what is known of a call whose object's shard is another node's.
+type Elsewhere struct {
+	Type   *object.Type
+	Method *object.MethodInfo
+	Shard  uint32
+}
+
+// Elsewhere reports whether [Node.Call] or [Node.Invoke], without options, would refuse a call
+// with [ErrElsewhere], which costs a caller who passes calls on less than to call. expr counts
+// if it is a method's.
+func (n *Node) Elsewhere(id, method string, expr object.Expr) (e Elsewhere, ok bool) {
+	if e.Shard = n.ShardOf(id); n.owned.hasAll() || n.owned.has(e.Shard) || n.closed.Load() != 0 {
+		return e, false
+	}
+	var err error
+	if e.Type, err = n.typeOf("call", id); err != nil || e.Type.Client {
+		return e, false
+	}
+	e.Method, err = (&wanted{name: method, expr: expr}).of(e.Type, id)
+	return e, err == nil
+}
+
 // serve runs a turn from its arrival to its effects.
 func (n *Node) serve(t *turn, id string, method *wanted) error {
 	w, err := n.arrive(t, id, method)

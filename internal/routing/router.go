@@ -120,6 +120,11 @@ func (r *Router) Handler() transport.Handler { return &handler{router: r} }
 
 // Call implements [object.Runtime].
 func (r *Router) Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
+	if len(opts) == 0 {
+		if e, ok := r.cfg.Node.Elsewhere(id, method, object.Expr{}); ok {
+			return r.callElsewhere(ctx, call{id: id, method: method, req: req}, &e)
+		}
+	}
 	reply, err := r.cfg.Node.Call(ctx, id, method, req, opts...)
 	switch {
 	case err != nil && r.leads(err, id):
@@ -132,6 +137,11 @@ func (r *Router) Call(ctx context.Context, id, method string, req proto.Message,
 
 // Invoke implements [object.Runtime].
 func (r *Router) Invoke(ctx context.Context, id string, method object.Expr, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
+	if len(opts) == 0 {
+		if e, ok := r.cfg.Node.Elsewhere(id, "", method); ok {
+			return r.callElsewhere(ctx, call{id: id, method: method.Name(), expr: method, req: req}, &e)
+		}
+	}
 	reply, err := r.cfg.Node.Invoke(ctx, id, method, req, opts...)
 	switch {
 	case err != nil && r.leads(err, id):
@@ -215,16 +225,31 @@ func (r *Router) call(ctx context.Context, what call, opts []object.CallOption, 
 	if why == node.ErrElsewhere { //nolint:errorlint // as the node returns it, which has looked at the call
 		c.what.known = m
 	}
-	limit := max(r.timeoutOf(typ, m), 0)
 	if t.oneWay {
-		t.call.Timeout = limit
+		t.call.Timeout = max(r.timeoutOf(typ, m), 0)
 	}
+	return r.sendOff(ctx, c, typ, m)
+}
+
+// callElsewhere has a call run whose object the node has found to be another's.
+func (r *Router) callElsewhere(ctx context.Context, what call, e *node.Elsewhere) (proto.Message, error) {
+	c := r.calling()
+	c.what = what
+	c.what.known = e.Method
+	t := &c.trip
+	t.router, t.errand, t.op, t.id, t.method, t.shard = r, c, transport.OpCall, what.id, what.method, e.Shard
+	t.why = object.FromError(node.ErrElsewhere)
+	return r.sendOff(ctx, c, e.Type, e.Method)
+}
+
+// sendOff brings a call to its end.
+func (r *Router) sendOff(ctx context.Context, c *calling, typ *object.Type, m *object.MethodInfo) (proto.Message, error) {
 	if _, has := ctx.Deadline(); !has {
-		t.timeout = limit
+		c.timeout = max(r.timeoutOf(typ, m), 0)
 	}
-	reply, err := t.travel(ctx)
-	if err != nil && !t.told {
-		r.cfg.Node.Unanswered(ctx, what.id, what.method, err)
+	reply, err := c.travel(ctx)
+	if err != nil && !c.told {
+		r.cfg.Node.Unanswered(ctx, c.what.id, c.what.method, err)
 	}
 	r.recycle(c)
 	return reply, err
