@@ -18,7 +18,7 @@ func TestTheBoundIsTheSameOnBothSides(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
-			for range 1500 {
+			for range 500 {
 				r, err := w.link.Call(w.ctx, call("Echo"))
 				switch {
 				case err != nil:

@@ -6,16 +6,33 @@ import (
 	"time"
 
 	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/ends"
 )
+
+// root is what the contexts of the calls have in common that have arrived on one way.
+type root struct {
+	ctx   context.Context //nolint:containedctx // the parent of theirs
+	ended ends.Point      // ctx has
+	clock clock.Clock
+	begun time.Time     // the zero of their deadlines
+	zero  time.Duration // the same on the clock's monotonic scale
+}
+
+func (o *root) init(ctx context.Context, c clock.Clock) {
+	o.ctx, o.clock, o.begun, o.zero = ctx, c, c.Now(), c.Monotonic()
+}
+
+// now is the time since begun.
+func (o *root) now() time.Duration { return o.clock.Monotonic() - o.zero }
 
 // callContext is the context of a call that has arrived. What can end it early is made when it is first asked for: most
 // calls are over before anybody looks, and a timer and a link to the connection cost more than they do.
 type callContext struct {
-	parent   context.Context //nolint:containedctx // it is the implementation of a context
-	clock    clock.Clock
-	deadline time.Time // zero: none
+	root     *root
+	deadline time.Duration // since root.begun; 0: none
 	ended    atomic.Bool
-	life     atomic.Pointer[lifetime] // nil: nobody has asked
+	life     atomic.Pointer[lifetime]   // nil: nobody has asked
+	joint    atomic.Pointer[ends.Joint] // of those who follow; nil: nobody does
 }
 
 // lifetime is the part of a callContext that can be waited for.
@@ -25,7 +42,12 @@ type lifetime struct {
 }
 
 // Deadline implements [context.Context].
-func (c *callContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+func (c *callContext) Deadline() (time.Time, bool) {
+	if c.deadline == 0 {
+		return time.Time{}, false
+	}
+	return c.root.begun.Add(c.deadline), true
+}
 
 // Done implements [context.Context].
 func (c *callContext) Done() <-chan struct{} { return c.lifetime().ctx.Done() }
@@ -38,10 +60,10 @@ func (c *callContext) Err() error {
 	if c.ended.Load() {
 		return c.lifetime().ctx.Err() // from now on it stays so
 	}
-	if err := c.parent.Err(); err != nil {
+	if err := c.root.ctx.Err(); err != nil {
 		return err
 	}
-	if !c.deadline.IsZero() && !c.clock.Now().Before(c.deadline) {
+	if c.deadline != 0 && c.root.now() >= c.deadline {
 		return c.lifetime().ctx.Err() // from now on it stays so
 	}
 	return nil
@@ -53,7 +75,25 @@ func (c *callContext) Value(key any) any {
 	if l := c.life.Load(); l != nil {
 		return l.ctx.Value(key)
 	}
-	return c.parent.Value(key)
+	return c.root.ctx.Value(key)
+}
+
+// Follow implements [ends.Source].
+func (c *callContext) Follow(f *ends.Follower) bool {
+	j := c.joint.Load()
+	if j == nil {
+		j = ends.NewJoint()
+		if !c.root.ended.Follow(&j.Up[0]) {
+			return false
+		}
+		if !c.joint.CompareAndSwap(nil, j) {
+			j.Close()
+			j = c.joint.Load()
+		} else if c.ended.Load() { // before anybody knew of it
+			j.Close()
+		}
+	}
+	return j.Follow(f)
 }
 
 // lifetime makes the part that can be waited for.
@@ -62,10 +102,10 @@ func (c *callContext) lifetime() *lifetime {
 		return l
 	}
 	l := &lifetime{}
-	if c.deadline.IsZero() {
-		l.ctx, l.cancel = context.WithCancel(c.parent)
+	if at, limited := c.Deadline(); limited {
+		l.ctx, l.cancel = context.WithDeadline(c.root.ctx, at)
 	} else {
-		l.ctx, l.cancel = context.WithDeadline(c.parent, c.deadline)
+		l.ctx, l.cancel = context.WithCancel(c.root.ctx)
 	}
 	if c.ended.Load() { // before anybody sees it: who has seen the end must not see it undone
 		l.cancel()
@@ -85,5 +125,8 @@ func (c *callContext) end() {
 	c.ended.Store(true)
 	if l := c.life.Load(); l != nil {
 		l.cancel()
+	}
+	if j := c.joint.Load(); j != nil {
+		j.Close()
 	}
 }

@@ -46,7 +46,7 @@ func (s service) Link(stream rpc.BidiStreamingServer[pb.LinkRequest, pb.LinkResp
 	case errors.Is(c.why, errSilent):
 		c.cut() // there is nobody to talk to
 	case errors.Is(c.why, errGarbage):
-		s.endpoint.logger().WarnContext(c.ctx, "a link was broken", "remote", remote(stream.Context()), "from", c.from, "why", c.why)
+		s.endpoint.logger().WarnContext(c.root.ctx, "a link was broken", "remote", remote(stream.Context()), "from", c.from, "why", c.why)
 	}
 	return c.why // which ends the stream, and with it the reader
 }
@@ -76,14 +76,14 @@ type callee struct {
 
 	endpoint *endpoint
 	stream   rpc.BidiStreamingServer[pb.LinkRequest, pb.LinkResponse]
-	ctx      context.Context //nolint:containedctx // of the calls that arrive; ends with the connection
+	root     root // of the calls that somebody waits for; its ctx ends with the connection
 	cancel   context.CancelCauseFunc
 	cut      func()
-	from     string    // the caller's incarnation
-	accepted []*served // the reader's: calls that it has not let run yet
-	at       time.Time // the reader's: when the message came; zero: nobody has asked
-	sentAt   uint64    // the reader's: when the message left, see packet
-	transit  transit   // the reader's
+	from     string        // the caller's incarnation
+	accepted []*served     // the reader's: calls that it has not let run yet
+	at       time.Duration // the reader's: when the message came; 0: nobody has asked
+	sentAt   uint64        // the reader's: when the message left, see packet
+	transit  transit       // the reader's
 
 	serving board         // guarded by mu: the calls that somebody waits for
 	live    int           // guarded by mu: how many calls run
@@ -94,7 +94,9 @@ type callee struct {
 func newCallee(e *endpoint, s rpc.BidiStreamingServer[pb.LinkRequest, pb.LinkResponse]) *callee {
 	c := &callee{endpoint: e, stream: s, cut: cutter(s.Context())}
 	c.init(e.clock(), &e.transport.buffers, e.transport.bounds())
-	c.ctx, c.cancel = context.WithCancelCause(e.base)
+	ctx, cancel := context.WithCancelCause(e.base)
+	c.root.init(ctx, e.clock())
+	c.cancel = cancel
 	return c
 }
 
@@ -129,7 +131,7 @@ func (c *callee) shakeHands() error {
 		refused = refusal(pb.Refusal_WHY_DRAINING, "the node is stopping")
 	}
 	if refused != nil {
-		e.logger().WarnContext(c.ctx, "a link was refused", "remote", remote(c.stream.Context()),
+		e.logger().WarnContext(c.root.ctx, "a link was refused", "remote", remote(c.stream.Context()),
 			"why", string(refused.GetText()))
 		if err := c.stream.Send(&pb.LinkResponse{Refusal: refused}); err != nil {
 			return err
@@ -150,6 +152,7 @@ func (c *callee) fail(why error) {
 	c.mu.Unlock()
 	if first {
 		c.cancel(causeOf(why))
+		c.root.ended.End()
 	}
 }
 

@@ -28,6 +28,7 @@ type endpoint struct {
 	listener  *listener
 	server    *rpc.Server
 	base      context.Context //nolint:containedctx // the parent of the contexts of the calls that arrive
+	oneWays   root            // of those that nobody waits for
 	cancel    context.CancelCauseFunc
 	calls     tally.Tally         // that were accepted and whose replies were not sent
 	crew      *crew.Crew[*served] // runs the calls
@@ -59,6 +60,7 @@ func (t *Transport) open(ctx context.Context, self transport.Peer, lis *listener
 		crew:  crew.New((*served).run, 0),
 		links: map[*link]struct{}{}, callees: map[*callee]struct{}{},
 	}
+	e.oneWays.init(base, t.cfg.Clock)
 	e.server = rpc.NewServer(
 		rpc.Creds(t.cfg.ServerCredentials),
 		rpc.ForceServerCodecV2(newCodec(&t.buffers)),
@@ -182,6 +184,7 @@ func (e *endpoint) shut() {
 		c.fail(transport.ErrClosed)
 	}
 	e.cancel(transport.ErrClosed)
+	e.oneWays.ended.End()
 	e.listener.hangUp()
 	go func() {
 		defer close(e.stopped)

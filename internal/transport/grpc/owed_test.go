@@ -18,9 +18,10 @@ func TestWhatIsOwed(t *testing.T) {
 	tr := New(Config{Clock: clock.Virtual()})
 	reply := &transport.Reply{Reply: object.Reply{Body: make([]byte, large-1)}}
 	for range 3000 {
-		c := &callee{ctx: context.Background()}
+		c := &callee{}
 		c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
-		of := &served{callee: c, number: 1, ctx: &callContext{parent: context.Background(), clock: tr.cfg.Clock}}
+		c.root.init(context.Background(), tr.cfg.Clock)
+		of := &served{callee: c, number: 1, ctx: &callContext{root: &c.root}}
 		var wg sync.WaitGroup
 		wg.Go(func() { c.answer(of, reply) })
 		wg.Go(func() { runtime.Gosched(); c.sendPing() })

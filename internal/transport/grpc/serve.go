@@ -34,7 +34,7 @@ func (c *callee) served() *served {
 		s = new(served)
 		s.answer = s.done // once, for all calls
 	}
-	s.ctx, s.callee, s.call.Body = &callContext{parent: c.ctx, clock: c.clock}, c, s.body
+	s.ctx, s.callee, s.call.Body = &callContext{root: &c.root}, c, s.body
 	return s
 }
 
@@ -55,11 +55,14 @@ func (c *callee) accept(s *served) error {
 		c.refuse(s.number, &s.call)
 		return nil
 	}
-	if s.call.OneWay { // it outlives the connection
-		s.ctx.parent = e.base
-	}
 	if s.call.Timeout != 0 {
-		s.ctx.deadline = c.arrived().Add(s.call.Timeout)
+		s.ctx.deadline = max(c.arrived()+s.call.Timeout, 1)
+	}
+	if s.call.OneWay { // it outlives the connection
+		s.ctx.root = &e.oneWays
+		if s.ctx.deadline != 0 {
+			s.ctx.deadline = max(s.ctx.deadline+c.root.zero-e.oneWays.zero, 1)
+		}
 	}
 	if refused, err := c.note(s); refused || err != nil {
 		s.ctx.end()
@@ -84,7 +87,7 @@ func (c *callee) accept(s *served) error {
 // runAccepted has the calls run that were accepted. It comes after all calls of a message, so that one goroutine may run
 // them all.
 func (c *callee) runAccepted() {
-	c.at = time.Time{}
+	c.at = 0
 	if len(c.accepted) > 0 {
 		c.endpoint.crew.Go(c.accepted...)
 		clear(c.accepted)
@@ -92,11 +95,11 @@ func (c *callee) runAccepted() {
 	}
 }
 
-// arrived is when the message that is being read would have come had it not waited on its way.
-func (c *callee) arrived() time.Time {
-	if c.at.IsZero() {
-		now := c.clock.Now()
-		c.at = now.Add(-c.transit.late(now.Sub(c.begun), c.sentAt))
+// arrived is, on the scale of the root, when the message that is being read would have come had it not waited on its way.
+func (c *callee) arrived() time.Duration {
+	if c.at == 0 {
+		now := c.root.now()
+		c.at = max(now-c.transit.late(now, c.sentAt), 1)
 	}
 	return c.at
 }
@@ -111,18 +114,23 @@ func (s *served) run() {
 
 // done takes the reply.
 func (s *served) done(r *transport.Reply) {
-	if s.number != 0 {
-		s.callee.answer(s, r)
+	if s.number == 0 || !s.callee.answer(s, r) {
+		s.callee.forget(s)
 	}
-	s.over()
+	s.end()
 	if s.spent = r.Spent != nil; s.spent {
 		r.Spent()
 	}
 }
 
-// over is the end of the call.
+// over is the end of a call that nothing runs.
 func (s *served) over() {
 	s.callee.forget(s)
+	s.end()
+}
+
+// end is the end of a call that was forgotten.
+func (s *served) end() {
 	s.ctx.end()
 	s.callee.endpoint.calls.End()
 }
@@ -130,7 +138,7 @@ func (s *served) over() {
 // refuse answers a call that is not accepted because the endpoint drains.
 func (c *callee) refuse(number uint64, call *transport.Call) {
 	if call.OneWay {
-		c.endpoint.logger().WarnContext(c.ctx, "a one-way call came too late",
+		c.endpoint.logger().WarnContext(c.root.ctx, "a one-way call came too late",
 			"from", c.from, "object", call.ID, "method", call.Method)
 		return
 	}
@@ -144,7 +152,7 @@ func (c *callee) reply(add func([]byte) []byte) {
 	if errors.Is(err, errNotNow) {
 		c.blocked.Store(true)
 		c.runAccepted()
-		err = c.admit(c.ctx, ask{})
+		err = c.admit(c.root.ctx, ask{})
 		c.blocked.Store(false)
 	}
 	if err == nil {
@@ -248,12 +256,12 @@ func (c *callee) cancelCall(number uint64) {
 	}
 }
 
-// answer sends the reply of a call, or drops it if nobody waits for it any more before there is room. The call is
-// forgotten before: the caller may make another one as soon as it has the reply.
-func (c *callee) answer(of *served, r *transport.Reply) {
+// answer sends the reply of a call, or drops it and is false, if nobody waits for it any more before there is room. The
+// call is forgotten before it leaves: the caller may make another one as soon as it has the reply.
+func (c *callee) answer(of *served, r *transport.Reply) (forgotten bool) {
 	size := r.Size()
 	if c.admit(of.ctx, ask{large: size >= large}) != nil {
-		return
+		return false
 	}
 	defer c.mu.Unlock()
 	c.forgetLocked(of)
@@ -261,7 +269,7 @@ func (c *callee) answer(of *served, r *transport.Reply) {
 		c.owed = c.pinged + 1
 		c.sayLocked(c.growLocked(), r.Message)
 		c.frameLocked(func(b []byte) []byte { return appendReply(b, of.number, r, c.said) })
-		return
+		return true
 	}
 	held := &c.queued // while it is encoded, beside what others do
 	if size >= large {
@@ -276,9 +284,10 @@ func (c *callee) answer(of *served, r *transport.Reply) {
 	*held -= size
 	if size >= large {
 		c.bulkLocked(own[prefixBytes:], "")
-		return
+		return true
 	}
 	s := c.addLocked(&own)
 	s.full = true
 	c.committedLocked(s, len(own))
+	return true
 }

@@ -64,7 +64,7 @@ func TestArrival(t *testing.T) {
 				t.Fatal(err)
 			}
 			if late >= 0 { // else nobody asks
-				if got := time.Since(c.arrived()); got != late {
+				if got := c.root.now() - c.arrived(); got != late {
 					t.Errorf("what left at %v counts as %v late, want %v", sentAt, got, late)
 				}
 			}
