@@ -51,8 +51,9 @@ func (o *op) String() string {
 	return s
 }
 
-// drawOp draws an operation; chain is the calls that lead to it.
-func drawOp(t *rapid.T, chain []*op) *op {
+// drawOp draws an operation; chain is the calls that lead to it. Crosswise is whether two
+// chains may come to wait for each other, see knots.
+func drawOp(t *rapid.T, crosswise bool, chain []*op) *op {
 	o := &op{
 		Kind:   "call",
 		Takes:  rapid.IntRange(0, 60).Draw(t, "takes"),
@@ -62,10 +63,14 @@ func drawOp(t *rapid.T, chain []*op) *op {
 	}
 	ids := []string{"Model-0", "Model-1", "ModelLoop-2"}
 	if len(chain) == 0 {
-		o.At = rapid.IntRange(0, 4000).Draw(t, "at")
+		latest := 4000
+		if crosswise {
+			latest = 200 // that they meet
+		}
+		o.At = rapid.IntRange(0, latest).Draw(t, "at")
 		o.Kind = rapid.SampledFrom([]string{"call", "call", "call", "call", "send", "create", "delete"}).Draw(t, "kind")
 		o.Cancel = max(0, rapid.IntRange(-100, 100).Draw(t, "cancel"))
-	} else {
+	} else if !crosswise {
 		// Only up the list from the highest object of the chain, or to objects that the chain
 		// holds: two chains never wait for each other, which only their deadlines would end.
 		caller, top := chain[len(chain)-1], 0
@@ -80,7 +85,7 @@ func drawOp(t *rapid.T, chain []*op) *op {
 	}
 	o.ID = rapid.SampledFrom(ids).Draw(t, "id")
 	if len(chain) < 3 && rapid.Bool().Draw(t, "has child") {
-		o.Child = drawOp(t, append(chain, o))
+		o.Child = drawOp(t, crosswise, append(chain, o))
 	}
 	return o
 }
@@ -101,10 +106,12 @@ type outcome struct {
 	chain   []*outcome // that led to it
 	arrived time.Time
 	begun   time.Time
+	ended   time.Time // its last run
 	ran     int
 	serial  int
 	err     error
 	over    bool
+	told    time.Time // when it was over
 }
 
 // scenario is one run of the model test.
@@ -116,6 +123,7 @@ type scenario struct {
 	isUp     map[string]bool
 	lastEnd  map[string]time.Time
 	problems []string
+	expired  int // operations that ended in a knot, see knotted
 }
 
 func (s *scenario) problem(format string, args ...any) {
@@ -141,7 +149,7 @@ func (s *scenario) call(ctx context.Context, o *op, chain []*outcome, opts ...ob
 func (s *scenario) answered(out *outcome, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out.err, out.over = err, true
+	out.err, out.over, out.told = err, true, time.Now()
 }
 
 // act is what the objects do.
@@ -152,6 +160,7 @@ func (s *scenario) act(ctx context.Context, o *actor, arg string) (string, error
 	}
 	s.mu.Lock()
 	out := s.outcomes[i]
+	mine := out
 	out.ran++
 	out.begun, out.serial = time.Now(), o.serial
 	if !s.isUp[o.ID()] || s.up[o.ID()] != o.serial {
@@ -161,7 +170,8 @@ func (s *scenario) act(ctx context.Context, o *actor, arg string) (string, error
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.lastEnd[o.ID()] = time.Now()
+		mine.ended = time.Now()
+		s.lastEnd[o.ID()] = mine.ended
 	}()
 	half := time.Duration(out.op.Takes) * time.Millisecond / 2
 	for range 2 {
@@ -250,7 +260,9 @@ func (s *scenario) launch(o *op) {
 	}
 }
 
-func runScenario(t *testing.T, ops []*op) (problems []string) {
+// runScenario carries operations out and returns what was wrong, and how many of them ended
+// because two chains waited for each other.
+func runScenario(t *testing.T, ops []*op) (problems []string, expired int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, clock.Virtual(),
@@ -266,7 +278,7 @@ func runScenario(t *testing.T, ops []*op) (problems []string) {
 			wg.Go(func() { s.launch(o) })
 		}
 		wg.Wait()
-		sleep(20 * time.Second) // what was left behind ends, and everything is let go
+		sleep(object.DefaultCallTimeout + 20*time.Second) // what was left behind ends, and everything is let go
 		if n := w.Activations(); n != 0 {
 			s.problem("%d objects were not let go", n)
 		}
@@ -277,19 +289,41 @@ func runScenario(t *testing.T, ops []*op) (problems []string) {
 		if t.Failed() {
 			s.problem("turns overlapped: see above")
 		}
-		problems = s.problems
+		problems, expired = s.problems, s.expired
 	})
-	return problems
+	return problems, expired
 }
 
 func TestModel(t *testing.T) {
 	t.Parallel()
+	checkModel(t, false)
+}
+
+// Two chains that wait for each other are no cycle that is refused. They end at their
+// deadlines, they and those that wait for them, and nobody else does.
+func TestModelOfChainsThatWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	n := checkModel(t, true)
+	t.Logf("%d operations expired", n)
+	if n == 0 {
+		t.Error("no two chains waited for each other")
+	}
+}
+
+func checkModel(t *testing.T, crosswise bool) (expired int) {
+	t.Helper()
+	drawn, least := rapid.Custom(func(rt *rapid.T) *op { return drawOp(rt, crosswise, nil) }), 1
+	if crosswise {
+		least = 20
+	}
 	rapid.Check(t, func(rt *rapid.T) {
-		ops := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) *op { return drawOp(rt, nil) }), 1, 60).Draw(rt, "ops")
-		if problems := runScenario(t, ops); len(problems) > 0 {
+		ops := rapid.SliceOfN(drawn, least, 60).Draw(rt, "ops")
+		problems, n := runScenario(t, ops)
+		if expired += n; len(problems) > 0 {
 			rt.Fatalf("%s\nin %v", strings.Join(problems, "\n"), ops)
 		}
 	})
+	return expired
 }
 
 // judge checks the outcomes against the rules.
@@ -329,7 +363,7 @@ func (s *scenario) judgeAnswer(out *outcome) {
 		if out.ran > 1 {
 			s.problem("%v ran %d times", o, out.ran)
 		}
-		if out.ran == 0 {
+		if out.ran == 0 && !s.knotted(out, out.arrived.Add(object.DefaultCallTimeout)) {
 			s.problem("%v was accepted and did not run", o)
 		}
 		return
@@ -348,9 +382,14 @@ func (s *scenario) judgeAnswer(out *outcome) {
 	if want := s.expected(out); out.err != nil && !slices.ContainsFunc(want, func(e error) bool { return errors.Is(out.err, e) }) {
 		s.problem("%v: %v, executed=%v, want one of %v", o, out.err, executed, want)
 	}
-	if refused := s.mustBeRefused(out); refused != errors.Is(out.err, object.ErrDeadlock) && !errors.Is(out.err, object.ErrCanceled) {
+	if refused := s.mustBeRefused(out); refused != errors.Is(out.err, object.ErrDeadlock) && !gaveUp(out.err) {
 		s.problem("%v: %v, deadlock should be %v", o, out.err, refused)
 	}
+}
+
+// gaveUp reports whether an operation ended because its context did.
+func gaveUp(err error) bool {
+	return errors.Is(err, object.ErrCanceled) || errors.Is(err, object.ErrDeadlineExceeded)
 }
 
 // expected returns the errors that an operation may end with.
@@ -363,6 +402,13 @@ func (s *scenario) expected(out *outcome) (errs []error) {
 		errs = append(errs, object.ErrAborted)
 	case o.Ends == "panic":
 		errs = append(errs, object.ErrInternal)
+	}
+	if gaveUp(out.err) && s.knotted(out, out.told) {
+		errs = append(errs, object.ErrDeadlineExceeded)
+		if slices.ContainsFunc(out.chain, func(c *outcome) bool { return c.op.Method == "Loose" }) {
+			errs = append(errs, object.ErrCanceled) // the turn's that calls, which its caller has left
+		}
+		s.expired++
 	}
 	for _, c := range append(out.chain, out) {
 		if c.op.Cancel > 0 || c.op.Kind == "send" { // a send's turn ends with its chain
