@@ -1,3 +1,4 @@
+import type { RefObject } from 'preact'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { Graph, GraphNode } from '../api/types'
 import { plural, rate } from '../state/format'
@@ -14,28 +15,18 @@ const PAUSE = 28
 
 const calm = matchMedia('(prefers-reduced-motion: reduce)')
 
-/** The graph of many on a canvas. Who is pointed at, or chosen by keys, stands out and is told of above. */
-export function CrowdPicture({ graph }: { graph: Graph }) {
-  const scene = useMemo(() => new Scene(() => calm.matches), [])
-  const [box, width] = useWidth()
-  const still = useRef<HTMLCanvasElement>(null)
-  const flow = useRef<HTMLCanvasElement>(null)
-  const [chosen, setChosen] = useState<string | null>(null)
+type Canvas = RefObject<HTMLCanvasElement | null>
+
+/** Draws a scene, what stands still on one canvas and what runs on another; gives how to have it drawn once more. */
+function useFrames(scene: Scene, graph: Graph, width: number, still: Canvas, flow: Canvas): () => void {
   const wake = useRef(() => {})
-
-  const choose = (n: GraphNode | null) => {
-    scene.choose(n?.id ?? null)
-    setChosen(n?.id ?? null)
-    wake.current()
-  }
-
   useEffect(() => {
     scene.update(graph)
     wake.current()
   }, [graph])
   useEffect(() => {
     if (width === 0) return
-    const layers = [still, flow].map((layer) => prepare(layer.current!, width))
+    const [lower, upper] = [prepare(still.current!, width), prepare(flow.current!, width)]
     scene.spoil()
     let crowd = scene.crowd(width)
     let asked = 0
@@ -46,9 +37,9 @@ export function CrowdPicture({ graph }: { graph: Graph }) {
       last = now
       if (scene.step()) {
         crowd = scene.crowd(width)
-        paint(layers[0]!, crowd)
+        paint(lower, crowd)
       }
-      paintFlow(layers[1]!, calm.matches ? { ...crowd, edges: [] } : crowd, now)
+      paintFlow(upper, calm.matches ? { ...crowd, edges: [] } : crowd, now)
       if (!calm.matches || !scene.settled) wake.current()
     }
     wake.current = () => void (asked ||= requestAnimationFrame(frame))
@@ -58,11 +49,37 @@ export function CrowdPicture({ graph }: { graph: Graph }) {
       wake.current = () => {}
     }
   }, [width, palette.value])
+  return () => wake.current()
+}
 
+/** The graph of many on a canvas. Who is pointed at, or chosen by keys, stands out and is told of above. */
+export function CrowdPicture({ graph }: { graph: Graph }) {
+  const scene = useMemo(() => new Scene(() => calm.matches), [])
+  const [box, width] = useWidth()
+  const still = useRef<HTMLCanvasElement>(null)
+  const flow = useRef<HTMLCanvasElement>(null)
+  const [chosen, setChosen] = useState<string | null>(null)
+  const draw = useFrames(scene, graph, width, still, flow)
+
+  const choose = (n: GraphNode | null) => {
+    scene.choose(n?.id ?? null)
+    setChosen(n?.id ?? null)
+    draw()
+  }
   const under = (e: MouseEvent) => scene.at(scene.crowd(width), e.offsetX, e.offsetY)
-  const go = (n: GraphNode | null | undefined) => {
-    const link = n && target(n)
-    if (link) location.hash = link
+  const click = (e: MouseEvent) => {
+    const n = under(e)
+    // A finger points first, and opens with the second touch.
+    if (n && n.id === chosen) open(n)
+    else choose(n)
+  }
+  const key = (e: KeyboardEvent) => {
+    const by = KEYS[e.key]
+    if (by !== undefined) choose(scene.from(chosen, by))
+    else if (e.key === 'Enter') open(graph.nodes.find((n) => n.id === chosen))
+    else if (e.key === 'Escape') choose(null)
+    else return
+    e.preventDefault()
   }
   return (
     <>
@@ -77,26 +94,19 @@ export function CrowdPicture({ graph }: { graph: Graph }) {
             aria-describedby="crowd-told"
             onPointerMove={(e) => e.pointerType === 'mouse' && choose(under(e))}
             onPointerLeave={(e) => e.pointerType === 'mouse' && choose(null)}
-            onClick={(e) => {
-              const n = under(e)
-              // A finger points first, and opens with the second touch.
-              if (n && n.id === chosen) go(n)
-              else choose(n)
-            }}
-            onKeyDown={(e) => {
-              const by = KEYS[e.key]
-              if (by !== undefined) choose(scene.from(chosen, by))
-              else if (e.key === 'Enter') go(graph.nodes.find((n) => n.id === chosen))
-              else if (e.key === 'Escape') choose(null)
-              else return
-              e.preventDefault()
-            }}
+            onClick={click}
+            onKeyDown={key}
           />
           <canvas ref={flow} class="flow" aria-hidden="true" />
         </div>
       </div>
     </>
   )
+}
+
+function open(n: GraphNode | undefined): void {
+  const link = n && target(n)
+  if (link) location.hash = link
 }
 
 const KEYS: Record<string, number> = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -Infinity, End: Infinity }
