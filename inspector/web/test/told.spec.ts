@@ -86,6 +86,15 @@ test('what is known of an object before is not told of another', async ({ page, 
   await expect(page.getByRole('table', { name: 'Turns' })).toHaveCount(0)
 })
 
+test('a graph is not told of as another', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['graph']!)
+  await expect(page.locator('svg.graph')).toBeVisible()
+  mock.state.mute.add('graph')
+  await page.getByLabel('Calls with').selectOption('ChatRoomMgr')
+  await expect(page.getByText('Listening…')).toBeVisible()
+  await expect(page.locator('svg.graph')).toHaveCount(0)
+})
+
 test('graphs have their values as tables, and failures a sign', async ({ page, mock }) => {
   await open(page, mock, VIEWS['graph']!)
   const table = page.getByRole('table', { name: 'Calls of the last 10 seconds' })

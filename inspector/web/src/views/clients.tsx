@@ -12,14 +12,14 @@ import { Table, type Column } from '../ui/table'
 const LIMIT = 100
 
 const COLUMNS: Column<Client>[] = [
-  { head: 'Client', cell: (c) => <ObjectLink id={c.object} most={32} /> },
+  { head: 'Client', cell: (c) => <ObjectLink id={c.object} most={26} /> },
   { head: 'Node', cell: (c) => <NodeLink incarnation={c.node} /> },
   { head: 'Kind', cell: (c) => c.kind },
   { head: 'Connected since', cell: (c) => moment(c.connected) },
   { head: 'Calls', number: true, cell: (c) => count(c.calls) },
   { head: 'Pushes', number: true, cell: (c) => count(c.pushes) },
   { head: 'Queued', number: true, cell: (c) => `${count(c.queued)}, ${bytes(c.queued_bytes)}` },
-  { head: 'Peer', cell: (c) => <Name text={c.peer} most={32} /> },
+  { head: 'Peer', cell: (c) => <Name text={c.peer} most={24} /> },
 ]
 
 const ACTIONS: Column<Client> = {
