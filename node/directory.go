@@ -14,8 +14,14 @@ import (
 // collide; it has nothing to do with the hash that places objects on shards.
 type directory struct {
 	seed     maphash.Seed
-	segments [256]segment
+	segments [segments]segment
 }
+
+// segments is how many there are.
+const segments = 256
+
+// segmentOf is the segment of an ID's hash.
+func segmentOf(hash uint64) int { return int(hash >> 56) }
 
 type segment struct {
 	table
@@ -27,7 +33,7 @@ type segment struct {
 // of returns the segment of an ID and the ID's hash within it.
 func (d *directory) of(id string) (s *segment, hash uint32) {
 	h := maphash.String(d.seed, id)
-	return &d.segments[h>>56], uint32(h) //nolint:gosec // G115: the lower half
+	return &d.segments[segmentOf(h)], uint32(h) //nolint:gosec // G115: the lower half
 }
 
 // find returns the activation of id; nil without one.

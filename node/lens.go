@@ -13,9 +13,6 @@ import (
 // slowTurn is how long a turn runs at least that makes an event while the node is observed, if the turn was picked.
 const slowTurn = time.Second
 
-// maxLoads is for how many objects calls and times are kept.
-const maxLoads = 100_000
-
 // lens is what the turns of an observed node pass: it is there while somebody observes.
 // Turns that it picks leave what they did with every observation; those that fail do so
 // whether they were picked or not, see fault.
@@ -27,18 +24,12 @@ type lens struct {
 	failing sampler                  // of those that have failed, beside the count that faults keeps of all
 	focus   atomic.Pointer[[]string] // the focused objects; nil without any
 	faults  faults
+	loads   loads
 
 	mu           sync.Mutex
 	observations map[*Observation]struct{} // guarded by mu
 	flying       map[*sample]struct{}      // guarded by mu: turns that wait or run
-	loads        map[string]*load          // guarded by mu: by object
 	turns        uint64                    // guarded by mu: the last turn's number
-}
-
-// load is what an object has done since somebody observes.
-type load struct {
-	calls uint64
-	time  time.Duration
 }
 
 // methodKey names a method.
@@ -245,32 +236,11 @@ func (l *lens) end(s *sample, now time.Duration, err error) bool {
 
 // burden adds a turn to its object's load.
 func (l *lens) burden(s *sample, now time.Duration) {
-	to := l.loads[s.object]
-	if to == nil {
-		if len(l.loads) >= maxLoads {
-			l.unload()
-		}
-		to = new(load)
-		l.loads[s.object] = to
-	}
-	to.calls += s.weight
+	more := load{calls: s.weight}
 	if s.runs {
-		to.time += time.Duration(s.weight) * (now - s.began) //nolint:gosec // G115: at most 2^maxShift
+		more.time = time.Duration(s.weight) * (now - s.began) //nolint:gosec // G115: at most 2^maxShift
 	}
-}
-
-// unload makes room: it forgets the objects with the least calls.
-func (l *lens) unload() {
-	sum := uint64(0)
-	for _, of := range l.loads {
-		sum += of.calls
-	}
-	mean := sum / uint64(len(l.loads))
-	for id, of := range l.loads {
-		if of.calls <= mean { // the mean is at least the smallest
-			delete(l.loads, id)
-		}
-	}
+	l.loads.add(s.object, more)
 }
 
 // typeName is the type of an object's ID; empty for the empty one.

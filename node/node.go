@@ -91,6 +91,7 @@ type Node struct {
 	queues     queues
 	overloads  seldom
 	failures   errorCounts
+	ration     ration // of searches
 	pace       pace
 }
 

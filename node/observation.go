@@ -57,7 +57,8 @@ func (n *Node) Observe() *Observation {
 	defer n.observers.Unlock()
 	l := n.lens.Load()
 	if l == nil {
-		l = &lens{node: n, observations: make(map[*Observation]struct{}), flying: make(map[*sample]struct{}), loads: make(map[string]*load)}
+		l = &lens{node: n, observations: make(map[*Observation]struct{}), flying: make(map[*sample]struct{})}
+		l.loads.seed = n.objects.seed
 		l.general.since, l.near.since, l.failing.since = n.elapsed(), n.elapsed(), n.elapsed()
 	}
 	o := &Observation{lens: l, aim: new(inspectmsg.WatchRequest), open: make(map[uint64]bool), faults: make(map[methodKey]seenFault)}
@@ -88,7 +89,7 @@ func (o *Observation) Close() {
 	l.aimAll()
 	if len(l.observations) == 0 {
 		n.lens.CompareAndSwap(l, nil)
-		clear(l.loads)
+		l.loads.clear()
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 const (
 	samplerTick  = 100 * time.Millisecond
 	samplerQuota = 200 // turns in a tick, from which on fewer are picked
+	samplerCrowd = 50  // turns in a tick that make it busy
+	busyFor      = time.Second
 	maxShift     = 20
 )
 
@@ -23,6 +25,7 @@ type sampler struct {
 	seed atomic.Uint64
 	mask atomic.Uint64 // as many of its upper bits are set as often the number of turns was halved
 
+	crowd atomic.Int64  // when there was last a tick with many turns, in ns
 	since time.Duration // guarded by the lens: when the tick began
 	count int           // guarded by the lens: turns picked in the tick
 }
@@ -62,10 +65,19 @@ func (s *sampler) set(shift int) {
 // picked notes that a turn was picked.
 func (s *sampler) picked(now time.Duration) {
 	s.advance(now)
-	if s.count++; s.count >= samplerQuota && s.shift() < maxShift {
+	if s.count++; s.count == samplerCrowd || s.shift() > 0 {
+		s.crowd.Store(int64(now))
+	}
+	if s.count >= samplerQuota && s.shift() < maxShift {
 		s.count = samplerQuota / 2
 		s.set(s.shift() + 1)
 	}
+}
+
+// busy reports whether there have been many turns just now.
+func (s *sampler) busy(now time.Duration) bool {
+	at := s.crowd.Load()
+	return at > 0 && now-time.Duration(at) < busyFor
 }
 
 // advance begins a new tick where the time for it has come: with more turns picked, where

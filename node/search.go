@@ -17,21 +17,25 @@ const (
 )
 
 // Search lists objects in memory, sorted and cut. It looks at the directory segment by segment:
-// calls go on meanwhile, and what comes and goes may be in the result or not. When ctx ends
-// it returns what it has.
+// calls go on meanwhile, and what comes and goes may be in the result or not. While somebody
+// observes that many calls are made, it rests between segments, so that all searches together, one
+// after the other, leave them most of the processor. When ctx ends it returns what it has.
 func (n *Node) Search(ctx context.Context, req *inspectmsg.SearchRequest) *inspectmsg.SearchResponse {
 	limit := min(cmp.Or(int64(req.GetLimit()), defaultPage), mostPage)
 	from := int(min(int64(req.GetOffset()), 1<<30))
 	s := &search{node: n, req: req, now: n.elapsed(), most: from + int(limit)}
+	s.began = s.now
 	var batch []*activation
 	for i := range n.objects.segments {
 		if ctx.Err() != nil {
 			break
 		}
 		batch = n.objects.segments[i].all(batch[:0])
-		s.consider(batch)
+		s.consider(batch, s.loadsOf(i))
+		s.rest(ctx)
 	}
 	s.cut()
+	defer s.worked(mostWork * 10)
 	r := &inspectmsg.SearchResponse{Total: s.total}
 	if from < len(s.found) {
 		for _, h := range s.found[from:] {
@@ -65,7 +69,53 @@ type search struct {
 	most  int
 	total uint64
 	found []hit
-	full  bool // there are as many as are wanted
+	full  bool            // there are as many as are wanted
+	began time.Duration   // when it began to work, after its last rest
+	loads map[string]load // of the segment, where they decide about the order
+}
+
+// loadsOf returns what is known of the calls of a segment's objects, if it is wanted: a copy, so that
+// no turn waits for the search.
+func (s *search) loadsOf(segment int) map[string]load {
+	if by := s.req.GetSort(); by != inspectmsg.SearchRequest_SORT_CALLS && by != inspectmsg.SearchRequest_SORT_TIME {
+		return nil
+	}
+	l := s.node.lens.Load()
+	if l == nil {
+		return nil
+	}
+	if s.loads == nil {
+		s.loads = make(map[string]load)
+	}
+	l.loads.copyTo(s.loads, segment)
+	return s.loads
+}
+
+// worked notes the work since it was noted last, which cannot have been more than most, and returns how
+// long to rest for it.
+func (s *search) worked(most time.Duration) (rest time.Duration) {
+	now := s.node.elapsed()
+	work := min(now-s.began, most)
+	s.began = now
+	if l := s.node.lens.Load(); l == nil || !l.general.busy(now) {
+		return 0
+	}
+	return s.node.ration.take(work, now)
+}
+
+// rest leaves the processor to others for as long as is due.
+func (s *search) rest(ctx context.Context) {
+	d := s.worked(mostWork)
+	if d == 0 {
+		return
+	}
+	timer := s.node.cfg.Clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	s.began = s.node.elapsed()
 }
 
 // hit is an object that a search has found.
@@ -79,19 +129,7 @@ func compareHits(x, y hit) int {
 	return cmp.Or(cmp.Compare(x.rank, y.rank), strings.Compare(x.a.id, y.a.id))
 }
 
-func (s *search) consider(batch []*activation) {
-	if by := s.req.GetSort(); by == inspectmsg.SearchRequest_SORT_CALLS || by == inspectmsg.SearchRequest_SORT_TIME {
-		if l := s.node.lens.Load(); l != nil {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			s.considerAll(batch, l.loads)
-			return
-		}
-	}
-	s.considerAll(batch, nil)
-}
-
-func (s *search) considerAll(batch []*activation, loads map[string]*load) {
+func (s *search) consider(batch []*activation, loads map[string]load) {
 	for _, a := range batch {
 		if v, ok := s.matches(a); ok {
 			s.total++
@@ -112,16 +150,12 @@ func (s *search) matches(a *activation) (v view, ok bool) {
 }
 
 // rank is the place of an object in the order that is wanted; the id decides between equals.
-func (s *search) rank(a *activation, v view, loads map[string]*load) int64 {
+func (s *search) rank(a *activation, v view, loads map[string]load) int64 {
 	switch s.req.GetSort() {
 	case inspectmsg.SearchRequest_SORT_CALLS:
-		if of := loads[a.id]; of != nil {
-			return -int64(of.calls) //nolint:gosec // G115: small
-		}
+		return -int64(loads[a.id].calls) //nolint:gosec // G115: small
 	case inspectmsg.SearchRequest_SORT_TIME:
-		if of := loads[a.id]; of != nil {
-			return -int64(of.time)
-		}
+		return -int64(loads[a.id].time)
 	case inspectmsg.SearchRequest_SORT_WAITING:
 		return -int64(v.waiting)
 	case inspectmsg.SearchRequest_SORT_IDLE:
@@ -169,11 +203,8 @@ func (n *Node) info(a *activation, v view, now time.Duration) *inspectmsg.Object
 		o.Epoch = a.shard.epoch.Load()
 	}
 	if l := n.lens.Load(); l != nil {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if of := l.loads[a.id]; of != nil {
-			o.Calls, o.TimeNs = of.calls, uint64(of.time) //nolint:gosec // G115: not negative
-		}
+		of := l.loads.find(a.id)
+		o.Calls, o.TimeNs = of.calls, uint64(of.time) //nolint:gosec // G115: not negative
 	}
 	return o
 }

@@ -7,11 +7,14 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/proto/inspect/inspectmsg"
+	"github.com/xiaonanln/goverse/util/clock"
 )
 
 // populate puts objects into memory, one after the other in time, with different numbers of
@@ -134,6 +137,62 @@ func TestDescribeUnknown(t *testing.T) {
 		}
 		if d := w.Describe("Brief-away"); d.GetFound() || !d.GetOwned() || d.GetShard() != int32(w.ShardOf("Brief-away")) || time.Duration(d.GetIdleTimeoutNs()) != time.Minute {
 			w.t.Errorf("what is not in memory is described as %v", d)
+		}
+	})
+}
+
+// toil is a clock by which whoever reads it has worked for a millisecond since, while it is switched on.
+type toil struct {
+	clock.Clock
+
+	on     atomic.Bool
+	worked atomic.Int64
+}
+
+func (c *toil) Monotonic() time.Duration {
+	if c.on.Load() {
+		c.worked.Add(int64(time.Millisecond))
+	}
+	return c.Clock.Monotonic() + time.Duration(c.worked.Load())
+}
+
+// A search leaves the processor to the calls that are made meanwhile, and to nobody else.
+func TestSearchRestsWhileCallsAreMade(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &toil{Clock: clock.Virtual()}
+		w := newWorld(t, c)
+		defer w.sweep()()
+		o := w.Observe()
+		defer o.Close()
+		w.must("Plain-a", "Write", "echo x")
+		search := func(ctx context.Context) (found uint64, rested time.Duration) {
+			c.on.Store(true)
+			defer c.on.Store(false)
+			began := time.Now()
+			return w.Search(ctx, &inspectmsg.SearchRequest{}).GetTotal(), time.Since(began)
+		}
+		if n, rested := search(t.Context()); n != 1 || rested != 0 {
+			t.Errorf("%d found; it rested for %v with nobody to rest for", n, rested)
+		}
+		for range 500 {
+			w.must("Plain-a", "Write", "echo x")
+		}
+		worked := c.worked.Load()
+		n, rested := search(t.Context())
+		if work := time.Duration(c.worked.Load() - worked); n != 1 || rested < work || rested > 3*work {
+			t.Errorf("%d found; it rested for %v after %v of work", n, rested, work)
+		}
+		for range 500 {
+			w.must("Plain-a", "Write", "echo x")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, rested := search(ctx); rested != 50*time.Millisecond {
+			t.Errorf("a search that nobody waits for any more ends after %v", rested)
+		}
+		if err := w.Stop(t.Context()); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -40,6 +40,9 @@ type world struct {
 	journal *journal.Journal
 	log     *bytes.Buffer // whose writer is slog, one at a time
 
+	searching chan string   // told of a search that begins, if not nil
+	searched  chan struct{} // lets it end
+
 	mu       sync.Mutex
 	asked    []string                  // guarded by mu
 	search   *inspectpb.SearchRequest  // guarded by mu
@@ -106,6 +109,10 @@ func (w *world) Observe() inspection.Observation {
 }
 
 func (w *world) Search(_ context.Context, req *inspectpb.SearchRequest) *inspectpb.SearchResponse {
+	if w.searching != nil {
+		w.searching <- req.GetPrefix()
+		<-w.searched
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.breakLocked()

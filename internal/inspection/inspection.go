@@ -2,7 +2,7 @@
 // proto/inspect, over interfaces that the server connects to the node, its clients and its cluster.
 //
 // It promises that nobody who looks can harm the node: streams are bounded in number, one whose receiver stops reading
-// ends, pages and texts are bounded, what costs something to know is captured only while somebody watches it, and a
+// ends, pages and texts are bounded, searches come one after the other and leave calls their time, what costs something to know is captured only while somebody watches it, and a
 // panic is the end of what was asked, with code Internal and its stack in the log, and not of the process. Every
 // action leaves a line in the log and an event in the journal, whatever came of it. Nothing that it tells has a
 // client's secret id, and no body of a call is logged.
@@ -91,11 +91,16 @@ type Service struct {
 	process process
 	streams tally.Tally   // goroutines of Watch streams
 	slots   chan struct{} // one for each Watch stream
+	details chan struct{} // one for each Watch stream that wants detail
+	search  queue
 }
 
 // New returns a service, which starts nothing by itself.
 func New(cfg Config) *Service {
-	return &Service{cfg: cfg, process: newProcess(cfg.Clock.Now()), slots: make(chan struct{}, MaxStreams)}
+	return &Service{
+		cfg: cfg, process: newProcess(cfg.Clock.Now()),
+		slots: make(chan struct{}, MaxStreams), details: make(chan struct{}, MaxDetailed), search: newQueue(),
+	}
 }
 
 // Register adds the service to a gRPC server.
@@ -105,12 +110,17 @@ func (s *Service) Register(r grpc.ServiceRegistrar) { inspectpb.RegisterInspectS
 // the cause of ctx's end.
 func (s *Service) Wait(ctx context.Context) error { return s.streams.Wait(ctx) }
 
-// Search implements the rpc.
+// Search implements the rpc. There is one at a time; others wait for it, but not too many.
 func (s *Service) Search(ctx context.Context, req *inspectpb.SearchRequest) (res *inspectpb.SearchResponse, err error) {
 	defer s.rescue(ctx, "search", &err)
 	if _, known := inspectpb.SearchRequest_Sort_name[int32(req.GetSort())]; !known {
 		return nil, refuse("search", "", "there is no such order")
 	}
+	leave, err := s.search.enter(ctx)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	defer leave()
 	req.Limit = page(req.GetLimit(), DefaultObjects, MaxObjects)
 	res = s.cfg.Node.Search(ctx, req)
 	if err := ctx.Err(); err != nil {

@@ -15,8 +15,11 @@ import (
 )
 
 const (
-	// MaxStreams bounds the Watch streams at a time.
-	MaxStreams = 64
+	// MaxStreams bounds the Watch streams at a time. An inspector has one for what it always wants to know, without
+	// which the node looks unreachable to it, and more for what its tabs look at.
+	MaxStreams = MaxDetailed + 128
+	// MaxDetailed bounds those that want detail, calls between objects or an object's turns: they leave room for others.
+	MaxDetailed = 64
 	// Interval is how often a stream tells what happened: when the clock's time is a multiple of it, so that what the
 	// nodes of a cluster tell comes together, and waits for nothing where it is put together.
 	Interval = 500 * time.Millisecond
@@ -39,6 +42,8 @@ type watcher struct {
 	stream  grpc.BidiStreamingServer[inspectpb.WatchRequest, inspectpb.WatchResponse]
 	wishes  chan *inspectpb.WatchRequest // holds the last that was not looked at
 	over    chan struct{}                // closed by end
+
+	detailed bool // it has one of the details; tell's own
 
 	ending sync.Once
 	err    error // set when over is closed
@@ -140,7 +145,10 @@ func (w *watcher) tell() {
 	}
 	watched := w.service.cfg.Node.Observe()
 	defer watched.Close()
-	watched.Aim(first)
+	defer w.wantsDetail(false)
+	if !w.aim(watched, first) {
+		return
+	}
 	told, last := first.GetSince(), clk.Monotonic()
 	for {
 		changed := w.service.cfg.Journal.Changed()
@@ -158,6 +166,34 @@ func (w *watcher) tell() {
 			return
 		}
 	}
+}
+
+// aim lets the observation be of what the watcher wants. False: there is no room for that, and the stream is over.
+func (w *watcher) aim(watched Observation, at *inspectpb.WatchRequest) bool {
+	if !w.wantsDetail(at.GetObjects() || at.GetFocus() != "") {
+		w.end(object.Refuse(object.CodeResourceExhausted, object.Overloaded, "watch", "", "",
+			fmt.Sprintf("%d streams watch objects of the node, as many as it allows", MaxDetailed)))
+		return false
+	}
+	watched.Aim(at)
+	return true
+}
+
+// wantsDetail takes or gives back one of the details. False: there is none left.
+func (w *watcher) wantsDetail(wants bool) bool {
+	switch {
+	case wants == w.detailed:
+	case !wants:
+		<-w.service.details
+	default:
+		select {
+		case w.service.details <- struct{}{}:
+		default:
+			return false
+		}
+	}
+	w.detailed = wants
+	return true
 }
 
 // untilNext is how long it is until the stream is to tell something again: the whole of an interval or the rest of the one
@@ -192,7 +228,9 @@ func (w *watcher) rest(watched Observation, timer *time.Timer, changed <-chan st
 			changed = nil
 			timer.Reset(EventDelay) // others may come with it; less than it would have waited, or hardly more
 		case req := <-w.wishes:
-			watched.Aim(req)
+			if !w.aim(watched, req) {
+				return false
+			}
 		case <-w.over:
 			return false
 		}

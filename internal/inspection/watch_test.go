@@ -206,23 +206,44 @@ func TestWatchersAreBounded(t *testing.T) {
 	bubble(t, func(w *world) {
 		t := w.t
 		var all []*stream
-		for range inspection.MaxStreams {
+		add := func(req *inspectpb.WatchRequest) *stream {
 			s := w.watch(t.Context())
-			s.in <- &inspectpb.WatchRequest{}
+			s.in <- req
 			<-s.out
 			all = append(all, s)
+			return s
 		}
-		if err := <-w.watch(t.Context()).result; codeOf(err) != object.CodeResourceExhausted {
-			t.Errorf("one more: %v", err)
+		refused := func(what string, s *stream) {
+			t.Helper()
+			if err := <-s.result; codeOf(err) != object.CodeResourceExhausted {
+				t.Errorf("%s: %v", what, err)
+			}
 		}
-		close(all[0].in)
-		<-all[0].result
-		s := w.watch(t.Context())
-		s.in <- &inspectpb.WatchRequest{}
-		<-s.out
-		for _, s := range append(all[1:], s) {
-			close(s.in)
-			<-s.result
+		for i := range inspection.MaxDetailed {
+			add([]*inspectpb.WatchRequest{{Objects: true}, {Focus: "Box-1"}}[i%2])
+		}
+		more := w.watch(t.Context())
+		more.in <- &inspectpb.WatchRequest{Objects: true}
+		refused("one more with detail", more)
+		var basic *stream
+		for range inspection.MaxStreams - inspection.MaxDetailed {
+			basic = add(&inspectpb.WatchRequest{})
+		}
+		refused("one more in all", w.watch(t.Context()))
+		basic.in <- &inspectpb.WatchRequest{Focus: "Box-1"}
+		refused("one that wants detail then", basic)
+		all[0].in <- &inspectpb.WatchRequest{} // gives its place back
+		<-all[0].out
+		close(all[1].in) // likewise
+		<-all[1].result
+		for range 2 {
+			add(&inspectpb.WatchRequest{Objects: true})
+		}
+		for _, s := range all {
+			if s != basic && s != all[1] {
+				close(s.in)
+				<-s.result
+			}
 		}
 	})
 }
