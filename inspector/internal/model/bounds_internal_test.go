@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 
 	"github.com/xiaonanln/goverse/cluster"
 	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
@@ -47,6 +48,58 @@ func TestEventsOfWhoJoinsAgain(t *testing.T) {
 			t.Errorf("%s has told %s, not %s", node, got, want)
 		}
 	}
+}
+
+// What nodes tell of the time before is put in order by time, whoever tells it first, and what is oldest is forgotten;
+// a clock that is ahead makes nothing newer than now. Who asks for more gets what was told next, and misses nothing.
+func TestEventsByTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := New(clock.Virtual())
+		place(m, 1, nil, "AAA", "BBB")
+		now := m.now()
+		tell := func(id string, count int, at func(i int) int64) {
+			r := &inspectpb.WatchResponse{Vitals: &inspectpb.Vitals{Pid: int64(id[0])}}
+			for i := range count {
+				r.Events = append(r.Events, &inspectpb.Event{Seq: uint64(i + 1), AtUs: 1000 * at(i), Kind: "slow", Text: fmt.Sprint(i)})
+			}
+			m.Report(id, r)
+		}
+		tell("AAA", 1000, func(i int) int64 { return now - 1001 + int64(i) })
+		tell("BBB", 1000, func(i int) int64 {
+			if i == 999 {
+				return now + 1e6
+			}
+			return now - 2000 + int64(i)
+		})
+		all := m.Events(EventFilter{}).Events
+		old, last := 0, all[0].At
+		for _, e := range all {
+			if e.At < last || e.At > now {
+				t.Fatalf("an event of %d after one of %d, now is %d", e.At, last, now)
+			}
+			if last = e.At; e.Node == "BBB" && e.Kind == "slow" {
+				old++
+			}
+		}
+		if len(all) != maxEvents || old != 1 || len(m.events) > 2*maxEvents {
+			t.Errorf("%d events, %d of them are those of the other node; %d are kept", len(all), old, len(m.events))
+		}
+		if newest := m.Events(EventFilter{Limit: 7}).Events; fmt.Sprint(newest) != fmt.Sprint(all[len(all)-7:]) {
+			t.Errorf("the newest are %v", newest)
+		}
+		seen := make(map[uint64]bool)
+		for since, more := uint64(1), true; more; {
+			some := m.Events(EventFilter{Since: since, Limit: 300})
+			for _, e := range some.Events {
+				seen[e.Seq] = true
+			}
+			more, since = len(some.Events) == 300, some.Next
+		}
+		if len(seen) < maxEvents-2 || m.Events(EventFilter{Since: m.version.Events}).Next != m.version.Events {
+			t.Errorf("%d events are told to who asks again and again", len(seen))
+		}
+	})
 }
 
 // However many processes and incarnations come and go, those that are there are all that is kept.

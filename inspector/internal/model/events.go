@@ -1,7 +1,9 @@
 package model
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 
 	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
 )
@@ -9,36 +11,50 @@ import (
 // EventFilter says which events; the zero value: all.
 type EventFilter struct {
 	Kind, Level, Object, Node string
-	Since                     uint64 // only later ones
-	Limit                     int    // at most so many, the newest; 0: all
+	Since                     uint64 // only those told later
+	Limit                     int    // at most so many: the newest, but with Since those told first, that none be missed; 0: all
 }
 
-// Events lists events.
+// Events lists events by time, the newest last. Next is the Since with which to ask for more.
 func (m *Model) Events(f EventFilter) Events {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := Events{Events: []Event{}, Next: m.version.Events}
-	for _, e := range m.events {
+	for _, e := range m.events[max(len(m.events)-maxEvents, 0):] {
 		if e.Seq > f.Since && is(f.Kind, e.Kind) && is(f.Level, e.Level) && is(f.Object, e.Object) && is(f.Node, e.Node) {
 			out.Events = append(out.Events, e)
 		}
 	}
-	if f.Limit > 0 && len(out.Events) > f.Limit {
+	switch {
+	case f.Limit <= 0 || len(out.Events) <= f.Limit:
+	case f.Since == 0:
 		out.Events = out.Events[len(out.Events)-f.Limit:]
+	default:
+		slices.SortFunc(out.Events, func(a, b Event) int { return cmp.Compare(a.Seq, b.Seq) })
+		out.Events = out.Events[:f.Limit]
+		out.Next = out.Events[f.Limit-1].Seq
+		slices.SortFunc(out.Events, byTime)
 	}
 	return out
 }
 
+func byTime(a, b Event) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Seq, b.Seq)) }
+
 func is(wanted, got string) bool { return wanted == "" || wanted == got }
 
-// tell keeps an event; m.mu is held.
+// tell keeps an event among the others by its time, and forgets the oldest where they are too many: nodes tell of the
+// time before they were asked, one after the other. m.mu is held.
 func (m *Model) tell(e Event) {
 	e.Seq = m.next()
 	m.version.Events = e.Seq
-	if len(m.events) >= 2*maxEvents {
-		m.events = append(m.events[:0], m.events[len(m.events)-maxEvents+1:]...)
+	at := len(m.events)
+	for at > 0 && m.events[at-1].At > e.At {
+		at--
 	}
-	m.events = append(m.events, e)
+	m.events = slices.Insert(m.events, at, e)
+	if over := len(m.events) - maxEvents; over > maxEvents/4 { // not at each event
+		m.events = slices.Delete(m.events, 0, over)
+	}
 }
 
 // Told is the number of the last event that a node has told.
@@ -83,7 +99,7 @@ func (m *Model) takeEvent(n *node, e *inspectpb.Event) {
 		level = "info"
 	}
 	m.tell(Event{
-		At: e.GetAtUs() / 1000, Kind: clip(e.GetKind(), 64), Level: level, Text: clip(e.GetText(), maxText), Node: n.id,
+		At: min(e.GetAtUs()/1000, m.now()), Kind: clip(e.GetKind(), 64), Level: level, Text: clip(e.GetText(), maxText), Node: n.id,
 		Object: clip(e.GetObject(), 256), Method: clip(e.GetMethod(), 256), Shard: max(e.GetShard(), -1), Stack: clip(e.GetStack(), maxStack),
 	})
 }
