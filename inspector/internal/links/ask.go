@@ -92,12 +92,17 @@ func (l *Links) Act(ctx context.Context, node string, req *inspectpb.ActRequest)
 // is none.
 func (l *Links) Any(m *model.Model, preferred string) string {
 	states := []string{"live", "draining", "suspect"} // the best first
-	best, found := len(states), ""
+	best, found := 2*len(states), ""
 	for _, n := range m.Nodes().Nodes {
 		at := slices.Index(states, n.State)
+		if at < 0 || n.Seen == 0 {
+			continue
+		}
+		if n.SilentFor > 0 { // it may hang
+			at += len(states)
+		}
 		switch {
-		case at < 0 || n.Seen == 0:
-		case n.Incarnation == preferred && n.State != "suspect":
+		case n.Incarnation == preferred && at < slices.Index(states, "suspect"):
 			return preferred
 		case at < best:
 			best, found = at, n.Incarnation

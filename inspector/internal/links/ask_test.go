@@ -2,6 +2,8 @@ package links_test
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/inspector/internal/links"
@@ -47,4 +49,29 @@ func TestWhoIsAsked(t *testing.T) {
 			t.Errorf("where %s is preferred, %q is asked", preferred, got)
 		}
 	}
+}
+
+// A node that may hang is asked only where all others do, whatever it said last.
+func TestWhoIsSilentIsAskedLast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := model.New(clock.Virtual())
+		l := links.New(m, nil, clock.Virtual())
+		m.Place(cluster.View{UUID: "a-cluster", Revision: 1, Members: []cluster.MemberInfo{{Incarnation: "A", Address: "a:1"}, {Incarnation: "B", Address: "b:1"}}})
+		tell := func(id, lease string) {
+			m.Report(id, &inspectpb.WatchResponse{Vitals: &inspectpb.Vitals{ValidForNs: int64(time.Minute), Lease: lease}})
+		}
+		tell("A", "valid")
+		time.Sleep(3 * time.Second) //nolint:forbidigo // virtual time
+		if got := l.Any(m, "A"); got != "A" {
+			t.Errorf("of nobody else, %q is asked", got)
+		}
+		tell("B", "suspect")
+		if got := l.Any(m, "A"); got != "B" {
+			t.Errorf("%q is asked", got)
+		}
+		if m.OthersLive("B") {
+			t.Error("who is silent could take shards")
+		}
+	})
 }

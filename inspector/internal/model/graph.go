@@ -222,8 +222,9 @@ func (m *Model) party(id, level string) *GraphNode {
 		n.Kind, n.Objects = "outside", 0
 	case level == "types":
 		n.Kind, n.Objects = "type", 0
+		now := m.clock.Monotonic()
 		for _, one := range m.nodes {
-			if one.gone == 0 {
+			if one.tells(now) {
 				n.Objects += one.types[id]
 			}
 		}

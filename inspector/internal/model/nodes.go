@@ -87,17 +87,41 @@ func (m *Model) Node(id string) (Node, bool) {
 
 // shape is a node as the API tells it; m.mu is held.
 func (m *Model) shape(n *node) Node {
-	v := n.vitals // may be nil: its getters answer zero
+	v, now := n.vitals, m.clock.Monotonic() // the vitals may be nil: their getters answer zero
 	p50, p95, p99 := n.last.latency.percentiles()
 	return Node{
 		Incarnation: n.id, Address: n.member.Address, ClientAddress: clip(v.GetClientAddress(), 256),
 		Version: clip(v.GetVersion(), 256), GoVersion: clip(v.GetGoVersion(), 64), PID: v.GetPid(), Started: v.GetStartedUs() / 1000,
 		State: n.state(), Error: n.err, CPU: n.cpu, Processors: v.GetProcessors(), Heap: v.GetHeapBytes(), RSS: v.GetRssBytes(),
 		Goroutines: v.GetGoroutines(), Objects: v.GetObjects(), Clients: v.GetClients(), Shards: n.member.Shards, BusyShards: v.GetBusyShards(),
-		Lease: clip(v.GetLease(), 64), ValidFor: ms(v.GetValidForNs()), Allocator: n.gone == 0 && n.id == m.view.Allocator,
+		Lease: clip(v.GetLease(), 64), ValidFor: ms(int64(n.validFor(now))), Allocator: n.gone == 0 && n.id == m.view.Allocator,
 		Calls: n.last.calls, Errors: n.last.errors, P50: p50, P95: p95, P99: p99, Waiting: v.GetWaiting(),
-		Activations: n.last.activations, Pushes: n.last.pushes, LostPushes: v.GetLostPushes(), Weight: n.member.Weight, Seen: n.seen,
+		Activations: n.last.activations, Pushes: n.last.pushes, LostPushes: v.GetLostPushes(), Weight: n.member.Weight, Seen: n.seen, SilentFor: ms(int64(n.silent(now))),
 	}
+}
+
+// silent is for how long a node has told nothing, of one that tells nothing; 0: it tells what it does, or has told nothing
+// yet, as it is new.
+func (n *node) silent(now time.Duration) time.Duration {
+	if age := now - n.heard; n.heard != 0 && (age > fresh || n.err != "") {
+		return max(age, time.Millisecond)
+	}
+	return 0
+}
+
+// tells says whether what is known of a node is how it is now. The figures of others are left out wherever those of many
+// nodes are put together.
+func (n *node) tells(now time.Duration) bool {
+	return n.gone == 0 && n.heard != 0 && n.silent(now) == 0
+}
+
+// validFor is for how long a node's lease is valid, as far as is known.
+func (n *node) validFor(now time.Duration) time.Duration {
+	left := time.Duration(n.vitals.GetValidForNs())
+	if left <= 0 {
+		return left
+	}
+	return max(left-max(now-n.heard, 0), 0)
 }
 
 // state is a node's state in one word.
@@ -129,6 +153,7 @@ func (m *Model) Unreachable(id string, why error) {
 		m.tell(Event{At: m.now(), Kind: "link", Level: "warning", Text: clip("The inspector cannot reach the node: "+why.Error(), maxText), Node: id, Shard: -1})
 	}
 	n.err, n.linked = clip(why.Error(), maxText), false
+	m.judge()
 	m.version.Nodes = m.next()
 }
 
@@ -140,11 +165,15 @@ func (m *Model) Report(id string, r *inspectpb.WatchResponse) {
 	if n == nil || n.gone != 0 {
 		return
 	}
-	if n.err != "" {
+	back := n.err != ""
+	if back {
 		m.tell(Event{At: m.now(), Kind: "link", Level: "info", Text: "The inspector reaches the node again.", Node: id, Shard: -1})
 	}
-	n.err, n.linked, n.seen, n.heard = "", true, m.now(), m.clock.Monotonic()
+	n.err, n.linked, n.seen, n.heard = "", true, m.now(), max(m.clock.Monotonic(), 1)
 	n.sampled = r.GetSampling()
+	if back {
+		m.judge()
+	}
 	m.takeVitals(n, r)
 	m.takeMethods(n, r.GetMethods())
 	n.types = make(map[string]uint64)

@@ -196,9 +196,16 @@ func (m *Model) vacate(v cluster.View) {
 // judge says how the cluster is, in a word and in words; m.mu is held.
 func (m *Model) judge() {
 	now := Overview{State: Live, Allocator: m.view.Allocator, Sampling: 1}
+	clock, members := m.clock.Monotonic(), 0
 	for _, n := range m.nodes {
-		if n.gone == 0 {
+		if n.gone != 0 {
+			continue
+		}
+		members++
+		if n.tells(clock) {
 			now.Sampling = max(now.Sampling, n.sampled)
+		} else if n.err != "" || n.silent(clock) > 0 {
+			now.Unreachable++
 		}
 	}
 	now.Unowned, _, now.Skew = m.spread()
@@ -211,6 +218,8 @@ func (m *Model) judge() {
 		now.State, now.Message = Waiting, "Waiting for etcd."
 	case m.view.UUID == "" || len(m.view.Members) == 0:
 		now.State, now.Message = Waiting, "Waiting for the cluster's first server."
+	case now.Unreachable > 0:
+		now.Message = fmt.Sprintf("%d of %d servers cannot be reached: their figures are left out.", now.Unreachable, members)
 	}
 	if now != m.state {
 		m.state = now
@@ -319,8 +328,9 @@ func (m *Model) Address(id string) (string, error) {
 func (m *Model) OthersLive(id string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	now := m.clock.Monotonic()
 	for other, n := range m.nodes {
-		if other != id && n.gone == 0 && n.state() == "live" {
+		if other != id && n.gone == 0 && n.state() == "live" && n.silent(now) == 0 {
 			return true
 		}
 	}

@@ -40,6 +40,8 @@ type Overview struct {
 	Allocator string   `json:"allocator"`
 	Unowned   int      `json:"unowned"`
 	Skew      float64  `json:"skew"`
+
+	Unreachable int `json:"unreachable"` // members whose figures are not known, and left out
 }
 
 // Node is a node.
@@ -76,6 +78,7 @@ type Node struct {
 	LostPushes    uint64   `json:"lost_pushes"`
 	Weight        int      `json:"weight"`
 	Seen          int64    `json:"seen"`
+	SilentFor     float64  `json:"silent_for"`
 	History       *[]Point `json:"history,omitempty"`
 }
 

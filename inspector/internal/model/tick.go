@@ -29,7 +29,7 @@ func (m *Model) Tick() {
 		p.Activations += n.last.activations
 		p.Pushes += n.last.pushes
 		all = all.plus(n.last.latency)
-		if n.err == "" {
+		if n.tells(now) {
 			p.Objects += n.vitals.GetObjects()
 			p.Clients += n.vitals.GetClients()
 			p.Waiting += n.vitals.GetWaiting()
@@ -61,14 +61,12 @@ func (m *Model) Tick() {
 // endSecond takes note of a node's second; m.mu is held.
 func (m *Model) endSecond(n *node, now time.Duration, at int64) {
 	switch {
+	case !n.tells(now):
+		n.last, n.cpu, n.current = second{}, 0, tally{}
+		return
 	case n.current.span > 0:
 		n.last, n.cpu = n.current.rates(), float64(n.current.cpu)/float64(n.current.span)
 		n.current = tally{}
-	case n.heard == 0 || now-n.heard > fresh:
-		n.last = second{}
-	}
-	if n.vitals == nil || n.err != "" {
-		return
 	}
 	p := Point{
 		T: at, Calls: n.last.calls, Errors: n.last.errors, Objects: n.vitals.GetObjects(), Clients: n.vitals.GetClients(),

@@ -32,8 +32,9 @@ func (m *Model) Types() Types {
 	for name := range m.types {
 		names[name] = true
 	}
+	now := m.clock.Monotonic()
 	for _, n := range m.nodes {
-		if n.gone != 0 {
+		if !n.tells(now) {
 			continue
 		}
 		for name, count := range n.types {
@@ -82,8 +83,9 @@ func (m *Model) shapeMethod(key methodKey, info *inspectpb.MethodInfo) Method {
 	out := Method{
 		Name: key.name, Request: clip(info.GetRequest(), 512), Reply: clip(info.GetReply(), 512), Mode: clip(info.GetMode(), 64), Histogram: []uint64{},
 	}
+	now := m.clock.Monotonic()
 	for _, n := range m.nodes {
-		if n.gone == 0 && n.err == "" {
+		if n.tells(now) {
 			out.Running += n.running[key]
 		}
 	}

@@ -40,6 +40,8 @@ export interface Overview {
   allocator: string
   unowned: number
   skew: number
+  /** Members whose figures are not known, and left out. */
+  unreachable?: number
 }
 
 export type NodeState = 'live' | 'suspect' | 'fenced' | 'draining' | 'unreachable' | 'gone'
@@ -77,6 +79,8 @@ export interface ClusterNode {
   lost_pushes: number
   weight: number
   seen: number
+  /** For how long it has told nothing, ms; 0: it tells. Its figures are as old as that. */
+  silent_for: number
   history?: Point[]
 }
 
