@@ -55,6 +55,7 @@ type column struct {
 	mu      sync.Mutex // guards the fields below, and of arrivals what says so
 	running *arrival   // the first of a list
 	kept    []entry    // a ring of outcomes
+	sizes   []int32    // theirs: the oldest is dropped without a look at it, which is far from the processor by then
 	oldest  int        // … where it begins
 	count   int        // … how many there are
 	bytes   int        // … what they take
@@ -176,7 +177,7 @@ func (c *column) sweep(now time.Duration) (used bool) {
 		c.dropLocked()
 	}
 	if c.count == 0 {
-		c.kept, c.oldest = nil, 0
+		c.kept, c.sizes, c.oldest = nil, nil, 0
 	}
 	for id, at := range c.again {
 		if now-at > keepEntries {
@@ -319,19 +320,25 @@ func (c *column) keepLocked(e *entry) {
 		c.dropLocked()
 	}
 	if c.count == len(c.kept) {
-		grown := make([]entry, max(8, 2*c.count))
-		n := copy(grown, c.kept[c.oldest:])
-		copy(grown[n:], c.kept[:c.oldest])
-		c.kept, c.oldest = grown, 0
+		c.kept, c.sizes, c.oldest = grown(c.kept, c.oldest), grown(c.sizes, c.oldest), 0
 	}
-	c.kept[(c.oldest+c.count)%len(c.kept)] = *e
+	i := (c.oldest + c.count) % len(c.kept)
+	c.kept[i], c.sizes[i] = *e, int32(size) //nolint:gosec // G115: at most that of all
 	c.count++
 	c.bytes += size
 }
 
+// grown is a larger ring with what a full one has, the oldest first.
+func grown[T any](ring []T, oldest int) []T {
+	larger := make([]T, max(8, 2*len(ring)))
+	n := copy(larger, ring[oldest:])
+	copy(larger[n:], ring[:oldest])
+	return larger
+}
+
 // dropLocked forgets the oldest outcome.
 func (c *column) dropLocked() {
-	c.bytes -= c.kept[c.oldest].size()
+	c.bytes -= int(c.sizes[c.oldest])
 	c.kept[c.oldest] = entry{}
 	c.oldest = (c.oldest + 1) % len(c.kept)
 	c.count--
