@@ -57,6 +57,7 @@ type visit struct {
 type guest struct {
 	context.Context //nolint:containedctx // a context wrapper
 
+	node    *Node    // the turn's: the shard, which knows it too, is farther from the processor
 	arrival *Arrival // takes the reply; nobody's business once the turn has ended
 }
 
@@ -73,7 +74,7 @@ func (t *turn) arrival() *Arrival {
 
 // Begin is [Node.Arrive]. Nothing of d is kept but its strings and maps.
 func (a *Arrival) Begin(ctx context.Context, n *Node, d *Departure) {
-	v := &visit{guest: guest{ctx, a}}
+	v := &visit{guest: guest{ctx, n, a}}
 	t := &v.turn
 	t.parent, t.flags = &v.guest, owned|visiting
 	if d.OneWay {

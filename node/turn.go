@@ -124,7 +124,12 @@ func (t *turn) setMetadata(meta map[string]string) {
 }
 
 // node is the one that the turn runs on.
-func (t *turn) node() *Node { return t.act.shard.node }
+func (t *turn) node() *Node {
+	if t.flags.has(visiting) {
+		return t.parent.(*guest).node //nolint:forcetypeassert // that is what the flag says
+	}
+	return t.act.shard.node
+}
 
 // up is the turn that makes this call; nil from outside.
 func (t *turn) up() *turn {
