@@ -69,6 +69,6 @@ func (c *caller) expire() {
 	}
 	c.mu.Unlock()
 	for _, d := range over {
-		d.waiter.done <- d.outcome
+		d.waiter.tell(d.outcome)
 	}
 }

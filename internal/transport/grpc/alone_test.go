@@ -21,7 +21,8 @@ func TestACallThatIsGivenUpBeforeItIsQueued(t *testing.T) {
 	if err := c.beginAlone(t.Context(), w, callHeader{number: w.number, limited: true}, call, call.Size()); err != nil {
 		t.Logf("not sent: %v", err)
 	}
-	o := <-w.done
+	<-w.done
+	o := w.outcome
 	for range 2 {
 		if len(c.queue) > 0 {
 			for _, k := range kinds(t, c) {

@@ -20,7 +20,7 @@ type outcome struct {
 
 // waiter is a call that waits for its outcome. It is used again for others.
 type waiter struct {
-	done   chan outcome // capacity 1
+	done   chan struct{} // capacity 1: the outcome is there
 	number uint64
 	ended  <-chan struct{} // of its context; nil: others look out for that, or it does not end
 	vigil  *vigil          // guarded by the connection's mu: looks out for that; nil: it does itself
@@ -31,6 +31,14 @@ type waiter struct {
 
 	follower ends.Follower // of its context, where that is a source; tells who waits
 	conn     *caller       // whose the call is, for the follower
+
+	outcome outcome // written before done is told
+}
+
+// tell gives the call its outcome. It does not go over the channel, which would write it to the stack of who waits.
+func (w *waiter) tell(o outcome) {
+	w.outcome = o
+	w.done <- struct{}{}
 }
 
 // slot is where a waiter stands: the lower half of its call's number. The upper half tells the calls apart that have
@@ -182,6 +190,7 @@ func (c *caller) retreat(w *waiter) {
 // release makes a waiter without an outcome ready for another call.
 func (c *caller) release(w *waiter) {
 	w.number, w.sent, w.bulk, w.due, w.ended, w.conn = 0, nil, nil, 0, nil, nil
+	w.outcome = outcome{}
 	c.waiters.Put(w)
 }
 
@@ -189,10 +198,12 @@ func (c *caller) release(w *waiter) {
 func (c *caller) await(ctx context.Context, w *waiter) outcome {
 	var o outcome
 	if w.ended == nil {
-		o = <-w.done
+		<-w.done
+		o = w.outcome
 	} else {
 		select {
-		case o = <-w.done:
+		case <-w.done:
+			o = w.outcome
 		case <-w.ended:
 			o = c.abandon(ctx, w)
 		}
@@ -228,7 +239,7 @@ func (w *waiter) Ended(*ends.Follower) {
 	}
 	c.mu.Unlock()
 	if left {
-		w.done <- o
+		w.tell(o)
 	}
 }
 
@@ -237,7 +248,8 @@ func (c *caller) abandon(ctx context.Context, w *waiter) outcome {
 	c.mu.Lock()
 	if c.leaveLocked(w.number) == nil {
 		c.mu.Unlock()
-		return <-w.done
+		<-w.done
+		return w.outcome
 	}
 	defer c.mu.Unlock()
 	return outcome{why: transport.Ended(ctx), executed: c.giveUpLocked(w)}
@@ -274,7 +286,7 @@ func (c *caller) leftLocked(w *waiter) bool {
 func (c *caller) standLocked() *waiter {
 	w, ok := c.waiters.Get().(*waiter)
 	if !ok {
-		w = &waiter{done: make(chan outcome, 1)}
+		w = &waiter{done: make(chan struct{}, 1)}
 	}
 	var i uint32
 	if n := len(c.vacant); n > 0 {
@@ -350,7 +362,7 @@ func (c *caller) deliver() {
 	c.mu.Unlock()
 	for _, d := range c.arrived {
 		if d.waiter != nil { // else nobody waits any more
-			d.waiter.done <- d.outcome
+			d.waiter.tell(d.outcome)
 		}
 	}
 	clear(c.arrived)
@@ -382,6 +394,6 @@ func (c *caller) fail(why error) {
 	c.mu.Unlock()
 	c.cut()
 	for _, d := range left {
-		d.waiter.done <- d.outcome
+		d.waiter.tell(d.outcome)
 	}
 }

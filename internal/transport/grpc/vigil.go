@@ -71,7 +71,7 @@ func (c *caller) endAll(v *vigil) {
 	}
 	c.mu.Unlock()
 	for _, d := range over {
-		d.waiter.done <- d.outcome
+		d.waiter.tell(d.outcome)
 	}
 }
 
