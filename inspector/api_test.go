@@ -150,7 +150,7 @@ func TestRoutes(t *testing.T) {
 	if graph.Level != "types" || len(graph.Edges) != 1 || graph.Edges[0]["from"] != "User" || graph.Edges[0]["mean"] != 1.0 {
 		t.Errorf("graph %+v", graph)
 	}
-	events := get[struct{ Events []object }](w, "/api/events?kind=panic").Events
+	events := get[struct{ Events []object }](w, "/api/events?kind=slow,panic&level=error&text=HURT&node=AAA&before=999999").Events
 	if len(events) != 1 || events[0]["text"] != "it hurts" || events[0]["node"] != "AAA" || events[0]["stack"] != "stack" || events[0]["shard"] != 3.0 {
 		t.Errorf("events %+v", events)
 	}
@@ -218,6 +218,7 @@ func TestErrors(t *testing.T) {
 		{"GET", "/api/objects/Room-%00", "", 400, "InvalidArgument"},
 		{"GET", "/api/clients?limit=1e3", "", 400, "InvalidArgument"},
 		{"GET", "/api/events?since=-1", "", 400, "InvalidArgument"},
+		{"GET", "/api/events?before=x", "", 400, "InvalidArgument"},
 		{"GET", "/api/graph?focus=none", "", 400, "InvalidArgument"},
 		{"GET", "/api/stream?topics=gossip", "", 400, "InvalidArgument"},
 		{"GET", "/api/stream?topics=object", "", 400, "InvalidArgument"},

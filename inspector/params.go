@@ -31,6 +31,11 @@ func number(q url.Values, name string, def, most int) (int, error) {
 	return n, nil
 }
 
+// list reads a parameter with names that commas separate; empty: nil.
+func list(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' })
+}
+
 // flag reads a parameter that is 1, true, 0, false or absent.
 func flag(q url.Values, name string) (bool, error) {
 	text := q.Get(name)

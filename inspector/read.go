@@ -45,10 +45,14 @@ func (i *Inspector) events(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := model.EventFilter{Kind: q.Get("kind"), Level: q.Get("level"), Object: q.Get("object"), Node: q.Get("node"), Limit: max(limit, 1)}
-	if since := q.Get("since"); since != "" {
-		if f.Since, err = strconv.ParseUint(since, 10, 64); err != nil {
-			return nil, invalid("since is no event's number")
+	f := model.EventFilter{
+		Kinds: list(q.Get("kind")), Levels: list(q.Get("level")), Object: q.Get("object"), Node: q.Get("node"), Text: q.Get("text"), Limit: max(limit, 1),
+	}
+	for name, to := range map[string]*uint64{"since": &f.Since, "before": &f.Before} {
+		if text := q.Get(name); text != "" {
+			if *to, err = strconv.ParseUint(text, 10, 64); err != nil {
+				return nil, invalid(name + " is no event's number")
+			}
 		}
 	}
 	return i.model.Events(f), nil

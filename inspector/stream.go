@@ -80,7 +80,7 @@ func (i *Inspector) newTab(w http.ResponseWriter, r *http.Request) (*tab, error)
 		known: make(typesTold), sent: make(map[string]time.Duration), once: make(map[string]bool), last: make(map[string][]byte),
 	}
 	known := topics()
-	for _, name := range strings.FieldsFunc(q.Get("topics"), func(r rune) bool { return r == ',' }) {
+	for _, name := range list(q.Get("topics")) {
 		if !slices.Contains(known, name) {
 			return nil, invalid("there is no such topic")
 		}

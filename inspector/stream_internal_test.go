@@ -166,3 +166,41 @@ func TestTypesTellWhatHasChanged(t *testing.T) {
 		}
 	})
 }
+
+// Of very many events at once a stream tells all, some after the others.
+func TestAllEventsOfABurstAreTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		seen := map[string]int{}
+		told(t, "topics=events", 6, func(m *model.Model, round int) {
+			if round != 2 {
+				return
+			}
+			for n := range 3 {
+				r := busy(0, 1, round)
+				for i := range 1000 {
+					r.Events = append(r.Events, &inspectpb.Event{Seq: uint64(1000*n + i + 1), Kind: "slow", Text: fmt.Sprint(n, i)})
+				}
+				m.Report("a", r)
+			}
+		}, func(topic string, data []byte) {
+			var said struct{ Events []model.Event }
+			if topic == "events" && json.Unmarshal(data, &said) != nil {
+				t.Errorf("told %s", data)
+			}
+			for _, e := range said.Events {
+				if e.Kind == "slow" {
+					seen[e.Text]++
+				}
+			}
+		})
+		for text, times := range seen {
+			if times != 1 {
+				t.Errorf("%s is told %d times", text, times)
+			}
+		}
+		if len(seen) != 3000 {
+			t.Errorf("%d are told", len(seen))
+		}
+	})
+}

@@ -100,7 +100,7 @@ func (t *tab) topic(topic string, v model.Versions) bool {
 		return t.whole(topic, "shards", v.Shards, func() any { return m.Shards() })
 	case "events":
 		list := m.Events(model.EventFilter{Since: t.told.Events, Limit: maxPage})
-		t.told.Events = max(list.Next, v.Events)
+		t.told.Events = list.Next // of very many, the rest follows
 		return t.send(topic, list)
 	case "graph":
 		t.told.Graph = v.Graph

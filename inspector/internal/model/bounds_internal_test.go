@@ -31,7 +31,7 @@ func TestEventsOfWhoJoinsAgain(t *testing.T) {
 		m.Report(id, r)
 	}
 	slow := func(node string) (texts []string) {
-		for _, e := range m.Events(EventFilter{Kind: "slow", Node: node}).Events {
+		for _, e := range m.Events(EventFilter{Kinds: []string{"slow"}, Node: node}).Events {
 			texts = append(texts, e.Text)
 		}
 		return texts
@@ -62,15 +62,18 @@ func TestEventsByTime(t *testing.T) {
 			r := &inspectpb.WatchResponse{Vitals: &inspectpb.Vitals{Pid: int64(id[0])}}
 			for i := range count {
 				r.Events = append(r.Events, &inspectpb.Event{Seq: uint64(i + 1), AtUs: 1000 * at(i), Kind: "slow", Text: fmt.Sprint(i)})
+				if len(r.GetEvents()) == maxHeard {
+					m.Report(id, r)
+					r.Events = nil
+				}
 			}
-			m.Report(id, r)
 		}
-		tell("AAA", 1000, func(i int) int64 { return now - 1001 + int64(i) })
-		tell("BBB", 1000, func(i int) int64 {
-			if i == 999 {
+		tell("AAA", maxEvents, func(i int) int64 { return now - maxEvents - 1 + int64(i) })
+		tell("BBB", maxEvents, func(i int) int64 {
+			if i == maxEvents-1 {
 				return now + 1e6
 			}
-			return now - 2000 + int64(i)
+			return now - 2*maxEvents + int64(i)
 		})
 		all := m.Events(EventFilter{}).Events
 		old, last := 0, all[0].At

@@ -4,25 +4,35 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sort"
+	"strings"
 
 	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
 )
 
 // EventFilter says which events; the zero value: all.
 type EventFilter struct {
-	Kind, Level, Object, Node string
-	Since                     uint64 // only those told later
-	Limit                     int    // at most so many: the newest, but with Since those told first, that none be missed; 0: all
+	Kinds, Levels []string // any of them; none: all
+	Object, Node  string
+	Text          string // that its text has in it, in whatever case
+	Since         uint64 // only those told later
+	Before        uint64 // only those before the one of this number; 0: all
+	Limit         int    // at most so many: the newest, but with Since those told first, that none be missed; 0: all
 }
 
 // Events lists events by time, the newest last. Next is the Since with which to ask for more.
 func (m *Model) Events(f EventFilter) Events {
+	f.Text = strings.ToLower(f.Text)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := Events{Events: []Event{}, Next: m.version.Events}
-	for _, e := range m.events[max(len(m.events)-maxEvents, 0):] {
-		if e.Seq > f.Since && is(f.Kind, e.Kind) && is(f.Level, e.Level) && is(f.Object, e.Object) && is(f.Node, e.Node) {
-			out.Events = append(out.Events, e)
+	all := m.events[max(len(m.events)-maxEvents, 0):]
+	if i := slices.IndexFunc(all, func(e *Event) bool { return e.Seq == f.Before }); i >= 0 {
+		all, f.Before = all[:i], 0
+	}
+	for _, e := range all {
+		if f.wants(e) {
+			out.Events = append(out.Events, *e)
 		}
 	}
 	switch {
@@ -38,6 +48,12 @@ func (m *Model) Events(f EventFilter) Events {
 	return out
 }
 
+func (f *EventFilter) wants(e *Event) bool {
+	return e.Seq > f.Since && (f.Before == 0 || e.Seq < f.Before) && (len(f.Kinds) == 0 || slices.Contains(f.Kinds, e.Kind)) &&
+		(len(f.Levels) == 0 || slices.Contains(f.Levels, e.Level)) && is(f.Object, e.Object) && is(f.Node, e.Node) &&
+		(f.Text == "" || strings.Contains(strings.ToLower(e.Text), f.Text))
+}
+
 func byTime(a, b Event) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Seq, b.Seq)) }
 
 func is(wanted, got string) bool { return wanted == "" || wanted == got }
@@ -47,14 +63,28 @@ func is(wanted, got string) bool { return wanted == "" || wanted == got }
 func (m *Model) tell(e Event) {
 	e.Seq = m.next()
 	m.version.Events = e.Seq
-	at := len(m.events)
-	for at > 0 && m.events[at-1].At > e.At {
-		at--
+	at := sort.Search(len(m.events), func(i int) bool { return m.events[i].At > e.At })
+	m.events = slices.Insert(m.events, at, &e)
+	m.weight += e.bytes()
+	if len(m.events) > maxEvents+maxEvents/4 || m.weight > eventBytes+eventBytes/4 { // not at each event
+		m.forgetEvents()
 	}
-	m.events = slices.Insert(m.events, at, e)
-	if over := len(m.events) - maxEvents; over > maxEvents/4 { // not at each event
-		m.events = slices.Delete(m.events, 0, over)
+}
+
+// forgetEvents forgets the oldest events until few enough are left; m.mu is held.
+func (m *Model) forgetEvents() {
+	over := 0
+	for len(m.events)-over > maxEvents || m.weight > eventBytes {
+		m.weight -= m.events[over].bytes()
+		over++
 	}
+	m.events = slices.Delete(m.events, 0, over)
+}
+
+// bytes is what an event takes, about.
+func (e *Event) bytes() int {
+	const itself = 200
+	return itself + len(e.Kind) + len(e.Text) + len(e.Node) + len(e.Object) + len(e.Method) + len(e.Stack)
 }
 
 // Told is the number of the last event that a node has told.

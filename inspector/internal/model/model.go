@@ -11,8 +11,10 @@ import (
 // What is kept at most.
 const (
 	maxPoints    = 600
-	maxEvents    = 1000
-	maxNodes     = 1000 // nodes at the same time, and incarnations of owners
+	maxEvents    = 10_000
+	maxHeard     = 1000    // events in one message of a node
+	eventBytes   = 8 << 20 // of all events together, about
+	maxNodes     = 1000    // nodes at the same time, and incarnations of owners
 	maxMethods   = 5000
 	maxTypes     = 1000
 	maxEdges     = 4000 // in a second, of an interest
@@ -68,7 +70,8 @@ type Model struct {
 	methods map[methodKey]*method
 	types   map[string]*typ
 	points  []Point
-	events  []Event
+	events  []*Event // by time
+	weight  int      // bytes that they take
 
 	order  []string       // incarnations that own or owned shards, by index
 	vacant []int          // indexes that others may have, while shards are placed

@@ -79,7 +79,7 @@ func TestMoves(t *testing.T) {
 		if c, ok := m.ShardsSince(since); !ok || len(c.Changed) != 1 || c.Changed[0][0] != 1 || c.Nodes[c.Changed[0][1]] != "b" {
 			t.Errorf("%+v", c)
 		}
-		if e := m.Events(model.EventFilter{Kind: "move"}).Events; len(e) != 1 || e[0].Text != "Shard 1 went from a:1 to b:1." || e[0].Shard != 1 {
+		if e := m.Events(model.EventFilter{Kinds: []string{"move"}}).Events; len(e) != 1 || e[0].Text != "Shard 1 went from a:1 to b:1." || e[0].Shard != 1 {
 			t.Errorf("%+v", e)
 		}
 		m.Place(view("a", ""))

@@ -181,7 +181,7 @@ func (m *Model) Report(id string, r *inspectpb.WatchResponse) {
 		n.types[clip(t.GetType(), 256)] += t.GetObjects()
 	}
 	m.calls.take(r.GetTypeEdges(), 0)
-	for _, e := range r.GetEvents()[:min(len(r.GetEvents()), maxEvents)] {
+	for _, e := range r.GetEvents()[:min(len(r.GetEvents()), maxHeard)] {
 		m.takeEvent(n, e)
 	}
 	rev := m.next()
