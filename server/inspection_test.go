@@ -162,8 +162,19 @@ func TestInspectorSeesCallsBetweenServers(t *testing.T) {
 	second := c.join()
 	untilFirst(func(s *seen) bool { return s.event("join", second.Member().Incarnation()) != nil })
 	untilSecond := inspect(t, second).watch(&inspectpb.WatchRequest{Objects: true})
-	// What is where it is to be already is not held there: so nothing is on the way any more.
-	untilSecond(func(s *seen) bool { return s.last.GetVitals().GetOpenShards() == 32 })
+	quiet := 0 // what is where it is to be already is not held there: so nothing is to be on the way any more
+	untilSecond(func(*seen) bool {
+		owned := 0
+		for _, i := range first.Member().Shards() {
+			if i.Owner == second.Member().Incarnation() && i.Target == "" {
+				owned++
+			}
+		}
+		if quiet++; owned < 30 {
+			quiet = 0
+		}
+		return quiet > 3
+	})
 	const caller, callee = "Tally-caller", "Tally-callee"
 	for id, s := range map[string]*server.Server{caller: first, callee: second} {
 		if err := s.Member().Move(t.Context(), shard.Of(id, 64), s.Member().Incarnation()); err != nil {
