@@ -9,31 +9,31 @@ import (
 	"github.com/xiaonanln/goverse/proto/inspect/inspectmsg"
 )
 
-// ErrorCounts counts errors by code, of which there are few. Its zero value is ready, and its methods
-// are safe for concurrent use.
-type ErrorCounts [object.CodeUnauthenticated + 1]atomic.Uint64
+// codes is how many codes of errors there are; what has another counts as unknown.
+const codes = int(object.CodeUnauthenticated) + 1
 
-// Add counts an error; one with a code that there is not is unknown.
-func (c *ErrorCounts) Add(err error) {
-	code := object.CodeOf(err)
-	if int(code) >= len(c) {
+// errorCounts counts the turns that failed, by code. It costs nothing where none does.
+type errorCounts [codes]atomic.Uint64
+
+func (o *errorCounts) add(code object.Code) {
+	if int(code) >= codes {
 		code = object.CodeUnknown
 	}
-	c[code].Add(1)
+	o[code].Add(1)
 }
 
-// Read returns the counts of all codes but OK.
-func (c *ErrorCounts) Read() map[object.Code]uint64 {
-	counts := make(map[object.Code]uint64, len(c))
-	for code := object.CodeOK + 1; int(code) < len(c); code++ {
-		counts[code] = c[code].Load()
+// TurnErrors returns how many turns of methods have failed since the node was made, by code; none
+// where it is zero. A call that was refused because its object is elsewhere, or moves, is none: it
+// goes on there. Calls from this node that got no answer count here, see [Node.Unanswered].
+func (n *Node) TurnErrors() map[object.Code]uint64 {
+	counts := make(map[object.Code]uint64)
+	for code := range n.failures {
+		if of := n.failures[code].Load(); of > 0 {
+			counts[object.Code(code)] = of
+		}
 	}
 	return counts
 }
-
-// TurnErrors returns how many turns of methods have failed since the node was made, by code. One that
-// was refused because its object is elsewhere, or moves, is none: the call goes on there.
-func (n *Node) TurnErrors() map[object.Code]uint64 { return n.failures.Read() }
 
 // failed notes that a turn has ended with an error. It is called once for each.
 func (n *Node) failed(t *turn, err error, ran bool) {
@@ -51,7 +51,7 @@ func (n *Node) failed(t *turn, err error, ran bool) {
 	if !ran && errors.Is(err, object.ErrUnavailable) {
 		return
 	}
-	n.failures.Add(err)
+	n.failures.add(object.CodeOf(err))
 	if l := n.lens.Load(); l != nil {
 		l.failed(t, err)
 	}

@@ -90,8 +90,8 @@ type Node struct {
 	population population
 	queues     queues
 	overloads  seldom
-	failures   ErrorCounts // of turns
-	ration     ration      // of searches
+	failures   errorCounts
+	ration     ration // of searches
 	pace       pace
 }
 

@@ -1,12 +1,16 @@
 package node
 
-import "context"
+import (
+	"context"
 
-// Unanswered tells who watches that a call from this node has ended with an error that no node
-// has told: because none could be reached, or none answered in time. A turn that ran all the same counts
-// where it ran, as it ended; so such a call may count twice, and its error once. While nobody observes
-// it costs one look.
+	"github.com/xiaonanln/goverse/object"
+)
+
+// Unanswered notes that a call from this node has ended with an error that no node has told: because
+// none could be reached, or none answered in time. A turn that ran all the same counts where it ran,
+// as it ended; so such a call may count twice, and its error once.
 func (n *Node) Unanswered(ctx context.Context, id, method string, err error) {
+	n.failures.add(object.CodeOf(err))
 	l := n.lens.Load()
 	if l == nil {
 		return

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"maps"
 	"testing"
 
 	"github.com/xiaonanln/goverse/object"
@@ -35,6 +36,10 @@ func TestCallsWithoutAnAnswerAreSeen(t *testing.T) {
 		}
 		if e := edgeOf(r.GetTypeEdges(), "", "Plain"); e.GetErrors() != 1 {
 			t.Errorf("from outside: %v", e)
+		}
+		want := map[object.Code]uint64{object.CodeUnavailable: 1, object.CodeDeadlineExceeded: 4, object.CodeInvalidArgument: 1}
+		if got := w.TurnErrors(); !maps.Equal(got, want) {
+			t.Errorf("counted %v, want %v", got, want)
 		}
 	})
 }

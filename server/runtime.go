@@ -8,7 +8,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/xiaonanln/goverse/internal/routing"
-	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -16,7 +15,6 @@ import (
 type runtime struct {
 	server *Server
 	open   atomic.Pointer[routing.Router] // while calls from everywhere are taken
-	failed node.ErrorCounts               // of its calls
 }
 
 var _ object.Runtime = (*runtime)(nil)
@@ -28,33 +26,27 @@ type creation struct {
 }
 
 // Call implements [object.Runtime].
-func (r *runtime) Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (reply proto.Message, err error) {
+func (r *runtime) Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
 	to := r.open.Load()
 	if to == nil {
+		var err error
 		if to, err = r.server.router(ctx, "call", id, method); err != nil {
-			r.failed.Add(err)
 			return nil, err
 		}
 	}
-	if reply, err = to.Call(ctx, id, method, req, opts...); err != nil {
-		r.failed.Add(err)
-	}
-	return reply, err
+	return to.Call(ctx, id, method, req, opts...)
 }
 
 // Invoke implements [object.Runtime].
-func (r *runtime) Invoke(ctx context.Context, id string, method object.Expr, req proto.Message, opts ...object.CallOption) (reply proto.Message, err error) {
+func (r *runtime) Invoke(ctx context.Context, id string, method object.Expr, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
 	to := r.open.Load()
 	if to == nil {
+		var err error
 		if to, err = r.server.router(ctx, "call", id, ""); err != nil {
-			r.failed.Add(err)
 			return nil, err
 		}
 	}
-	if reply, err = to.Invoke(ctx, id, method, req, opts...); err != nil {
-		r.failed.Add(err)
-	}
-	return reply, err
+	return to.Invoke(ctx, id, method, req, opts...)
 }
 
 // Create implements [object.Runtime].

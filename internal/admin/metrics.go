@@ -35,8 +35,6 @@ type Stats struct {
 	Members       int // of the cluster
 	Links         int // to other members
 	LostPushes    LostPushes
-	CallErrors    map[string]uint64 // of calls that its program and objects made, by code
-	TurnErrors    map[string]uint64 // of turns of its objects, by code
 }
 
 // LostPushes are messages pushed to clients of other servers that did not reach them, by
@@ -56,8 +54,6 @@ type collector struct {
 	stats   func() Stats
 	metrics []metric
 	lost    *prometheus.Desc
-	calls   *prometheus.Desc
-	turns   *prometheus.Desc
 	byType  *prometheus.Desc
 }
 
@@ -73,10 +69,6 @@ func newCollector(stats func() Stats) *collector {
 		stats: stats,
 		lost: prometheus.NewDesc("goverse_lost_pushes_total",
 			"Messages pushed to clients of other servers that did not reach them, by what was in the way.", []string{"reason"}, nil),
-		calls: prometheus.NewDesc("goverse_call_errors_total",
-			"Calls made by this server's program and objects that failed, wherever the object was, by the code that the caller saw.", []string{"code"}, nil),
-		turns: prometheus.NewDesc("goverse_turn_errors_total",
-			"Calls of this server's objects, by clients and from everywhere, that failed here, by code.", []string{"code"}, nil),
 		byType: prometheus.NewDesc("goverse_type_objects", "Objects that are active on this server, by type.", []string{"type"}, nil),
 	}
 	add := func(kind prometheus.ValueType, name, help string, value func(*Stats) float64) {
@@ -112,8 +104,6 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- m.desc
 	}
 	ch <- c.lost
-	ch <- c.calls
-	ch <- c.turns
 	ch <- c.byType
 }
 
@@ -125,11 +115,6 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for reason, n := range map[string]uint64{"on_the_way": s.LostPushes.OnTheWay, "gone": s.LostPushes.Gone, "refused": s.LostPushes.Refused} {
 		ch <- prometheus.MustNewConstMetric(c.lost, prometheus.CounterValue, float64(n), reason)
-	}
-	for desc, counts := range map[*prometheus.Desc]map[string]uint64{c.calls: s.CallErrors, c.turns: s.TurnErrors} {
-		for code, n := range counts {
-			ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), code)
-		}
 	}
 	for typ, n := range largest(s.ObjectsByType) {
 		ch <- prometheus.MustNewConstMetric(c.byType, prometheus.GaugeValue, float64(n), typ)
