@@ -69,13 +69,13 @@ func (n *Node) callWith(ctx context.Context, id string, method *wanted, req prot
 func (n *Node) elsewhere(id string, method *wanted) error {
 	typ, err := n.typeOf("call", id)
 	if err != nil {
-		return err
+		return n.turnedAway(err)
 	}
 	if typ.Client || n.closed.Load() != 0 { // which is told in other words
 		return nil
 	}
 	if _, err := method.of(typ, id); err != nil {
-		return err
+		return n.turnedAway(err)
 	}
 	return ErrElsewhere
 }
@@ -159,7 +159,7 @@ func (n *Node) perform(t *turn) error {
 func (n *Node) arrive(t *turn, id string, method *wanted) (*waiter, error) {
 	to, m, err := n.resolve(t, id, method)
 	if err != nil {
-		return nil, err
+		return nil, n.turnedAway(err)
 	}
 	return n.settleIn(t, to, m)
 }
@@ -168,10 +168,10 @@ func (n *Node) arrive(t *turn, id string, method *wanted) (*waiter, error) {
 func (n *Node) settleIn(t *turn, a target, m *object.MethodInfo) (*waiter, error) {
 	t.runs(m)
 	if err := n.inherit(t, m.CallTimeout); err != nil {
-		return nil, err
+		return nil, n.turnedAway(err)
 	}
 	if err := n.prepare(t, a.typ, m); err != nil {
-		return nil, err
+		return nil, n.turnedAway(err)
 	}
 	n.look(t)
 	return n.seat(t, a.activation, a.typ)

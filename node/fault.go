@@ -12,7 +12,7 @@ import (
 // codes is how many codes of errors there are; what has another counts as unknown.
 const codes = int(object.CodeUnauthenticated) + 1
 
-// errorCounts counts the turns that failed, by code. It costs nothing where none does.
+// errorCounts counts the calls that failed, by code. It costs nothing where none does.
 type errorCounts [codes]atomic.Uint64
 
 func (o *errorCounts) add(code object.Code) {
@@ -22,10 +22,10 @@ func (o *errorCounts) add(code object.Code) {
 	o[code].Add(1)
 }
 
-// TurnErrors returns how many turns of methods have failed since the node was made, by code; none
-// where it is zero. A call that was refused because its object is elsewhere, or moves, is none: it
-// goes on there. Calls from this node that got no answer count here, see [Node.Unanswered].
-func (n *Node) TurnErrors() map[object.Code]uint64 {
+// CallErrors returns how many calls have failed on the node since it was made, by code; none where it
+// is zero. One that was refused because its object is elsewhere, or moves, is none: it goes on there.
+// Calls from this node that got no answer count here, see [Node.Unanswered].
+func (n *Node) CallErrors() map[object.Code]uint64 {
 	counts := make(map[object.Code]uint64)
 	for code := range n.failures {
 		if of := n.failures[code].Load(); of > 0 {
@@ -33,6 +33,14 @@ func (n *Node) TurnErrors() map[object.Code]uint64 {
 		}
 	}
 	return counts
+}
+
+// turnedAway counts the error of a call that was refused before it came to an object, and returns it.
+func (n *Node) turnedAway(err error) error {
+	if !errors.Is(err, object.ErrUnavailable) {
+		n.failures.add(object.CodeOf(err))
+	}
+	return err
 }
 
 // failed notes that a turn has ended with an error. It is called once for each.

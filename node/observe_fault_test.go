@@ -1,10 +1,13 @@
 package node_test
 
 import (
+	"context"
 	"maps"
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
@@ -98,7 +101,7 @@ func TestErrorsOfTurnsAreCountedByCode(t *testing.T) {
 			for _, code := range codes {
 				want[code]++
 			}
-			if got := w.TurnErrors(); !maps.Equal(got, want) {
+			if got := w.CallErrors(); !maps.Equal(got, want) {
 				w.t.Errorf("after %s: %v, want %v", what, got, want)
 			}
 		}
@@ -108,8 +111,21 @@ func TestErrorsOfTurnsAreCountedByCode(t *testing.T) {
 		counted("one that fails", object.CodeAborted)
 		_, _ = w.do("Hook-a", "Write", "call Plain-a.Free ! fail because")
 		counted("one within another", object.CodeAborted, object.CodeAborted)
+		w.on("odd", func(context.Context, *actor, string) (string, error) { return "", object.NewError(4711, "odd") })
+		_, _ = w.do("Plain-a", "Free", "odd")
+		counted("one with a code of its own", object.CodeUnknown)
 		_, _ = w.do("Plain-a", "Free", "panic badly")
 		counted("a panic", object.CodeInternal)
+		_, _ = w.do("Plain-a", "None", "echo x")
+		_, _ = w.do("Nobody-a", "Write", "echo x")
+		_, _ = w.Serve(w.t.Context(), object.Request{ID: "Plain-a", Method: "None"})
+		counted("calls of nothing that there is", object.CodeUnimplemented, object.CodeNotFound, object.CodeUnimplemented)
+		_, _ = w.Call(w.t.Context(), "Plain-a", "Write", &emptypb.Empty{})
+		_, _ = w.Serve(w.t.Context(), object.Request{ID: "Plain-a", Method: "Write", Message: "google.protobuf.Empty"})
+		over, cancel := context.WithCancel(w.t.Context())
+		cancel()
+		_, _ = w.try(over, "Plain-a", "Write", "echo x")
+		counted("calls that cannot be", object.CodeInvalidArgument, object.CodeInvalidArgument, object.CodeCanceled)
 		held := w.begin("Plain-b", "Write", "hold g")
 		hurried := w.begin("Plain-b", "Hurry", "echo x")
 		sleep(2 * time.Second)
@@ -123,6 +139,9 @@ func TestErrorsOfTurnsAreCountedByCode(t *testing.T) {
 		_, _ = w.do("Plain-a", "Write", "call Plain-a.Write ! echo x")
 		w.ReleaseShard(w.ShardOf("Plain-a"), 1)
 		_, _ = w.Serve(w.t.Context(), object.Request{ID: "Plain-a", Method: "Write", Message: "google.protobuf.StringValue"})
+		_, _ = w.do("Plain-a", "Write", "echo x")
+		_, _ = w.do("Plain-a", "None", "echo x")
+		want[object.CodeUnimplemented]++
 		counted("a deadlock, and one that goes on elsewhere", object.CodeFailedPrecondition, object.CodeFailedPrecondition)
 	})
 }

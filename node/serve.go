@@ -138,14 +138,14 @@ func (n *Node) giveUpLate(t *turn) error {
 func (n *Node) accept(t *turn, d *Departure) (*waiter, error) {
 	a, m, err := n.resolve(t, d.ID, &wanted{name: d.Method})
 	if err != nil {
-		return nil, err
+		return nil, n.turnedAway(err)
 	}
 	if t.msg, err = decode(m, &d.Request); err != nil {
-		return nil, object.Refuse(object.CodeInvalidArgument, "", "call", d.ID, d.Method, err.Error())
+		return nil, n.turnedAway(object.Refuse(object.CodeInvalidArgument, "", "call", d.ID, d.Method, err.Error()))
 	}
 	t.runs(m)
 	if err := n.follow(t, d.Chain); err != nil {
-		return nil, err
+		return nil, n.turnedAway(err)
 	}
 	return n.settleIn(t, a, m)
 }

@@ -38,7 +38,7 @@ func TestCallsWithoutAnAnswerAreSeen(t *testing.T) {
 			t.Errorf("from outside: %v", e)
 		}
 		want := map[object.Code]uint64{object.CodeUnavailable: 1, object.CodeDeadlineExceeded: 4, object.CodeInvalidArgument: 1}
-		if got := w.TurnErrors(); !maps.Equal(got, want) {
+		if got := w.CallErrors(); !maps.Equal(got, want) {
 			t.Errorf("counted %v, want %v", got, want)
 		}
 	})

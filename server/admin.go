@@ -8,6 +8,7 @@ import (
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/internal/admin"
 	"github.com/xiaonanln/goverse/internal/shard"
+	"github.com/xiaonanln/goverse/object"
 )
 
 // serveAdmin answers operators from before the server is ready until everything else has
@@ -92,12 +93,22 @@ func (s *Server) examine(p *parts) {
 	}
 }
 
+// byName are counts of all codes but OK, by the codes' names.
+func byName(counts map[object.Code]uint64) map[string]uint64 {
+	names := make(map[string]uint64)
+	for code := object.CodeOK + 1; code <= object.CodeUnauthenticated; code++ {
+		names[code.String()] = counts[code]
+	}
+	return names
+}
+
 // stats are the server's figures.
 func (s *Server) stats(p *parts) admin.Stats {
 	counters, lost := p.node.Counters(), p.router.LostPushes()
 	stats := admin.Stats{
 		Objects: p.node.Activations(), ObjectsByType: p.node.Population(), Activations: counters.Activations, Deactivations: counters.Deactivations,
 		CallsWaiting: counters.Waiting, Links: p.router.Links(), Ready: s.lacks(p) == "",
+		CallErrors: byName(p.node.CallErrors()),
 		LostPushes: admin.LostPushes{OnTheWay: lost.OnTheWay, Gone: lost.Gone, Refused: lost.Refused},
 	}
 	if p.clients != nil {

@@ -11,7 +11,9 @@ import (
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/xiaonanln/goverse/client/goverseclient"
 	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/server"
 	"github.com/xiaonanln/goverse/util/clock"
@@ -104,10 +106,19 @@ func TestAdminTellsTheFigures(t *testing.T) {
 	f := start(t, withAdmin)
 	f.add(t, "Box-secret", 1)
 	f.add(t, "Box-other", 1)
-	me := whoami(t, f.dial(t))
+	client := f.dial(t)
+	me := whoami(t, client)
 	f.add(t, "Box-gone", 1)
 	if err := f.DeleteObject(t.Context(), "Box-gone"); err != nil {
 		t.Fatal(err)
+	}
+	for id, method := range map[string]string{"Box-other": "None", "Crate-1": "Add"} {
+		if _, err := f.CallObject(t.Context(), id, method, nil); err == nil {
+			t.Errorf("%s.%s can be called", id, method)
+		}
+	}
+	if _, err := goverseclient.Call[*empty](t.Context(), client, "Fail", wrapperspb.String("no")); err == nil {
+		t.Error("Fail does not fail")
 	}
 	running := f.callLater(context.Background(), "Box-secret", "Block")
 	f.probe.awaitEntered(t)
@@ -124,7 +135,9 @@ func TestAdminTellsTheFigures(t *testing.T) {
 		"goverse_objects": 3, "goverse_type_objects/Box": 2, "goverse_activations_total": 4, "goverse_deactivations_total": 1, "goverse_calls_waiting": 1,
 		"goverse_clients": 1, "goverse_shards_open": 64, "goverse_shards_busy": 0, "goverse_shards_unowned": 0,
 		"goverse_fenced": 0, "goverse_ready": 1, "goverse_members": 1,
-		"goverse_lost_pushes_total/gone": 0, "goverse_lost_pushes_total/on_the_way": 0, "goverse_lost_pushes_total/refused": 0,
+		"goverse_call_errors_total/unimplemented": 1, "goverse_call_errors_total/not_found": 1, "goverse_call_errors_total/aborted": 1,
+		"goverse_call_errors_total/unauthenticated": 0,
+		"goverse_lost_pushes_total/gone":            0, "goverse_lost_pushes_total/on_the_way": 0, "goverse_lost_pushes_total/refused": 0,
 	} {
 		if value, there := got[name]; value != want || !there {
 			t.Errorf("%s is %v (told: %v), want %v", name, value, there, want)

@@ -35,6 +35,7 @@ type Stats struct {
 	Members       int // of the cluster
 	Links         int // to other members
 	LostPushes    LostPushes
+	CallErrors    map[string]uint64 // by code
 }
 
 // LostPushes are messages pushed to clients of other servers that did not reach them, by
@@ -54,6 +55,7 @@ type collector struct {
 	stats   func() Stats
 	metrics []metric
 	lost    *prometheus.Desc
+	calls   *prometheus.Desc
 	byType  *prometheus.Desc
 }
 
@@ -69,6 +71,8 @@ func newCollector(stats func() Stats) *collector {
 		stats: stats,
 		lost: prometheus.NewDesc("goverse_lost_pushes_total",
 			"Messages pushed to clients of other servers that did not reach them, by what was in the way.", []string{"reason"}, nil),
+		calls: prometheus.NewDesc("goverse_call_errors_total",
+			"Calls that failed on this server, or that it made and no server answered, by code.", []string{"code"}, nil),
 		byType: prometheus.NewDesc("goverse_type_objects", "Objects that are active on this server, by type.", []string{"type"}, nil),
 	}
 	add := func(kind prometheus.ValueType, name, help string, value func(*Stats) float64) {
@@ -104,6 +108,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- m.desc
 	}
 	ch <- c.lost
+	ch <- c.calls
 	ch <- c.byType
 }
 
@@ -115,6 +120,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for reason, n := range map[string]uint64{"on_the_way": s.LostPushes.OnTheWay, "gone": s.LostPushes.Gone, "refused": s.LostPushes.Refused} {
 		ch <- prometheus.MustNewConstMetric(c.lost, prometheus.CounterValue, float64(n), reason)
+	}
+	for code, n := range s.CallErrors {
+		ch <- prometheus.MustNewConstMetric(c.calls, prometheus.CounterValue, float64(n), code)
 	}
 	for typ, n := range largest(s.ObjectsByType) {
 		ch <- prometheus.MustNewConstMetric(c.byType, prometheus.GaugeValue, float64(n), typ)

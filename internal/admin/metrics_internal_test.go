@@ -17,6 +17,7 @@ func TestMetrics(t *testing.T) {
 			Objects: 1, Activations: 2, Deactivations: 3, CallsWaiting: 4, Clients: 5, ShardsOpen: 6, ShardsBusy: 7, ShardsUnowned: 8,
 			LeaseValid: 9500 * time.Millisecond, Fenced: true, Members: 10, Links: 11, LostPushes: LostPushes{OnTheWay: 12, Gone: 13, Refused: 14},
 			ObjectsByType: map[string]int{"Room": 15, "User": 16},
+			CallErrors:    map[string]uint64{"aborted": 17, "internal": 18},
 		}
 	})
 	if err != nil {
@@ -51,6 +52,7 @@ func TestMetrics(t *testing.T) {
 		"goverse_clients": 5, "goverse_shards_open": 6, "goverse_shards_busy": 7, "goverse_shards_unowned": 8,
 		"goverse_lease_valid_seconds": 9.5, "goverse_fenced": 1, "goverse_ready": 0, "goverse_members": 10, "goverse_links": 11,
 		"goverse_type_objects/type=Room": 15, "goverse_type_objects/type=User": 16,
+		"goverse_call_errors_total/code=aborted": 17, "goverse_call_errors_total/code=internal": 18,
 		"goverse_lost_pushes_total/reason=on_the_way": 12, "goverse_lost_pushes_total/reason=gone": 13, "goverse_lost_pushes_total/reason=refused": 14,
 	}
 	for name, value := range want {

@@ -41,7 +41,7 @@ func TestFailedCallsAreCounted(t *testing.T) {
 				<-p[0].start(ctx, c.id, c.word, c.opts...)
 				synctest.Wait()
 				for i, want := range []map[object.Code]uint64{c.here, c.there} {
-					if got := p[i].node.TurnErrors(); !maps.Equal(got, want) {
+					if got := p[i].node.CallErrors(); !maps.Equal(got, want) {
 						s.Errorf("node %d counts %v, want %v", i, got, want)
 					}
 				}
