@@ -23,7 +23,8 @@ func (o *errorCounts) add(code object.Code) {
 }
 
 // CallErrors returns how many calls have failed on the node since it was made, by code; none where it
-// is zero. One that was refused because its object is elsewhere, or moves, is none: it goes on there.
+// is zero. One that was refused because its object is elsewhere, or moves, is none, as it goes on there;
+// nor is one of a client's object that is not here.
 // Calls from this node that got no answer count here, see [Node.Unanswered].
 func (n *Node) CallErrors() map[object.Code]uint64 {
 	counts := make(map[object.Code]uint64)
@@ -35,9 +36,15 @@ func (n *Node) CallErrors() map[object.Code]uint64 {
 	return counts
 }
 
+// goesOn reports whether a call that did not run here is one of an object that is elsewhere, or moves,
+// by what refused it: it goes on there. What is no client's object of this node may be one of another.
+func goesOn(err error, client bool) bool {
+	return !object.FromHook(err) && (errors.Is(err, object.ErrUnavailable) || client && errors.Is(err, object.ErrNotFound))
+}
+
 // turnedAway counts the error of a call that was refused before it came to an object, and returns it.
 func (n *Node) turnedAway(err error) error {
-	if !errors.Is(err, object.ErrUnavailable) {
+	if !goesOn(err, false) {
 		n.failures.add(object.CodeOf(err))
 	}
 	return err
@@ -56,7 +63,7 @@ func (n *Node) failed(t *turn, err error, ran bool) {
 			err = object.ErrCanceled
 		}
 	}
-	if !ran && errors.Is(err, object.ErrUnavailable) {
+	if !ran && goesOn(err, t.act.typ.Client) {
 		return
 	}
 	n.failures.add(object.CodeOf(err))

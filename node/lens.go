@@ -1,7 +1,6 @@
 package node
 
 import (
-	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -225,7 +224,7 @@ func (l *lens) end(s *sample, now time.Duration, err error) bool {
 	if s.weight != 0 {
 		l.burden(s, now)
 	}
-	if !s.runs && errors.Is(err, object.ErrUnavailable) {
+	if !s.runs && err != nil && goesOn(err, s.method.typ.Client) {
 		return false // the object is elsewhere, or moves: the call goes on, and counts where it runs
 	}
 	for o := range l.observations {

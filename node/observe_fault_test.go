@@ -126,6 +126,13 @@ func TestErrorsOfTurnsAreCountedByCode(t *testing.T) {
 		cancel()
 		_, _ = w.try(over, "Plain-a", "Write", "echo x")
 		counted("calls that cannot be", object.CodeInvalidArgument, object.CodeInvalidArgument, object.CodeCanceled)
+		_, _ = w.do("Guest-elsewhere", "Say", "echo x")
+		counted("a call of a client's object that is not here")
+		w.on("OnActivate", func(context.Context, *actor, string) (string, error) {
+			return "", object.NewError(object.CodeUnavailable, "not now")
+		})
+		_, _ = w.do("Hook-c", "Write", "echo x")
+		counted("one whose object could not be activated", object.CodeUnavailable)
 		held := w.begin("Plain-b", "Write", "hold g")
 		hurried := w.begin("Plain-b", "Hurry", "echo x")
 		sleep(2 * time.Second)
