@@ -55,7 +55,7 @@ func asFault(err error) *fault {
 		return f
 	}
 	switch {
-	case errors.Is(err, links.ErrNoLink):
+	case errors.Is(err, links.ErrNoLink), errors.Is(err, links.ErrNoAnswer):
 		return &fault{http.StatusServiceUnavailable, "Unavailable", err.Error()}
 	case errors.Is(err, forms.ErrUnknown):
 		return &fault{http.StatusNotFound, "NotFound", err.Error()}

@@ -213,8 +213,9 @@ type fake struct {
 	reply   func(*inspectpb.ActRequest) (*inspectpb.ActResponse, error)
 	filler  string // makes what it tells longer
 
-	searches int // how often it was asked
-	most     int // objects that it tells at once; 0: all
+	mute     bool // it does not say what it knows of objects
+	searches int  // how often it was asked
+	most     int  // objects that it tells at once; 0: all
 }
 
 func newFake(t *testing.T, id string) *fake {
@@ -331,9 +332,15 @@ func (f *fake) Search(_ context.Context, req *inspectpb.SearchRequest) (*inspect
 	return &inspectpb.SearchResponse{Objects: found[from:to], Total: uint64(len(found))}, nil
 }
 
-func (f *fake) Describe(_ context.Context, req *inspectpb.DescribeRequest) (*inspectpb.DescribeResponse, error) {
+func (f *fake) Describe(ctx context.Context, req *inspectpb.DescribeRequest) (*inspectpb.DescribeResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.mute {
+		f.mu.Unlock()
+		<-ctx.Done()
+		f.mu.Lock()
+		return nil, ctx.Err()
+	}
 	for _, o := range f.objects {
 		if o.GetId() == req.GetId() {
 			return &inspectpb.DescribeResponse{Found: true, Info: o, Shard: o.GetShard(), Owned: true, IdleTimeoutNs: int64(time.Minute)}, nil

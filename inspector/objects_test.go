@@ -2,7 +2,9 @@ package inspector_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -45,5 +47,22 @@ func TestDeepPages(t *testing.T) {
 			}
 			f.mu.Unlock()
 		}
+	}
+}
+
+// An object that may be with a node that hangs is not said to be nowhere.
+func TestObjectOfWhoHangs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := newFake(t, "AAA"), newFake(t, "BBB")
+	b.mute = true
+	w.cluster(a, b)
+	w.live(a, b)
+	if code, body, _ := w.request(http.MethodGet, "/api/objects/User-u", ""); code != http.StatusServiceUnavailable || !strings.Contains(body, "Unavailable") {
+		t.Errorf("%d %s", code, body)
+	}
+	a.has("User-u")
+	if d := get[struct{ Object *struct{ Node string } }](w, "/api/objects/User-u"); d.Object == nil || d.Object.Node != "AAA" {
+		t.Errorf("it is at %+v", d.Object)
 	}
 }

@@ -53,26 +53,6 @@ func Each[T any](ctx context.Context, l *Links, only string, ask func(context.Co
 	return answers, missing
 }
 
-// Describe finds an object. node is where it is, empty if nowhere. It fails only where no
-// node answers.
-func (l *Links) Describe(ctx context.Context, id string) (node string, info *inspectpb.DescribeResponse, err error) {
-	answers, missing := Each(ctx, l, "", func(ctx context.Context, c inspectpb.InspectServiceClient) (*inspectpb.DescribeResponse, error) {
-		return c.Describe(ctx, &inspectpb.DescribeRequest{Id: id})
-	})
-	for _, a := range answers {
-		if info == nil || a.Reply.GetOwned() || a.Reply.GetFound() {
-			info = a.Reply
-		}
-		if a.Reply.GetFound() {
-			return a.Node, a.Reply, nil
-		}
-	}
-	if info == nil && len(missing) > 0 {
-		return "", nil, ErrNoLink
-	}
-	return "", info, nil
-}
-
 // Act asks a node to do something.
 func (l *Links) Act(ctx context.Context, node string, req *inspectpb.ActRequest) (*inspectpb.ActResponse, error) {
 	l.mu.Lock()
