@@ -4,6 +4,7 @@ import (
 	"github.com/xiaonanln/goverse/internal/coord"
 	"github.com/xiaonanln/goverse/internal/coord/mem"
 	"github.com/xiaonanln/goverse/internal/journal"
+	"github.com/xiaonanln/goverse/internal/lifecycle"
 	"github.com/xiaonanln/goverse/internal/shard"
 	"github.com/xiaonanln/goverse/util/clock"
 )
@@ -16,6 +17,9 @@ func (s *Server) Plant(flaws shard.Flaws) { s.flaws = flaws }
 
 // Link is the way to its coordinator of a server that runs with "memory:".
 func (s *Server) Link() *mem.Client { return s.parts.Load().store.(*mem.Client) }
+
+// Fail has the server hear that one of its parts has failed, while the others are there.
+func (s *Server) Fail(err error) { s.observe(lifecycle.Event{Service: "a part", Err: err}) }
 
 // Journal is what has happened to a server.
 func (s *Server) Journal() *journal.Journal { return s.parts.Load().chronicle.journal }

@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,6 +127,31 @@ func TestHealthWhileStopping(t *testing.T) {
 		t.Errorf("the running call: %v", out.err)
 	}
 	if err := receive(t, stopped, "Stop"); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+// From when one of its parts has failed a server is not healthy and not ready, though the others have not stopped yet and
+// its lease is valid; Stop tells why.
+func TestHealthWhenAPartHasFailed(t *testing.T) {
+	t.Parallel()
+	f := create(t, withAdmin)
+	if err := f.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ports := []pulse{feel(t, f.Addr(), ""), feel(t, f.ClientAddr(), ""), feel(t, f.ClientAddr(), client_pb.ClientService_ServiceDesc.ServiceName)}
+	for _, p := range ports {
+		p.await(t, serving)
+	}
+	f.Fail(errors.New("it broke"))
+	for _, p := range ports {
+		p.await(t, notServing)
+	}
+	awaitReadiness(t, f.Server, "stopping")
+	if !f.Member().Valid() {
+		t.Error("the lease has ended too")
+	}
+	if err := f.Stop(t.Context()); err == nil || !strings.Contains(err.Error(), "it broke") {
 		t.Errorf("stop: %v", err)
 	}
 }
