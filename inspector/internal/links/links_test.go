@@ -273,7 +273,7 @@ func TestDescribe(t *testing.T) {
 		a, b  *answer
 		node  string
 		shard int32
-	}{{none, none, "", 1}, {owner, none, "", 2}, {none, owner, "", 2}, {owner, found, "B", 3}, {found, owner, "A", 3}, {found, nil, "A", 3}, {nil, none, "", 1}} {
+	}{{none, none, "", 1}, {owner, none, "", 2}, {none, owner, "", 2}, {owner, found, "B", 3}, {found, owner, "A", 3}, {found, nil, "A", 3}} {
 		for n, is := range map[*node]*answer{a: c.a, b: c.b} {
 			if is == nil {
 				n.is(nil, status.Error(codes.Unavailable, "away"))
@@ -286,8 +286,12 @@ func TestDescribe(t *testing.T) {
 		}
 	}
 	a.is(nil, status.Error(codes.Unavailable, "away"))
+	b.is(none, nil)
+	if _, _, err := l.Describe(t.Context(), "Room-x"); !errors.Is(err, links.ErrNoAnswer) {
+		t.Errorf("where one does not answer that may have it: %v", err)
+	}
 	b.is(nil, status.Error(codes.Unavailable, "away"))
-	if _, _, err := l.Describe(t.Context(), "Room-x"); !errors.Is(err, links.ErrNoLink) {
+	if _, _, err := l.Describe(t.Context(), "Room-x"); !errors.Is(err, links.ErrNoAnswer) {
 		t.Errorf("where nobody answers: %v", err)
 	}
 }
