@@ -151,7 +151,7 @@ func (s *Server) prepare(ctx context.Context) (*lifecycle.Group, error) {
 		s.markStoppedLocked()
 		return nil, err
 	}
-	services, err := s.services()
+	services, err := s.services() //nolint:contextcheck // a node has a life of its own, which Stop ends
 	if err != nil {
 		s.markStoppedLocked()
 		return nil, object.Refuse(object.CodeInvalidArgument, "", "configure server", "", "", err.Error())

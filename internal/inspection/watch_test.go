@@ -82,7 +82,7 @@ func TestWatchTellsInStep(t *testing.T) {
 		bubble(t, func(w *world) {
 			t := w.t
 			began := time.Now() // a multiple of an interval
-			time.Sleep(late) //nolint:forbidigo // virtual time
+			time.Sleep(late)    //nolint:forbidigo // virtual time
 			s := w.watch(t.Context())
 			s.in <- &inspectpb.WatchRequest{}
 			<-s.out
