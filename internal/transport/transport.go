@@ -69,6 +69,9 @@ type Link interface {
 	// lets the peer know, so that the call's context there ends too. c.Deadline ends it in the same way, as
 	// context.DeadlineExceeded.
 	//
+	// Where ctx is a Source of package util/ends, as those of turns and of calls that have arrived are, an implementation may
+	// follow it instead of asking for its Done, which costs those contexts far more.
+	//
 	// c is neither modified nor used after the return. Call waits for room in the queue of a busy link, while ctx lasts.
 	Call(ctx context.Context, c *Call) (*Reply, error)
 
