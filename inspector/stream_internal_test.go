@@ -119,9 +119,9 @@ func TestTypesTellWhatHasChanged(t *testing.T) {
 		m := told(t, "topics=types&changes=1", 70, func(m *model.Model, round int) {
 			switch {
 			case round == 40:
-				m.Registered([]*inspectpb.TypeInfo{{Name: "Type0", Methods: []*inspectpb.MethodInfo{{Name: "New"}, {Name: "Old"}}}})
+				m.Registered("a", []*inspectpb.TypeInfo{{Name: "Type0", Methods: []*inspectpb.MethodInfo{{Name: "New"}, {Name: "Old"}}}})
 			case round == 50:
-				m.Registered([]*inspectpb.TypeInfo{{Name: "Type0", Methods: []*inspectpb.MethodInfo{{Name: "New"}}}})
+				m.Registered("a", []*inspectpb.TypeInfo{{Name: "Type0", Methods: []*inspectpb.MethodInfo{{Name: "New"}}}})
 			case round < 4:
 				m.Report("a", busy(0, manyMethods, round))
 			default:

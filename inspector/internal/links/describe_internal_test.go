@@ -71,7 +71,7 @@ func TestDescribe(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m := model.New(clock.Virtual())
 			m.Place(cluster.View{UUID: "u", Revision: 1, Members: []cluster.MemberInfo{{Incarnation: "A", Address: "a:1"}}, Shards: []cluster.ShardInfo{{Owner: "A"}}})
-			m.Registered([]*inspectpb.TypeInfo{{Name: "Room"}, {Name: "User", Client: true}})
+			m.Registered("A", []*inspectpb.TypeInfo{{Name: "Room"}, {Name: "User", Client: true}})
 			l := New(m, nil, clock.Virtual())
 			for id, n := range c.nodes {
 				l.peers[id] = &peer{id: id, client: n}

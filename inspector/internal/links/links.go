@@ -234,7 +234,7 @@ func (l *Links) learn(ctx context.Context, p *peer) error {
 	if err := l.forms.Learn(types.GetDescriptors()); err != nil {
 		return fmt.Errorf("read its message descriptors: %w", err)
 	}
-	l.model.Registered(types.GetTypes())
+	l.model.Registered(p.id, types.GetTypes())
 	return nil
 }
 

@@ -29,6 +29,9 @@ type node struct {
 	running map[methodKey]uint64
 	types   map[string]uint64
 	sampled uint32
+
+	registered []*inspectpb.TypeInfo // not changed any more
+	learnt     uint64                // the rev at which it told them
 }
 
 // process is what tells one server's process from another's, and so whose numbers its events

@@ -19,6 +19,7 @@ func (m *Model) Tick() {
 		if n.gone != 0 {
 			if now-n.gone > keepGone {
 				delete(m.nodes, id)
+				m.register()
 			}
 			continue
 		}

@@ -10,12 +10,6 @@ import (
 
 type methodKey struct{ typ, name string }
 
-// typ is a type that is registered, or whose objects were called.
-type typ struct {
-	client  bool
-	methods map[string]*inspectpb.MethodInfo
-}
-
 // method is what calls of a method did.
 type method struct {
 	seconds       [histogram]tally // by second
@@ -116,33 +110,6 @@ func (m *Model) shapeMethod(key methodKey, info *inspectpb.MethodInfo) Method {
 // what is known since the second begun; m.mu is held.
 func (m *Model) window(begun, most uint64) float64 {
 	return max(float64(min(m.seconds-begun, most))+min((m.clock.Monotonic()-m.ticked).Seconds(), 1), 1)
-}
-
-// Registered takes over the types of a node; infos must not be changed any more.
-func (m *Model) Registered(infos []*inspectpb.TypeInfo) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, info := range infos {
-		if len(m.types) >= maxTypes && m.types[info.GetName()] == nil || len(info.GetName()) > 256 {
-			continue
-		}
-		t := &typ{client: info.GetClient(), methods: make(map[string]*inspectpb.MethodInfo)}
-		for _, one := range info.GetMethods()[:min(len(info.GetMethods()), maxTypes)] {
-			t.methods[clip(one.GetName(), 256)] = one
-		}
-		m.types[info.GetName()] = t
-	}
-	m.version.Types = m.next()
-}
-
-// MethodInfo is a registered method; nil: it is not.
-func (m *Model) MethodInfo(typ, name string) *inspectpb.MethodInfo {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if t := m.types[typ]; t != nil {
-		return t.methods[name]
-	}
-	return nil
 }
 
 // takeMethods takes over what calls did; m.mu is held.
