@@ -67,6 +67,44 @@ func TestBeforeTheCluster(t *testing.T) {
 	}
 }
 
+// Nodes and methods have a past, and what is estimated says from how much.
+func TestPastAndSampling(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := newFake(t, "AAA")
+	a.has("Room-r")
+	w.cluster(a)
+	w.live(a)
+	type past struct {
+		At      int64
+		History []struct {
+			T                       int64
+			Calls, Errors, P99, CPU float64
+			Shards                  int
+		}
+	}
+	w.await("history of a method", func() bool {
+		all := get[past](w, "/api/types/Room/methods/Say/history").History
+		last := len(all) - 1
+		return last > 0 && all[last].Calls > 400 && all[last].Calls < 600 && all[last].Errors > 0 && all[last].P99 > 0 && all[last].T > all[last-1].T
+	})
+	n := get[past](w, "/api/nodes/AAA")
+	if last := n.History[len(n.History)-1]; last.T != n.At || last.Shards != shards || last.CPU == 0 {
+		t.Errorf("node %+v", last)
+	}
+	for _, path := range []string{"nodes/AAA", "types", "graph", "objects", "objects/Room-r", "overview"} {
+		if one := get[object](w, "/api/"+path)["sampling"]; one != 1.0 {
+			t.Errorf("%s: sampling %v", path, one)
+		}
+	}
+	if m := w.open("topics=types&changes=1").until("types", nil); !strings.HasSuffix(m.data, `],"sampling":1}`) {
+		t.Errorf("types end with %s", m.data[max(len(m.data)-50, 0):])
+	}
+	if code, _, _ := w.request(http.MethodGet, "/api/types/Room/methods/No/history", ""); code != http.StatusNotFound {
+		t.Errorf("a method that nobody has: %d", code)
+	}
+}
+
 // Each route answers what the cluster's records and the nodes tell.
 func TestRoutes(t *testing.T) {
 	t.Parallel()

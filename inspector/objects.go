@@ -92,6 +92,8 @@ type objectPage struct {
 	Total   uint64         `json:"total"`
 	TookMS  float64        `json:"took_ms"`
 	Missing []string       `json:"missing"`
+
+	Sampling uint32 `json:"sampling"`
 }
 
 // objects asks all nodes for their first objects, and merges them.
@@ -102,7 +104,7 @@ func (i *Inspector) objects(r *http.Request) (any, error) {
 		return nil, err
 	}
 	begun := i.cfg.Clock.Monotonic()
-	out := objectPage{Objects: []model.Object{}}
+	out := objectPage{Objects: []model.Object{}, Sampling: i.model.Overview(false).Sampling}
 	answers, missing := links.Each(r.Context(), i.links, q.Get("node"), func(ctx context.Context, c inspectpb.InspectServiceClient) (found, error) {
 		return first(ctx, c, req, offset+limit)
 	})
@@ -174,6 +176,7 @@ func (i *Inspector) object(r *http.Request) (any, error) {
 	if err := objectID(id); err != nil {
 		return nil, err
 	}
+	i.model.Glance(model.NewInterest(true, "", id))
 	node, info, err := i.links.Describe(r.Context(), id)
 	if err != nil {
 		return nil, err

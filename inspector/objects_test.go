@@ -66,3 +66,17 @@ func TestObjectOfWhoHangs(t *testing.T) {
 		t.Errorf("it is at %+v", d.Object)
 	}
 }
+
+// Who asks for an object again and again, without a stream, has it watched.
+func TestObjectWithoutStream(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := newFake(t, "AAA")
+	a.has("Room-r")
+	w.cluster(a)
+	w.live(a)
+	w.await("turns and callers", func() bool {
+		d := get[struct{ Turns, Callers []any }](w, "/api/objects/Room-r")
+		return len(d.Turns) > 0 && len(d.Callers) > 0
+	})
+}

@@ -15,6 +15,14 @@ func (i *Inspector) node(r *http.Request) (any, error) {
 	return n, nil
 }
 
+func (i *Inspector) methodHistory(r *http.Request) (any, error) {
+	h, ok := i.model.MethodHistory(r.PathValue("type"), r.PathValue("method"))
+	if !ok {
+		return nil, notFound("no node has such a method")
+	}
+	return h, nil
+}
+
 func (i *Inspector) form(r *http.Request) (any, error) {
 	info := i.model.MethodInfo(r.PathValue("type"), r.PathValue("method"))
 	if info == nil {

@@ -49,6 +49,7 @@ func (i *Inspector) routes() http.Handler {
 	get("shards", func(*http.Request) (any, error) { return i.model.Shards(), nil })
 	get("types", func(*http.Request) (any, error) { return i.model.Types(), nil })
 	get("types/{type}/methods/{method}/form", i.form)
+	get("types/{type}/methods/{method}/history", i.methodHistory)
 	get("objects", i.objects)
 	get("objects/{id}", i.object)
 	get("clients", i.clients)

@@ -3,6 +3,7 @@ package inspector
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"hash/maphash"
 	"sync"
 
@@ -15,7 +16,13 @@ type typeParts struct {
 	mu      sync.Mutex // guards the fields below, and is held while they are made
 	seed    maphash.Seed
 	version uint64
-	types   []typePart // not changed any more
+	made    typesMade
+}
+
+// typesMade is what was made of all types. It is not changed any more.
+type typesMade struct {
+	types    []typePart // nil: nothing could be made
+	sampling uint32
 }
 
 // typePart is a type. What it says of itself is in JSON up to where its methods begin.
@@ -36,44 +43,45 @@ type methodPart struct {
 // typeEnd ends a type in JSON, after its methods.
 const typeEnd = "]}"
 
-// get is the parts of a version, or of a later one; nil: they cannot be made.
-func (p *typeParts) get(version uint64, build func() model.Types) []typePart {
+// get is the parts of a version, or of a later one; none, if they cannot be made.
+func (p *typeParts) get(version uint64, build func() model.Types) typesMade {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.types != nil && p.version >= version {
-		return p.types
+	if p.made.types != nil && p.version >= version {
+		return p.made
 	}
-	if p.types == nil {
+	if p.made.types == nil {
 		p.seed = maphash.MakeSeed()
 	}
-	parts := []typePart{}
-	for _, t := range build().Types {
+	parts, all := []typePart{}, build()
+	for _, t := range all.Types {
 		part := typePart{name: t.Name}
 		for _, m := range t.Methods {
 			text, err := json.Marshal(m)
 			if err != nil {
-				return nil
+				return typesMade{}
 			}
 			part.methods = append(part.methods, methodPart{m.Name, text, maphash.Bytes(p.seed, text)})
 		}
 		t.Methods = []model.Method{}
 		text, err := json.Marshal(t)
 		if err != nil {
-			return nil
+			return typesMade{}
 		}
 		part.text = bytes.TrimSuffix(text, []byte(typeEnd))
 		part.sum = maphash.Bytes(p.seed, part.text)
 		parts = append(parts, part)
 	}
-	p.version, p.types = version, parts
-	return parts
+	p.version, p.made = version, typesMade{parts, all.Sampling}
+	return p.made
 }
 
 // typesTold is what a stream has told of types: the sums of each type, under the empty name, and of its methods.
 type typesTold map[string]map[string]uint64
 
 // news is what there is to tell as JSON: all at first and where something is gone, else what has changed; nil: nothing.
-func (told typesTold) news(parts []typePart) []byte {
+func (told typesTold) news(made typesMade) []byte {
+	parts := made.types
 	if parts == nil {
 		return nil
 	}
@@ -91,7 +99,7 @@ func (told typesTold) news(parts []typePart) []byte {
 			some = true
 		}
 	}
-	out.WriteString(`]}`)
+	fmt.Fprintf(&out, `],"sampling":%d}`, made.sampling)
 	if !some && !whole {
 		return nil
 	}

@@ -102,7 +102,7 @@ func (m *Model) Graph(i Interest, types string, limit int) Graph {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	from := m.calls
-	out, begun := Graph{Level: "types"}, uint64(0)
+	out, begun := Graph{Level: "types", Sampling: m.state.Sampling}, uint64(0)
 	if i.Objects {
 		out.Level, from = "objects", nil
 		if one := m.interests[i]; one != nil {

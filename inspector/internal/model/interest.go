@@ -71,6 +71,18 @@ func (m *Model) Touch(i Interest) error {
 	return err
 }
 
+// Glance is as Touch where there is room without letting go of what others were interested in; else nothing.
+func (m *Model) Glance(i Interest) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.interests[i] == nil && len(m.interests) >= maxInterests {
+		return
+	}
+	if one, _ := m.interestIn(i); one != nil { // there is room
+		one.until = m.clock.Monotonic() + lingers
+	}
+}
+
 // interestIn is the record of an interest, made if there is none; nil for none. m.mu is held.
 func (m *Model) interestIn(i Interest) (*interest, error) {
 	if i == (Interest{}) {
@@ -222,7 +234,10 @@ func (m *Model) Known(id, node string, info *inspectpb.DescribeResponse) Detail 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := Detail{
-		Shard: -1, IdleTimeout: idleTimeout(info.GetIdleTimeoutNs()), Turns: []Turn{}, Callers: []Edge{}, Callees: []Edge{}, History: []Passage{},
+		Shard: -1, IdleTimeout: idleTimeout(info.GetIdleTimeoutNs()), Turns: []Turn{}, Callers: []Edge{}, Callees: []Edge{}, History: []Passage{}, Sampling: 1,
+	}
+	if n := m.nodes[node]; n != nil {
+		out.Sampling = max(n.sampled, 1)
 	}
 	if info.GetFound() {
 		o := ShapeObject(node, info.GetInfo())

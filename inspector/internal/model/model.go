@@ -30,6 +30,8 @@ const (
 	keepGone  = time.Minute
 	windowOf  = 10 // seconds of rates and graphs
 	histogram = 60 // seconds of histograms, and of a focused object's edges
+
+	methodPoints = 300 // seconds of each method's history
 )
 
 // Versions number the states of what streams tell: a greater number, something new.
@@ -58,6 +60,7 @@ type Model struct {
 	version Versions
 	ticked  time.Duration // when the present second began
 	seconds uint64        // that have been
+	pointed int64         // the time of the last point
 
 	trouble string // why there is no store; empty: there is
 	view    cluster.View
@@ -69,6 +72,7 @@ type Model struct {
 	told    map[process]uint64 // the last event's number of each process: it may come as another incarnation
 	methods map[methodKey]*method
 	types   map[string]*typ
+	past    [methodPoints]int64 // when the seconds of the methods' histories were; 0: nothing is known
 	points  []Point
 	events  []*Event // by time
 	weight  int      // bytes that they take
@@ -95,7 +99,7 @@ func New(c clock.Clock) *Model {
 		calls: newEdges(windowOf), interests: make(map[Interest]*interest),
 	}
 	m.ticked = c.Monotonic()
-	m.state = Overview{State: Waiting, Message: "Waiting for etcd."}
+	m.state = Overview{State: Waiting, Message: "Waiting for etcd.", Sampling: 1}
 	return m
 }
 

@@ -184,6 +184,28 @@ func TestInterestsEnd(t *testing.T) {
 	})
 }
 
+// Who only glances at something has it watched for a while, but drives out nothing else.
+func TestGlances(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := placed()
+		m.Glance(model.Interest{})
+		for i := range 30 {
+			m.Glance(model.NewInterest(true, "", fmt.Sprint("T-", i)))
+		}
+		if _, there := m.Focused("T-0"); len(m.Interests()) != 24 || !there {
+			t.Errorf("%d interests", len(m.Interests()))
+		}
+		time.Sleep(10 * time.Second) //nolint:forbidigo // virtual time
+		m.Glance(model.NewInterest(true, "", "T-3"))
+		time.Sleep(10 * time.Second) //nolint:forbidigo // virtual time
+		m.Tick()
+		if left := m.Interests(); len(left) != 1 || left[0].Focus != "T-3" {
+			t.Errorf("later %v", left)
+		}
+	})
+}
+
 // Calls that wait are told for as long as they wait, each, with no number yet.
 func TestWaitingTurns(t *testing.T) {
 	t.Parallel()

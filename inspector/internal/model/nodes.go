@@ -25,7 +25,7 @@ type node struct {
 	told    uint64 // the last event's number
 	current tally  // of this second
 	last    second
-	points  []Point
+	points  []NodePoint
 	running map[methodKey]uint64
 	types   map[string]uint64
 	sampled uint32
@@ -83,7 +83,7 @@ func (m *Model) Node(id string) (Node, bool) {
 		return Node{}, false
 	}
 	shape := m.shape(n)
-	history := append([]Point{}, n.points...)
+	history := append([]NodePoint{}, n.points...)
 	shape.History = &history
 	return shape, true
 }
@@ -92,6 +92,10 @@ func (m *Model) Node(id string) (Node, bool) {
 func (m *Model) shape(n *node) Node {
 	v, now := n.vitals, m.clock.Monotonic() // the vitals may be nil: their getters answer zero
 	p50, p95, p99 := n.last.latency.percentiles()
+	at := int64(0)
+	if last := len(n.points); last > 0 {
+		at = n.points[last-1].T
+	}
 	return Node{
 		Incarnation: n.id, Address: n.member.Address, ClientAddress: clip(v.GetClientAddress(), 256),
 		Version: clip(v.GetVersion(), 256), GoVersion: clip(v.GetGoVersion(), 64), PID: v.GetPid(), Started: v.GetStartedUs() / 1000,
@@ -99,7 +103,7 @@ func (m *Model) shape(n *node) Node {
 		Goroutines: v.GetGoroutines(), Objects: v.GetObjects(), Clients: v.GetClients(), Shards: n.member.Shards, BusyShards: v.GetBusyShards(),
 		Lease: clip(v.GetLease(), 64), ValidFor: ms(int64(n.validFor(now))), Allocator: n.gone == 0 && n.id == m.view.Allocator,
 		Calls: n.last.calls, Errors: n.last.errors, P50: p50, P95: p95, P99: p99, Waiting: v.GetWaiting(),
-		Activations: n.last.activations, Pushes: n.last.pushes, LostPushes: v.GetLostPushes(), Weight: n.member.Weight, Seen: n.seen, SilentFor: ms(int64(n.silent(now))),
+		Activations: n.last.activations, Pushes: n.last.pushes, LostPushes: v.GetLostPushes(), Weight: n.member.Weight, Seen: n.seen, SilentFor: ms(int64(n.silent(now))), At: at, Sampling: max(n.sampled, 1),
 	}
 }
 

@@ -79,7 +79,34 @@ type Node struct {
 	Weight        int      `json:"weight"`
 	Seen          int64    `json:"seen"`
 	SilentFor     float64  `json:"silent_for"`
-	History       *[]Point `json:"history,omitempty"`
+	At            int64    `json:"at"` // of its last point
+	Sampling      uint32   `json:"sampling"`
+
+	History *[]NodePoint `json:"history,omitempty"`
+}
+
+// NodePoint is one second of a node.
+type NodePoint struct {
+	Point
+
+	CPU        float64 `json:"cpu"`
+	Heap       uint64  `json:"heap"`
+	RSS        uint64  `json:"rss"`
+	Goroutines uint64  `json:"goroutines"`
+	Shards     int     `json:"shards"`
+}
+
+// MethodPoint is one second of a method.
+type MethodPoint struct {
+	T      int64    `json:"t"`
+	Calls  float64  `json:"calls"`
+	Errors float64  `json:"errors"`
+	P99    *float64 `json:"p99"`
+}
+
+// MethodHistory is the last seconds of a method.
+type MethodHistory struct {
+	History []MethodPoint `json:"history"`
 }
 
 // Nodes is all nodes.
@@ -143,7 +170,8 @@ type Type struct {
 
 // Types is all types.
 type Types struct {
-	Types []Type `json:"types"`
+	Types    []Type `json:"types"`
+	Sampling uint32 `json:"sampling"`
 }
 
 // Edge is calls from one party to another.
@@ -171,7 +199,9 @@ type Graph struct {
 	Nodes []GraphNode `json:"nodes"`
 	Edges []Edge      `json:"edges"`
 	More  float64     `json:"more"`
-	Error *Refusal    `json:"error,omitempty"`
+
+	Sampling uint32   `json:"sampling"`
+	Error    *Refusal `json:"error,omitempty"`
 }
 
 // Refusal is why something is not told.
@@ -247,5 +277,6 @@ type Detail struct {
 	Callers     []Edge    `json:"callers"`
 	Callees     []Edge    `json:"callees"`
 	History     []Passage `json:"history"`
+	Sampling    uint32    `json:"sampling"`
 	Error       *Refusal  `json:"error,omitempty"`
 }

@@ -13,8 +13,9 @@ func (m *Model) Tick() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.clock.Monotonic()
-	p := Point{T: m.now(), Moves: m.moves}
+	p := Point{T: m.pointTime(now), Moves: m.moves}
 	var all latency
+	known := false
 	for id, n := range m.nodes {
 		if n.gone != 0 {
 			if now-n.gone > keepGone {
@@ -31,6 +32,7 @@ func (m *Model) Tick() {
 		p.Pushes += n.last.pushes
 		all = all.plus(n.last.latency)
 		if n.tells(now) {
+			known = true
 			p.Objects += n.vitals.GetObjects()
 			p.Clients += n.vitals.GetClients()
 			p.Waiting += n.vitals.GetWaiting()
@@ -40,6 +42,7 @@ func (m *Model) Tick() {
 		}
 	}
 	p.P50, p.P95, p.P99 = all.percentiles()
+	m.keepMethods(p, known)
 	m.tellMoves()
 	m.moves = 0
 	m.seconds++
@@ -59,6 +62,13 @@ func (m *Model) Tick() {
 	m.version.Nodes, m.version.Types, m.version.Graph = rev, rev, rev
 }
 
+// pointTime is the time of a second's points. It never goes back: where the clock does, the points go on at half its pace
+// until it has caught up. m.mu is held.
+func (m *Model) pointTime(now time.Duration) int64 {
+	m.pointed = max(m.now(), m.pointed+max((now-m.ticked).Milliseconds()/2, 1))
+	return m.pointed
+}
+
 // endSecond takes note of a node's second; m.mu is held.
 func (m *Model) endSecond(n *node, now time.Duration, at int64) {
 	switch {
@@ -69,9 +79,13 @@ func (m *Model) endSecond(n *node, now time.Duration, at int64) {
 		n.last, n.cpu = n.current.rates(), float64(n.current.cpu)/float64(n.current.span)
 		n.current = tally{}
 	}
-	p := Point{
-		T: at, Calls: n.last.calls, Errors: n.last.errors, Objects: n.vitals.GetObjects(), Clients: n.vitals.GetClients(),
-		Activations: n.last.activations, Pushes: n.last.pushes, Waiting: n.vitals.GetWaiting(), Nodes: 1,
+	v := n.vitals
+	p := NodePoint{
+		Point: Point{
+			T: at, Calls: n.last.calls, Errors: n.last.errors, Objects: v.GetObjects(), Clients: v.GetClients(),
+			Activations: n.last.activations, Pushes: n.last.pushes, Waiting: v.GetWaiting(), Nodes: 1,
+		},
+		CPU: n.cpu, Heap: v.GetHeapBytes(), RSS: v.GetRssBytes(), Goroutines: v.GetGoroutines(), Shards: n.member.Shards,
 	}
 	p.P50, p.P95, p.P99 = n.last.latency.percentiles()
 	if n.state() == "fenced" {
@@ -81,7 +95,7 @@ func (m *Model) endSecond(n *node, now time.Duration, at int64) {
 }
 
 // keep appends a point and lets the oldest go.
-func keep(points []Point, p Point) []Point {
+func keep[P Point | NodePoint](points []P, p P) []P {
 	if len(points) >= maxPoints {
 		copy(points, points[len(points)-maxPoints+1:])
 		points = points[:maxPoints-1]

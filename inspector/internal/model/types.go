@@ -15,6 +15,7 @@ type method struct {
 	seconds       [histogram]tally // by second
 	calls, errors uint64
 	last          *LastError
+	past          [methodPoints]methodSecond // by second
 }
 
 // Types lists the types, by name.
@@ -41,7 +42,7 @@ func (m *Model) Types() Types {
 		byType[key.typ] = append(byType[key.typ], key)
 		names[key.typ] = true
 	}
-	out := Types{Types: make([]Type, 0, len(names))}
+	out := Types{Types: make([]Type, 0, len(names)), Sampling: m.state.Sampling}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		t := Type{Name: name, Objects: objects[name], Methods: m.methodsOf(name, byType[name])}
 		t.Client = m.types[name] != nil && m.types[name].client

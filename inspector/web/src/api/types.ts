@@ -81,7 +81,28 @@ export interface ClusterNode {
   seen: number
   /** For how long it has told nothing, ms; 0: it tells. Its figures are as old as that. */
   silent_for: number
-  history?: Point[]
+  /** The time of its last point. */
+  at: number
+  /** One in so many calls was looked at: figures of calls are estimates. 1: all were. */
+  sampling: number
+  history?: NodePoint[]
+}
+
+/** One second of a node. */
+export interface NodePoint extends Point {
+  cpu: number
+  heap: number
+  rss: number
+  goroutines: number
+  shards: number
+}
+
+/** One second of a method: calls and errors per second, latency µs. */
+export interface MethodPoint {
+  t: number
+  calls: number
+  errors: number
+  p99: number | null
 }
 
 /** Owner index or -1, epoch, phase (0 open, 1 moving, 2 without an owner), target index or -1. */
@@ -156,6 +177,7 @@ export interface ObjectPage {
   total: number
   took_ms: number
   missing: string[]
+  sampling?: number
 }
 
 export interface Turn {
@@ -195,6 +217,7 @@ export interface Detail {
   callers: Edge[]
   callees: Edge[]
   history: { at: number; node: string; epoch: number; what: string }[]
+  sampling?: number
   /** Absent: it is watched. */
   error?: Refusal
 }
@@ -230,6 +253,7 @@ export interface Graph {
   nodes: GraphNode[]
   edges: Edge[]
   more: number
+  sampling?: number
   /** Absent: it is watched. */
   error?: Refusal
 }
