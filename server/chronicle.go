@@ -18,16 +18,28 @@ import (
 // that move there is one event.
 const chroniclePause = 200 * time.Millisecond
 
+// clientsPause is how long it tells nothing of clients after it has told of some, so that many do not push out of the
+// journal what else there is: it is told then how many they were.
+const clientsPause = 10 * time.Second
+
 // chronicle writes into the server's journal what happens to it as a member of its cluster. It is safe for concurrent
 // use, and waits for nobody.
 type chronicle struct {
 	journal *journal.Journal
-	moved   chan struct{} // a token: shards came or went
+	moved   chan struct{} // a token: shards or clients came or went
 	drains  atomic.Bool   // an operator wants the server empty, or it leaves
 
 	mu    sync.Mutex
 	moves [moveKinds]move  // guarded by mu: what was not written down yet
 	lease shard.LeaseState // guarded by mu: as it was seen last
+	slow  slowClients      // guarded by mu
+}
+
+// slowClients are clients that were disconnected.
+type slowClients struct {
+	count int    // that were not written down yet
+	last  string // … the last of them
+	next  time.Duration
 }
 
 // move is shards that came or went.
@@ -59,9 +71,30 @@ func (c *chronicle) note(kind, level, text string) {
 	c.journal.Add(&inspectmsg.Event{Kind: kind, Level: level, Text: text, Shard: -1})
 }
 
-// clientTooSlow tells of a client that was disconnected.
+// clientTooSlow takes note of a client that was disconnected.
 func (c *chronicle) clientTooSlow(id string) {
-	c.journal.Add(&inspectmsg.Event{Kind: "client", Level: "warning", Object: id, Shard: -1, Text: "disconnected: it does not read what is pushed to it"})
+	c.mu.Lock()
+	c.slow.count++
+	c.slow.last = id
+	c.mu.Unlock()
+	c.look()
+}
+
+// flushClients writes down the clients that were disconnected, together, unless it has done so a short while before; it
+// returns after how long it is to be asked again, 0: there are none left.
+func (c *chronicle) flushClients(now time.Duration) (wait time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.slow.count == 0 || now < c.slow.next {
+		return time.Duration(min(c.slow.count, 1)) * (c.slow.next - now)
+	}
+	e := &inspectmsg.Event{Kind: "client", Level: "warning", Object: c.slow.last, Shard: -1, Text: "disconnected: it does not read what is pushed to it"}
+	if c.slow.count > 1 {
+		e.Text = fmt.Sprintf("%d clients disconnected, this one last: they do not read what is pushed to them", c.slow.count)
+	}
+	c.slow = slowClients{next: now + clientsPause}
+	c.journal.Add(e)
+	return 0
 }
 
 // shard takes note of a shard that came or went.
@@ -70,6 +103,11 @@ func (c *chronicle) shard(kind int, n uint32) {
 	c.moves[kind].count++
 	c.moves[kind].last = n
 	c.mu.Unlock()
+	c.look()
+}
+
+// look has what was taken note of written down.
+func (c *chronicle) look() {
 	select {
 	case c.moved <- struct{}{}:
 	default: // there is one
@@ -132,23 +170,29 @@ func (c *chronicle) lookAtLease(member *cluster.Member) {
 // at whenever something changes: only trouble that comes and goes while other changes are collected may be missed.
 func (c *chronicle) follow(ctx context.Context, member *cluster.Member, ready <-chan struct{}, clk clock.Clock) {
 	defer c.flush()
+	defer func() { c.flushClients(clk.Monotonic() + clientsPause) }()
 	select {
 	case <-ready:
 	case <-ctx.Done():
 		return
 	}
-	timer := clk.NewTimer(chroniclePause)
+	timer, clients := clk.NewTimer(chroniclePause), clk.NewTimer(clientsPause)
 	defer timer.Stop()
+	defer clients.Stop()
 	known := make(map[string]cluster.MemberInfo)
 	for {
 		changed := member.Changed()
 		c.lookAtLease(member)
 		c.compare(member.Incarnation(), known, member.Members(), member.SaidGoodbye)
 		c.flush()
+		if wait := c.flushClients(clk.Monotonic()); wait > 0 {
+			clients.Reset(wait)
+		}
 		select {
 		case <-changed:
 			c.lookAtLease(member)
 		case <-c.moved:
+		case <-clients.C:
 		case <-ctx.Done():
 			return
 		}

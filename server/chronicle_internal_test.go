@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -82,6 +83,35 @@ func TestMovesAreWrittenDownTogether(t *testing.T) {
 	events, _ := c.journal.Since(0)
 	wantTold(t, c, &since, "move info: took over 1000 shards", "move info: handed over shard 7", "move warning: lost 1000 shards")
 	if events[0].GetShard() != -1 || events[1].GetShard() != 7 {
+		t.Errorf("%v", events)
+	}
+}
+
+// Of many clients that do not read there is an event at once, and then one each ten seconds, so that they push nothing
+// else out.
+func TestSlowClientsAreWrittenDownTogether(t *testing.T) {
+	t.Parallel()
+	c, since := newTestChronicle(), uint64(0)
+	if wait := c.flushClients(0); wait != 0 {
+		t.Errorf("with none it is asked again after %v", wait)
+	}
+	c.clientTooSlow("User-0")
+	if len(c.moved) != 1 {
+		t.Error("nobody looks at it")
+	}
+	c.flushClients(time.Second)
+	wantTold(t, c, &since, "client warning: disconnected: it does not read what is pushed to it")
+	for n := range 5000 {
+		c.clientTooSlow(fmt.Sprint("User-", n))
+		if wait := c.flushClients(time.Second + time.Millisecond); wait != clientsPause-time.Millisecond {
+			t.Fatalf("it is asked again after %v", wait)
+		}
+	}
+	wantTold(t, c, &since)
+	c.flushClients(time.Second + clientsPause)
+	events, _ := c.journal.Since(since)
+	wantTold(t, c, &since, "client warning: 5000 clients disconnected, this one last: they do not read what is pushed to them")
+	if events[0].GetObject() != "User-4999" {
 		t.Errorf("%v", events)
 	}
 }
