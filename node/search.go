@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ func (n *Node) Search(ctx context.Context, req *inspectmsg.SearchRequest) *inspe
 		s.rest(ctx)
 	}
 	s.cut()
+	slices.SortFunc(s.found, compareHits)
 	defer s.worked(mostWork * 10)
 	r := &inspectmsg.SearchResponse{Total: s.total}
 	if from < len(s.found) {
@@ -61,7 +63,7 @@ func (s *segment) all(to []*activation) []*activation {
 	return to
 }
 
-// search keeps the first of what it has found: sorted where full, then some that came later.
+// search keeps the first of what it has found, the last of them in its place where full, then some that came later.
 type search struct {
 	node  *Node
 	req   *inspectmsg.SearchRequest
@@ -177,11 +179,41 @@ func (s *search) keep(h hit) {
 	}
 }
 
-// cut sorts what has been found and leaves out what is not among the first.
+// cut leaves out what is not among the first. The last of them is in its place then, the others are not sorted.
 func (s *search) cut() {
-	slices.SortFunc(s.found, compareHits)
 	if len(s.found) >= s.most {
+		part(s.found, s.most-1)
 		s.found, s.full = s.found[:s.most], true
+	}
+}
+
+// part brings the hit to place k that would be there if all were sorted, and those before it to before it: Hoare's
+// selection, with a pivot that nobody can foresee.
+func part(hits []hit, k int) {
+	for lo, hi := 0, len(hits)-1; lo < hi; {
+		pivot := hits[lo+rand.IntN(hi-lo+1)] //nolint:gosec // G404: no secret
+		i, j := lo, hi
+		for i <= j {
+			for compareHits(hits[i], pivot) < 0 {
+				i++
+			}
+			for compareHits(hits[j], pivot) > 0 {
+				j--
+			}
+			if i <= j {
+				hits[i], hits[j] = hits[j], hits[i]
+				i++
+				j--
+			}
+		}
+		switch {
+		case k <= j:
+			hi = j
+		case k >= i:
+			lo = i
+		default:
+			return
+		}
 	}
 }
 
