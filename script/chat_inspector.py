@@ -20,7 +20,7 @@ class Inspector:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.etcd = f"localhost:{free.getsockname()[1]}"
         self.process = chat.fleet.start(
-            "inspector", chat.binaries / "inspector", "-listen", "localhost:0", "-etcd", self.etcd)
+            "inspector", chat.binaries / "inspector", "-listen", "localhost:0", "-etcd", self.etcd, "-actions")
         self.url = self.process.err.expect(r"(http://localhost:\d+)")[1]
         self.server = None
         self.users = []
@@ -33,6 +33,15 @@ class Inspector:
                 return json.load(answer)
         except (OSError, ValueError) as error:
             raise Failed(f"{url}: {error}") from error
+
+    def act(self, action, **body):
+        """Have the API do something."""
+        request = urllib.request.Request(
+            f"{self.url}/api/actions/{action}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+        try:
+            urllib.request.urlopen(request, timeout=PATIENCE).close()
+        except OSError as error:
+            raise Failed(f"{action} {body}: {error}") from error
 
     def until(self, what, condition):
         """Wait until a condition holds; return what it returned."""
@@ -95,13 +104,23 @@ def check_inspector_sees(chat):
 
 
 def check_inspector_forgets(chat):
-    """what goes, goes in the inspector: clients, then the node"""
+    """what goes, goes in the inspector: clients, a room that is let go, then the node with all that it had"""
     inspector = chat.inspector
     ann, bob = inspector.users
     leave(bob)
-    inspector.until("that a client has gone", lambda: inspector.get("clients")["total"] == 1)
+    inspector.until("that a client has gone", lambda: inspector.get("clients")["total"] == 1 and len(inspector.objects("ChatClient")) == 1)
+    cid = chat.user("cid", "Left", at=[inspector.server])
+    inspector.until("another room", lambda: inspector.objects("ChatRoom") == {"ChatRoom-Seen", "ChatRoom-Left"})
+    leave(cid)
+    inspector.until("that its user has gone", lambda: inspector.get("clients")["total"] == 1)
+    inspector.act("deactivate", id="ChatRoom-Left", confirm="ChatRoom-Left")
+    inspector.until("that a room has gone", lambda: inspector.objects("ChatRoom") == {"ChatRoom-Seen"})
+    want(inspector.get("objects/ChatRoom-Left")["object"] is None, "a room that has gone is told of")
     inspector.server.stop()
     inspector.until("that the node has gone", lambda: not [n for n in inspector.get("nodes")["nodes"] if n["state"] == "live"])
+    for kind in ("ChatRoom", "ChatClient"):
+        want(not inspector.objects(kind), f"{kind}s are still there")
+    want(not [t for t in inspector.get("types")["types"] if t["objects"]], "types still have objects")
     want(inspector.get("overview")["state"] != "live", "the cluster is still live")
     ann.out.expect(LOST)
     ann.types("/quit")
