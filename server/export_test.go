@@ -24,6 +24,9 @@ func (s *Server) Fail(err error) { s.observe(lifecycle.Event{Service: "a part", 
 // Journal is what has happened to a server.
 func (s *Server) Journal() *journal.Journal { return s.parts.Load().chronicle.journal }
 
+// TooSlow has the server hear of a client that was disconnected, as it did not read.
+func (s *Server) TooSlow(id string) { s.parts.Load().chronicle.clientTooSlow(id) }
+
 // Coordinator is the store of a server that runs with "memory:", for all its users.
 func (s *Server) Coordinator() *mem.Store {
 	s.coordinators.mu.Lock()

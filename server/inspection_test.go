@@ -222,6 +222,29 @@ func TestInspectorSeesPanics(t *testing.T) {
 	}
 }
 
+// A client that does not read is told of as soon as it is disconnected; what happens to others then is not lost when the
+// server stops.
+func TestSlowClientsAreToldOf(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	happened := f.Journal()
+	f.TooSlow("User-u")
+	if e := inspect(t, f.Server).watch(&inspectpb.WatchRequest{})(func(s *seen) bool { return s.event("client", "disconnected") != nil }).event("client", ""); e.GetObject() != "User-u" {
+		t.Errorf("%v", e)
+	}
+	f.TooSlow("User-v")
+	f.TooSlow("User-w")
+	if err := f.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	events, _ := happened.Since(0)
+	if !slices.ContainsFunc(events, func(e *inspectpb.Event) bool {
+		return e.GetObject() == "User-w" && strings.HasPrefix(e.GetText(), "2 clients")
+	}) {
+		t.Errorf("%v", events)
+	}
+}
+
 func (i *inspector) act(req *inspectpb.ActRequest) (*inspectpb.ActResponse, error) {
 	req.Operator = "tester@127.0.0.1"
 	return i.rpc.Act(i.patience(), req)
