@@ -1,6 +1,7 @@
 package inspector_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,24 +16,30 @@ func TestDeepPages(t *testing.T) {
 	a, b := newFake(t, "AAA"), newFake(t, "BBB")
 	var all []string
 	for n := range 12_000 {
-		id := fmt.Sprintf("Room-%d", n)
-		all = append(all, id)
-		[]*fake{a, b}[n%7%2].has(id)
+		all = append(all, fmt.Sprintf("Room-%d", n))
 	}
 	slices.Sort(all)
+	for n, id := range all {
+		[]*fake{a, b}[n%7%2].has(id)
+	}
 	w.cluster(a, b)
 	type page struct {
 		Objects []struct{ ID string }
 		Total   uint64
+		Missing []string
 	}
 	w.await("nodes", func() bool { return get[page](w, "/api/objects?limit=0").Total == 12_000 })
 	for _, c := range []struct{ most, searches int }{{0, 1}, {1000, 7}} {
-		for _, f := range []*fake{a, b} {
-			f.mu.Lock()
-			f.searches, f.most = 0, c.most
-			f.mu.Unlock()
-		}
-		p := get[page](w, "/api/objects?limit=1000&offset=10000")
+		var p page
+		w.await("answer of both nodes", func() bool { // which may be too slow once
+			for _, f := range []*fake{a, b} {
+				f.mu.Lock()
+				f.searches, f.most = 0, c.most
+				f.mu.Unlock()
+			}
+			code, body, _ := w.request(http.MethodGet, "/api/objects?limit=1000&offset=10000", "")
+			return code == http.StatusOK && json.Unmarshal([]byte(body), &p) == nil && len(p.Missing) == 0
+		})
 		var ids []string
 		for _, o := range p.Objects {
 			ids = append(ids, o.ID)
