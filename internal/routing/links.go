@@ -152,10 +152,15 @@ func (l *links) rest(tries int) bool {
 	}
 }
 
-// flush waits until what has been posted is on its way, or ctx ends.
+// flush waits until what has been posted and sent has arrived, or cannot any more, or ctx ends.
 func (l *links) flush(ctx context.Context) {
+	var all sync.WaitGroup
+	defer all.Wait()
 	for _, x := range *l.known.Load() {
-		x.flush(ctx, time.Time{})
+		all.Go(func() { // who hangs holds up nothing that goes to others
+			x.flush(ctx, time.Time{})
+			_ = x.Flush(ctx)
+		})
 	}
 }
 

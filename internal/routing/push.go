@@ -169,7 +169,8 @@ func (r *Router) Links() int {
 	return 0
 }
 
-// FlushPushes waits until what has been pushed to clients of other nodes is on its way over their links, or ctx ends.
+// FlushPushes waits until what has been pushed to clients of other nodes has arrived there, with all that was sent before,
+// or cannot any more, or ctx ends.
 func (r *Router) FlushPushes(ctx context.Context) {
 	if v := r.view.Load(); v.links != nil {
 		v.links.flush(ctx)

@@ -80,6 +80,10 @@ type Link interface {
 	// or the peer's endpoint, not with ctx or the link.
 	Send(ctx context.Context, c *Call) error
 
+	// Flush waits until what was sent has arrived at the peer, or cannot any more. It returns ctx's cause if ctx ends
+	// first.
+	Flush(ctx context.Context) error
+
 	// Close breaks the link: calls under way end with [ErrClosed] and executed=unknown, later ones with executed=no.
 	// It waits for the link's goroutines. It may be called again.
 	Close()

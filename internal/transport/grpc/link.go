@@ -83,6 +83,15 @@ func (l *link) Send(ctx context.Context, c *transport.Call) error {
 	return nil
 }
 
+// Flush implements transport.Link.
+func (l *link) Flush(ctx context.Context) error {
+	conn := l.conn.Load()
+	if conn == nil {
+		return nil
+	}
+	return conn.awaitPong(ctx, conn.sendPing()) // which goes behind all that has queued
+}
+
 // bound is when a call is over.
 type bound struct {
 	deadline time.Time // zero: never

@@ -57,6 +57,22 @@ func (l *link) Send(ctx context.Context, c *transport.Call) error {
 	return nil
 }
 
+// Flush implements transport.Link.
+func (l *link) Flush(ctx context.Context) error {
+	l.mu.Lock()
+	conn := l.conn
+	l.mu.Unlock()
+	if conn == nil {
+		return nil
+	}
+	select {
+	case <-conn.there.flushed():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // start sends a copy of a call. An error means that it was not sent.
 func (l *link) start(ctx context.Context, c *transport.Call, oneWay bool) (flight, error) {
 	if size := c.Size(); size > transport.MaxBytes {

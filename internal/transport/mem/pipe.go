@@ -80,6 +80,23 @@ func (p *pipe) add(m message, f fate) bool {
 	return true
 }
 
+// flushed is closed when all that is on its way has been delivered, or is lost.
+func (p *pipe) flushed() <-chan struct{} {
+	done := make(chan struct{})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		close(done)
+		return done
+	}
+	p.addLocked(message{due: max(p.newest, p.net.clock.Monotonic()), deliver: func() {}, gone: func() { close(done) }})
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+	return done
+}
+
 func (p *pipe) addLocked(m message) {
 	p.count++
 	m.number = p.count

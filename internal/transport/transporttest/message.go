@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"math"
 	mathrand "math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
@@ -158,6 +161,36 @@ func testSend(k *kit) {
 	k.must(link.Send(k.ctx, sent))
 	if left := comes(k, "the call", got).Timeout; left != 0 {
 		k.t.Errorf("Timeout = %v, want 0: the context bounds only Send", left)
+	}
+}
+
+// testFlush: what was sent before has arrived then, small and large; so the link may go.
+func testFlush(k *kit) {
+	const sends = 300
+	var arrived atomic.Int64
+	_, link, _ := k.pair(handler{run: func(context.Context, *transport.Call) *transport.Reply {
+		arrived.Add(1)
+		return &transport.Reply{}
+	}})
+	k.must(link.Flush(k.ctx)) // nothing was sent
+	for i := range sends {
+		body := make([]byte, 5000)
+		if i%10 == 0 {
+			body = make([]byte, 40_000)
+		}
+		k.must(link.Send(k.ctx, call(fmt.Sprintf("Room-%d", i), "Hear", body...)))
+	}
+	k.must(link.Flush(k.ctx))
+	link.Close()
+	k.soon("all to have run", func() bool { return arrived.Load() == sends })
+	k.must(link.Flush(k.ctx)) // there is nothing to wait for any more
+
+	ended, end := context.WithCancel(k.ctx)
+	end()
+	_, stuck, _ := k.pair(handler{run: func(context.Context, *transport.Call) *transport.Reply { return &transport.Reply{} }})
+	k.must(stuck.Send(k.ctx, call("Room-1", "Hear")))
+	if err := stuck.Flush(ended); err != nil && !errors.Is(err, context.Canceled) {
+		k.t.Errorf("Flush whose context has ended: %v", err)
 	}
 }
 

@@ -41,6 +41,7 @@ func Cases() []Case {
 		{"RoundTripOfNothing", on(testRoundTripOfNothing)},
 		{"SpentMemory", on(testSpentMemory)},
 		{"Send", on(testSend)},
+		{"Flush", on(testFlush)},
 		{"ErrorsCross", on(testErrorsCross)},
 		{"ConcurrentCalls", on(testConcurrentCalls)},
 		{"NestedCalls", on(testNestedCalls)},
