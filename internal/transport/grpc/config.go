@@ -60,6 +60,7 @@ type Transport struct {
 	cfg      Config
 	farewell time.Duration
 	buffers  buffers
+	wholes   wholes
 	waiters  sync.Pool
 	replies  replies
 	served   sync.Pool

@@ -83,7 +83,7 @@ func (l *link) dialOptions(raw net.Conn) []rpc.DialOption {
 			return raw, nil
 		}),
 		rpc.WithDefaultCallOptions(
-			rpc.ForceCodecV2(newCodec(&l.from.transport.buffers)),
+			rpc.ForceCodecV2(newCodec(&l.from.transport.buffers, &l.from.transport.wholes)),
 			rpc.MaxCallRecvMsgSize(maxPacket), rpc.MaxCallSendMsgSize(maxPacket),
 		),
 		rpc.WithConnectParams(rpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: cfg.Keepalive}),

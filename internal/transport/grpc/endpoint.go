@@ -63,7 +63,7 @@ func (t *Transport) open(ctx context.Context, self transport.Peer, lis *listener
 	e.oneWays.init(base, t.cfg.Clock)
 	e.server = rpc.NewServer(
 		rpc.Creds(t.cfg.ServerCredentials),
-		rpc.ForceServerCodecV2(newCodec(&t.buffers)),
+		rpc.ForceServerCodecV2(newCodec(&t.buffers, &t.wholes)),
 		rpc.MaxRecvMsgSize(maxPacket), rpc.MaxSendMsgSize(maxAnswer),
 		rpc.ReadBufferSize(readBytes),
 		rpc.InitialWindowSize(windowBytes), rpc.InitialConnWindowSize(windowBytes),

@@ -113,7 +113,7 @@ func (p *played) RecvMsg(m any) error {
 	}
 	b := p.message
 	p.message = nil
-	return newCodec(&buffers{}).Unmarshal(mem.BufferSlice{mem.SliceBuffer(b)}, m)
+	return newCodec(&buffers{}, &wholes{}).Unmarshal(mem.BufferSlice{mem.SliceBuffer(b)}, m)
 }
 
 var errPlayed = errors.New("that was all")

@@ -3,6 +3,7 @@ package grpc
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"sync"
 
 	"google.golang.org/grpc/encoding"
@@ -83,9 +84,10 @@ func (p *packet) parse() error {
 type codec struct {
 	others  encoding.CodecV2
 	buffers *buffers
+	wholes  *wholes
 }
 
-func newCodec(b *buffers) codec { return codec{encoding.GetCodecV2("proto"), b} }
+func newCodec(b *buffers, w *wholes) codec { return codec{encoding.GetCodecV2("proto"), b, w} }
 
 // Name implements encoding.CodecV2.
 func (codec) Name() string { return "proto" }
@@ -104,7 +106,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if !ok {
 		return c.others.Unmarshal(data, v)
 	}
-	p.buffer = data.MaterializeToBuffer(mem.DefaultBufferPool())
+	p.buffer = data.MaterializeToBuffer(c.wholes)
 	return nil
 }
 
@@ -115,7 +117,29 @@ const (
 	mostBuffer = 2 * batchBytes
 )
 
-// buffers recycles the memory of packets. It implements mem.BufferPool.
+// wholes recycles the memory in which packets are put together that have come in pieces. Unlike that of gRPC it is not
+// cleared before: all of it is written. It implements mem.BufferPool.
+type wholes struct{ pool sync.Pool }
+
+// Get implements mem.BufferPool.
+func (w *wholes) Get(length int) *[]byte {
+	kept, ok := w.pool.Get().(*[]byte)
+	if !ok || cap(*kept) < length {
+		fresh := make([]byte, max(1<<bits.Len(uint(length)), leastBuffer))
+		kept = &fresh
+	}
+	*kept = (*kept)[:length]
+	return kept
+}
+
+// Put implements mem.BufferPool.
+func (w *wholes) Put(buffer *[]byte) {
+	if cap(*buffer) <= mostBuffer {
+		w.pool.Put(buffer)
+	}
+}
+
+// buffers recycles the memory of packets that go out. It implements mem.BufferPool.
 type buffers struct{ pool sync.Pool }
 
 // Get implements mem.BufferPool.
