@@ -71,7 +71,7 @@ func (r *Router) arrival() *arrival {
 
 // recycle keeps an arrival for another call, if the node lets go of it too.
 func (a *arrival) recycle() {
-	kept := a.column != nil && len(a.out.Body) > len(entry{}.body) // by the ledger
+	kept := a.column != nil && len(a.out.Body) > copiedBytes // by the ledger
 	if !a.first.Spent() {
 		return
 	}

@@ -25,6 +25,8 @@ const (
 	allEntries   = 32 * mostEntries
 	// entryBytes is what an entry may take on average: replies that are larger push out more than one.
 	entryBytes = 256
+	// copiedBytes is how large a body may be that is copied, so that the memory that it came in serves the next call.
+	copiedBytes = 4 << 10
 )
 
 // ledger remembers the calls that other nodes may send again: those that run, and for a while what they came to. A
@@ -55,6 +57,7 @@ type column struct {
 	mu      sync.Mutex // guards the fields below, and of arrivals what says so
 	running *arrival   // the first of a list
 	kept    []entry    // a ring of outcomes
+	spare   []byte     // memory for a body that is not small
 	sizes   []int32    // theirs: the oldest is dropped without a look at it, which is far from the processor by then
 	oldest  int        // … where it begins
 	count   int        // … how many there are
@@ -88,29 +91,26 @@ func (e *entry) size() int {
 	return n
 }
 
-// note has the entry hold a reply.
+// note has the entry hold a reply. A body that is not small is not copied.
 func (e *entry) note(r *transport.Reply) {
-	small := len(r.Body) <= len(e.body)
-	if small && r.Err == nil && r.Owner == nil && r.Epoch == e.epoch {
+	if len(r.Body) <= len(e.body) && r.Err == nil && r.Owner == nil && r.Epoch == e.epoch {
 		e.message, e.revision = r.Message, r.Revision
 		e.short = uint8(copy(e.body[:], r.Body)) //nolint:gosec // G115: at most 56
 		return
 	}
 	whole := *r
-	if small {
-		whole.Body = bytes.Clone(r.Body)
-	}
 	e.whole = &whole
 }
 
-// reply is what the entry holds.
+// reply is what the entry holds, for good.
 func (e *entry) reply() *transport.Reply {
 	if e.whole != nil {
 		r := *e.whole
+		r.Body = bytes.Clone(r.Body)
 		return &r
 	}
 	return &transport.Reply{
-		Reply: object.Reply{Message: e.message, Body: e.body[:e.short]}, Epoch: e.epoch, Revision: e.revision,
+		Reply: object.Reply{Message: e.message, Body: bytes.Clone(e.body[:e.short])}, Epoch: e.epoch, Revision: e.revision,
 	}
 }
 
@@ -177,7 +177,7 @@ func (c *column) sweep(now time.Duration) (used bool) {
 		c.dropLocked()
 	}
 	if c.count == 0 {
-		c.kept, c.sizes, c.oldest = nil, nil, 0
+		c.kept, c.sizes, c.spare, c.oldest = nil, nil, nil, 0
 	}
 	for id, at := range c.again {
 		if now-at > keepEntries {
@@ -217,8 +217,7 @@ func (a *arrival) enroll() (run func() *transport.Reply) {
 			return func() *transport.Reply { return a.follow(over) }
 		}
 		if e := c.findLocked(id); e != nil && a.mayTell(e) {
-			told := *e
-			return func() *transport.Reply { return a.retell(&told) }
+			return a.retell(e)
 		}
 		c.noteAgainLocked(id)
 	case late:
@@ -256,17 +255,20 @@ func (a *arrival) mayTell(e *entry) bool {
 	return epoch == e.epoch && (open || !e.withheld)
 }
 
-// retell answers a call with the outcome of its first sending.
-func (a *arrival) retell(e *entry) *transport.Reply {
-	switch {
-	case !a.view.table.Valid():
-		err := fenced(a.call.Op.String(), a.call.ID, a.call.Method)
-		return a.reply(object.Reply{}, err.WithExecuted(object.ExecutedUnknown))
-	case e.large:
-		return a.reply(object.Reply{}, object.Refuse(object.CodeUnavailable, "", a.call.Op.String(), a.call.ID, a.call.Method,
-			"the call ran, and its reply, which is too large to be kept, was lost with the link").WithExecuted(object.ExecutedYes))
+// retell answers a call with the outcome of its first sending. The column's lock is held; what it returns needs none.
+func (a *arrival) retell(e *entry) func() *transport.Reply {
+	large, reply := e.large, e.reply()
+	return func() *transport.Reply {
+		switch {
+		case !a.view.table.Valid():
+			err := fenced(a.call.Op.String(), a.call.ID, a.call.Method)
+			return a.reply(object.Reply{}, err.WithExecuted(object.ExecutedUnknown))
+		case large:
+			return a.reply(object.Reply{}, object.Refuse(object.CodeUnavailable, "", a.call.Op.String(), a.call.ID, a.call.Method,
+				"the call ran, and its reply, which is too large to be kept, was lost with the link").WithExecuted(object.ExecutedYes))
+		}
+		return reply
 	}
-	return e.reply()
 }
 
 // finish notes the outcome of a call that was noted, if it is one: what has not run, or not to its end, may run again.
@@ -316,6 +318,9 @@ func (c *column) keepLocked(e *entry) {
 		e.large, e.whole = true, nil
 		size = e.size()
 	}
+	if e.whole != nil && len(e.whole.Body) <= copiedBytes {
+		e.whole.Body = c.copyLocked(e.whole.Body)
+	}
 	for c.count > 0 && (c.count >= most || c.bytes+size > most*entryBytes) {
 		c.dropLocked()
 	}
@@ -328,6 +333,16 @@ func (c *column) keepLocked(e *entry) {
 	c.bytes += size
 }
 
+// copyLocked is a copy of a body, in memory of about that size where there is some.
+func (c *column) copyLocked(body []byte) []byte {
+	if n := len(body); n == 0 || cap(c.spare) < n || cap(c.spare) > 2*n {
+		return bytes.Clone(body)
+	}
+	spare := c.spare[:0]
+	c.spare = nil
+	return append(spare, body...)
+}
+
 // grown is a larger ring with what a full one has, the oldest first.
 func grown[T any](ring []T, oldest int) []T {
 	larger := make([]T, max(8, 2*len(ring)))
@@ -338,6 +353,10 @@ func grown[T any](ring []T, oldest int) []T {
 
 // dropLocked forgets the oldest outcome.
 func (c *column) dropLocked() {
+	e := &c.kept[c.oldest]
+	if c.sizes[c.oldest] > entryBytes && e.whole != nil && cap(e.whole.Body) <= copiedBytes {
+		c.spare = e.whole.Body
+	}
 	c.bytes -= int(c.sizes[c.oldest])
 	c.kept[c.oldest] = entry{}
 	c.oldest = (c.oldest + 1) % len(c.kept)

@@ -53,14 +53,14 @@ func (l *ledger) totals() (running, kept, size, again, slots int) {
 	return running, kept, size, again, slots
 }
 
-// What is remembered of a small body is a copy: it shares its memory with all that its call needed. Usually it is in the
-// entry itself.
-func TestLedgerCopiesSmallReplies(t *testing.T) {
+// What is remembered of a body is a copy, unless it is large: it shares its memory with all that its call needed. Usually
+// a small one is in the entry itself. Who is told of it again has a copy too.
+func TestLedgerCopiesReplies(t *testing.T) {
 	t.Parallel()
 	const epoch = 7
 	var l ledger
 	for _, usual := range []bool{true, false} {
-		for i, size := range []int{0, 1, 56, 57, 1000} {
+		for i, size := range []int{0, 1, 56, 57, 1000, 1100, copiedBytes, copiedBytes + 1} {
 			want := bytes.Repeat([]byte{'x'}, size)
 			body := bytes.Clone(want)
 			a := l.noted(t.Context(), "a", uint64(i), false)
@@ -69,19 +69,61 @@ func TestLedgerCopiesSmallReplies(t *testing.T) {
 			}
 			a.column.finish(a, &transport.Reply{Reply: object.Reply{Message: "m", Body: body}, Epoch: epoch, Revision: 5})
 			e := a.column.findLocked(a.call.CallID)
-			small := size <= len(e.body)
-			if small {
+			if size <= copiedBytes {
 				clear(body)
 			}
-			if in := e.whole == nil; in != (small && usual) {
+			if in := e.whole == nil; in != (size <= len(e.body) && usual) {
 				t.Errorf("%d bytes, usual %t: the entry itself has them: %t", size, usual, in)
 			}
 			a.view = &view{table: members{}}
-			reply := a.retell(e)
+			retell := a.retell(e)
+			if e.whole != nil {
+				clear(e.whole.Body)
+			}
+			clear(e.body[:])
+			reply := retell()
 			if !bytes.Equal(reply.Body, want) || reply.Message != "m" || reply.Epoch != epoch || reply.Revision != 5 || reply.Err != nil {
 				t.Errorf("%d bytes, usual %t, are told again as %+v", size, usual, reply)
 			}
 		}
+	}
+}
+
+// The memory of outcomes that are dropped serves those that follow, where it is about as large: no more is held than
+// is counted.
+func TestLedgerUsesMemoryAgain(t *testing.T) {
+	t.Parallel()
+	var l ledger
+	c := l.column(&transport.Call{From: "a"})
+	keep := func(id, size int) *entry {
+		e := entry{whole: &transport.Reply{Reply: object.Reply{Body: bytes.Repeat([]byte{byte(id)}, size)}}}
+		binary.BigEndian.PutUint64(e.id[:], uint64(id))
+		c.keepLocked(&e)
+		return c.findLocked(e.id)
+	}
+	again := map[*byte]int{}
+	const rounds = 3000
+	for id := 1; id <= rounds; id++ {
+		again[&keep(id, 1000).whole.Body[0]]++
+	}
+	if len(again) > rounds/4 {
+		t.Errorf("%d outcomes took memory %d times", rounds, len(again))
+	}
+	for _, id := range []int{rounds - 1, rounds} {
+		var e entry
+		binary.BigEndian.PutUint64(e.id[:], uint64(id))
+		if body := c.findLocked(e.id).whole.Body; !bytes.Equal(body, bytes.Repeat([]byte{byte(id)}, 1000)) {
+			t.Errorf("outcome %d is not what it was", id)
+		}
+	}
+	for range 3 { // so that the next ones drop none
+		c.dropLocked()
+	}
+	if x, y := keep(rounds, 600).whole, keep(rounds, 600).whole; &x.Body[0] == &y.Body[0] {
+		t.Error("two outcomes have the same memory")
+	}
+	if e := keep(rounds+1, 100); cap(e.whole.Body) > 200 {
+		t.Errorf("100 bytes hold memory of %d", cap(e.whole.Body))
 	}
 }
 
