@@ -119,9 +119,8 @@ func (n *Node) runHook(a *activation, cause *turn, h hook, f func(context.Contex
 		t.join(cause)
 	}
 	t.limit(a.typ.CallTimeout)
-	if n.look(t); t.watched() {
-		t.begins()
-	}
+	n.look(t)
+	l := n.begins(t)
 	returned := false
 	defer func() {
 		if !returned {
@@ -136,6 +135,9 @@ func (n *Node) runHook(a *activation, cause *turn, h hook, f func(context.Contex
 		}
 		if t.watched() {
 			t.seen(asError(failure))
+		}
+		if !l.leave(t) {
+			l.ran(t, asError(failure))
 		}
 	}()
 	if err := f(t); err != nil {

@@ -41,13 +41,8 @@ func (n *Node) tellOf(e *inspectmsg.Event) {
 // tellPanic makes an event of a panic, and keeps the stack for the lens, if there is one.
 func (n *Node) tellPanic(t *turn, what string, reason any, stack []byte) {
 	text := clip(string(stack), maxStack)
-	if l := n.lens.Load(); l != nil {
-		if x := t.extra(); x.sample == nil {
-			x.sample = &sample{caller: t.caller()}
-		}
-		l.mu.Lock()
-		t.rare.Load().sample.stack = text
-		l.mu.Unlock()
+	if n.lens.Load() != nil {
+		t.extra().stack = text
 	}
 	if reason != nil {
 		what += ": " + fmt.Sprint(reason)

@@ -21,6 +21,7 @@ type result struct {
 // the method ends. A runner takes the next turn itself.
 func (n *Node) execute(t *turn, r *result, isRunner bool) {
 	returned, exited := false, true
+	var l *lens
 	defer func() {
 		if !returned {
 			reason := recover()
@@ -35,20 +36,21 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 		if returned && r.err == nil {
 			n.release(t) // before the next turn, so that one object's sends keep their order
 		}
+		gone := l.leave(t)
 		next, lost := n.leave(t, !returned, isRunner)
 		if lost {
 			r.err = t.fenced().WithExecuted(object.ExecutedUnknown)
 		}
-		t.hasRun(r.err)
+		if t.hasRun(r.err); !gone {
+			l.ran(t, r.err)
+		}
 		if isRunner && (returned || !exited) {
 			r.next = next
 			return
 		}
 		n.startRunner(next)
 	}()
-	if t.watched() {
-		t.begins()
-	}
+	l = n.begins(t)
 	if t.flags.has(bound) && !t.extra().timer.begins() {
 		returned = true // stopped while it waited
 		return

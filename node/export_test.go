@@ -37,3 +37,10 @@ func (o *Observation) ErrorSampling() uint32 {
 	defer o.lens.mu.Unlock()
 	return o.lens.failing.oneIn()
 }
+
+// Adopted returns how many turns the lens has taken over that have not ended.
+func (o *Observation) Adopted() int {
+	o.lens.mu.Lock()
+	defer o.lens.mu.Unlock()
+	return len(o.lens.adopted)
+}

@@ -126,8 +126,8 @@ func (f *faults) of(key methodKey) *fault {
 // two parties as long as there are not too many in the sampler's tick.
 func (l *lens) failed(t *turn, err error) {
 	made := &failure{err: err}
-	if r := t.rare.Load(); r != nil && r.sample != nil {
-		made.stack = r.sample.stack
+	if r := t.rare.Load(); r != nil {
+		made.stack = r.stack
 	}
 	l.blame(methodKey{t.act.typ, t.entry}, made)
 	if weight := l.failing.draws(); weight != 0 {

@@ -9,12 +9,12 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
-// slowTurn is how long a turn runs at least that makes an event while the node is observed, if the turn was picked.
+// slowTurn is how long a turn runs at least that makes an event while the node is observed. Of one that was not picked half a second more may pass.
 const slowTurn = time.Second
 
 // lens is what the turns of an observed node pass: it is there while somebody observes.
 // Turns that it picks leave what they did with every observation; those that fail do so
-// whether they were picked or not, see fault.
+// whether they were picked or not, see fault, and so do those that do not end, see underway.
 type lens struct {
 	node    *Node
 	door    atomic.Uint64            // the mask of general; zero where there is a focus: all turns are looked at
@@ -25,10 +25,15 @@ type lens struct {
 	faults  faults
 	loads   loads
 
+	underway underway // turns that run and were not picked
+
 	mu           sync.Mutex
 	observations map[*Observation]struct{} // guarded by mu
 	flying       map[*sample]struct{}      // guarded by mu: turns that wait or run
 	turns        uint64                    // guarded by mu: the last turn's number
+	adopted      map[*turn]*sample         // guarded by mu: taken over from underway
+	seen         map[*turn]time.Duration   // guarded by mu: those of underway at the last sweep, and when that was
+	swept        time.Duration             // guarded by mu: when that was
 }
 
 // methodKey names a method.
@@ -50,9 +55,8 @@ type sample struct {
 	began   time.Duration
 	runs    bool // began is set
 	over    bool
-	slow    bool   // there is an event of it
-	shard   int32  // the object's
-	stack   string // of a panic
+	slow    bool  // there is an event of it
+	shard   int32 // the object's
 }
 
 // look lets the lens look at a turn that arrives, if there is one.
@@ -190,7 +194,11 @@ func (t *turn) hasRun(err error) {
 // seen notes the end of a picked turn, whether it ran or not. Only the first end counts.
 func (t *turn) seen(err error) {
 	s := t.rare.Load().sample
-	l := s.lens
+	s.lens.over(s, err)
+}
+
+// over notes the end of a turn that is known.
+func (l *lens) over(s *sample, err error) {
 	now := l.node.elapsed()
 	if l.end(s, now, err) && s.isSlow(now) {
 		l.node.tellSlow(s, now) // nobody else has it any more

@@ -57,7 +57,7 @@ func (n *Node) Observe() *Observation {
 	defer n.observers.Unlock()
 	l := n.lens.Load()
 	if l == nil {
-		l = &lens{node: n, observations: make(map[*Observation]struct{}), flying: make(map[*sample]struct{})}
+		l = &lens{node: n, observations: make(map[*Observation]struct{}), flying: make(map[*sample]struct{}), adopted: make(map[*turn]*sample)}
 		l.loads.seed = n.objects.seed
 		l.general.since, l.near.since, l.failing.since = n.elapsed(), n.elapsed(), n.elapsed()
 	}
@@ -153,7 +153,7 @@ func (o *Observation) record(s *sample, now time.Duration, err error) {
 		m.latency[bucketOf(took)] += s.weight
 	}
 	o.connects(pair{s.caller, s.object, false}, flowFor(s.weight, took, err), flowFor(s.near, took, err))
-	if s.near != 0 {
+	if s.near != 0 || o.open[s.id] {
 		o.ends(s, now, err)
 	}
 }
@@ -216,9 +216,10 @@ func (o *Observation) Collect() *inspectmsg.WatchResponse {
 	l.failing.advance(now)
 	l.setDoor()
 	o.confess(o.methods)
+	running, slow := l.sweep(now), l.hanging(now)
+	o.follow()
 	took := *o
 	o.reset()
-	running, slow := l.running(), l.hanging(now)
 	sampling := l.general.oneIn()
 	l.mu.Unlock()
 	for i := range slow {
@@ -234,17 +235,6 @@ func (o *Observation) Collect() *inspectmsg.WatchResponse {
 	r.ObjectEdges, r.OtherCalls = cutEdges(append(edges(took.close), edges(took.pairs)...), cmp.Or(int(took.aim.GetMaxEdges()), defaultEdges))
 	r.OtherCalls += took.other
 	return r
-}
-
-// running counts the turns that run by their method. The lock is held.
-func (l *lens) running() map[methodKey]uint64 {
-	running := make(map[methodKey]uint64)
-	for s := range l.flying {
-		if s.runs && s.weight != 0 {
-			running[s.method] += s.weight
-		}
-	}
-	return running
 }
 
 // told puts figures of methods into words, in the order of their names.

@@ -62,6 +62,7 @@ type rare struct {
 	left    atomic.Bool            // detached: it runs, and its caller has left
 	timer   *timer                 // bound: the timer whose call it is
 	sample  *sample                // what the lens that picked the turn knows of it; of a one-way call: whose it is
+	stack   string                 // of its panic, while somebody observes; its own goroutine's
 
 	mu      sync.Mutex
 	effects []effect // guarded by mu: leave when the turn has ended well
