@@ -120,7 +120,10 @@ func (n *Node) runHook(a *activation, cause *turn, h hook, f func(context.Contex
 	}
 	t.limit(a.typ.CallTimeout)
 	n.look(t)
-	l := n.begins(t)
+	l := n.lens.Load()
+	if l != nil {
+		l = l.begins(t)
+	}
 	returned := false
 	defer func() {
 		if !returned {
@@ -136,7 +139,7 @@ func (n *Node) runHook(a *activation, cause *turn, h hook, f func(context.Contex
 		if t.watched() {
 			t.seen(asError(failure))
 		}
-		if !l.leave(t) {
+		if l != nil && !l.underway.leave(t) {
 			l.ran(t, asError(failure))
 		}
 	}()

@@ -15,13 +15,20 @@ import (
 type result struct {
 	err  error
 	next *waiter // the turn that is next, for a runner
+	lens *lens   // that is to be told when the turn has run
+}
+
+// leavePlace gives back the place that the turn had with the lens; one that has lost it tells its end later.
+func (r *result) leavePlace(t *turn) {
+	if r.lens != nil && r.lens.underway.leave(t) {
+		r.lens = nil
+	}
 }
 
 // execute runs the method of an admitted turn and gives its admission back, however
 // the method ends. A runner takes the next turn itself.
 func (n *Node) execute(t *turn, r *result, isRunner bool) {
 	returned, exited := false, true
-	var l *lens
 	defer func() {
 		if !returned {
 			reason := recover()
@@ -36,21 +43,21 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 		if returned && r.err == nil {
 			n.release(t) // before the next turn, so that one object's sends keep their order
 		}
-		gone := l.leave(t)
+		r.leavePlace(t)
 		next, lost := n.leave(t, !returned, isRunner)
 		if lost {
 			r.err = t.fenced().WithExecuted(object.ExecutedUnknown)
 		}
-		if t.hasRun(r.err); !gone {
-			l.ran(t, r.err)
-		}
+		t.hasRun(r)
 		if isRunner && (returned || !exited) {
 			r.next = next
 			return
 		}
 		n.startRunner(next)
 	}()
-	l = n.begins(t)
+	if l := n.lens.Load(); l != nil {
+		r.lens = l.begins(t)
+	}
 	if t.flags.has(bound) && !t.extra().timer.begins() {
 		returned = true // stopped while it waited
 		return

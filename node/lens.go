@@ -182,12 +182,15 @@ func (t *turn) begins() {
 }
 
 // hasRun notes the end of a turn that ran, however it ended.
-func (t *turn) hasRun(err error) {
-	if err != nil {
-		t.node().failed(t, err, true)
+func (t *turn) hasRun(r *result) {
+	if r.err != nil {
+		t.node().failed(t, r.err, true)
 	}
-	if t.watched() {
-		t.seen(err)
+	switch {
+	case r.lens != nil:
+		r.lens.ran(t, r.err)
+	case t.watched():
+		t.seen(r.err)
 	}
 }
 

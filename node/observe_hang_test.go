@@ -39,6 +39,9 @@ func TestHangingTurnsAreSeenAmongManyCalls(t *testing.T) {
 		if turns := w.Describe("Plain-hung0").GetTurns(); len(turns) != 1 || turns[0].GetMethod() != "Write" || turns[0].GetRanNs() != -1 || turns[0].GetId() == 0 {
 			t.Errorf("at once: %v", turns)
 		}
+		looks(o, 1)
+		sleep(300 * time.Millisecond) // between two looks
+		_ = w.Describe("Plain-hung4")
 		last := looks(o, 4)[3]
 		for i := range 5 {
 			d := w.Describe("Plain-hung" + strconv.Itoa(i))

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"math/bits"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -11,40 +12,69 @@ import (
 // underway are the turns that run and were not picked, while somebody observes: most of all, as few are picked under
 // load, and nobody knows beforehand which of them will hang. A turn takes a place by one compare-and-swap and gives it
 // back by another, in a cache line that it finds by its object, so that nothing else is in the way of it.
-// The lens looks at the places now and then, and takes over the turns that stay: see sweep.
-type underway [1 << 11][8]atomic.Pointer[turn] // 128 KiB, in lines of 64 bytes
+// The lens looks at the places now and then, and takes over the turns that stay: see sweep. Where there are more than
+// 200 000 turns a second, only one in so many takes a place, as the others would feel it: it is some 20 ns.
+type underway struct {
+	mask  atomic.Uint64 // turns whose hash has none of these bits take places; as a sampler's
+	count atomic.Int64  // that took a place since the last sweep, or since the last halving
+	rows  [1 << 11]row  // 128 KiB
+}
+
+// row is a cache line of places.
+type row [8]atomic.Pointer[turn]
+
+const (
+	underwayQuota = 100_000 // places taken between two sweeps, from which on fewer turns take one
+	underwayCount = 16      // one in so many is counted, for so many
+)
 
 // sweepEvery is how often the places are looked at, at most. What was there at one look and is at the next has run for
 // as long at least.
 const sweepEvery = 400 * time.Millisecond
 
-// line is where a turn has its place. Of a sequential object there is one at a time, but for those within it; others
+// row is where a turn has its place. Of a sequential object there is one at a time, but for those within it; others
 // are spread.
-func (u *underway) line(t *turn) *[8]atomic.Pointer[turn] {
+func (u *underway) row(t *turn) *row {
 	at := t.act.hash
 	if t.mode == object.Concurrent || t.mode == object.ReadOnly {
 		at ^= uint32(uintptr(unsafe.Pointer(t)) / unsafe.Sizeof(*t)) //nolint:gosec // G103, G115: a number, never made a pointer again
 	}
-	return &u[at%uint32(len(u))]
+	return &u.rows[at%uint32(len(u.rows))]
 }
 
-// enter gives the turn a place; false: there is none left.
-func (u *underway) enter(t *turn) bool {
-	line := u.line(t)
-	for i := range line {
-		if line[i].Load() == nil && line[i].CompareAndSwap(nil, t) {
+// enter gives the turn a place, by its hash; false: there is none left.
+func (u *underway) enter(t *turn, hash uint64) bool {
+	if hash>>32%underwayCount == 0 && u.count.Add(underwayCount) >= underwayQuota {
+		u.count.Store(0)
+		u.set(u.shift() + 1)
+	}
+	row := u.row(t)
+	for i := range row {
+		if row[i].Load() == nil && row[i].CompareAndSwap(nil, t) {
 			return true
 		}
 	}
 	return false
 }
 
+func (u *underway) shift() int { return bits.OnesCount64(u.mask.Load()) }
+
+// set lets one in 2^shift turns take a place.
+func (u *underway) set(shift int) { u.mask.Store(^(^uint64(0) >> min(shift, maxShift))) }
+
+// advance lets more turns take places, where much fewer than might have did since the last sweep.
+func (u *underway) advance() {
+	if u.count.Swap(0) < underwayQuota/4 && u.shift() > 0 {
+		u.set(u.shift() - 1)
+	}
+}
+
 // leave gives the turn's place back; false: it has none, or not any more.
 func (u *underway) leave(t *turn) bool {
-	line := u.line(t)
-	for i := range line {
-		if line[i].Load() == t {
-			return line[i].CompareAndSwap(t, nil)
+	row := u.row(t)
+	for i := range row {
+		if row[i].Load() == t {
+			return row[i].CompareAndSwap(t, nil)
 		}
 	}
 	return false
@@ -52,9 +82,9 @@ func (u *underway) leave(t *turn) bool {
 
 // all returns the turns that have places. Of such a turn nothing may be read but what does not change once it runs.
 func (u *underway) all(yield func(*atomic.Pointer[turn], *turn) bool) {
-	for i := range u {
-		for j := range u[i] {
-			place := &u[i][j]
+	for i := range u.rows {
+		for j := range u.rows[i] {
+			place := &u.rows[i][j]
 			if t := place.Load(); t != nil && !yield(place, t) {
 				return
 			}
@@ -62,25 +92,25 @@ func (u *underway) all(yield func(*atomic.Pointer[turn], *turn) bool) {
 	}
 }
 
-// begins notes that a turn runs now. The lens that it returns, if any, is to be told when the turn has run, see leave.
-func (n *Node) begins(t *turn) *lens {
+// begins notes that a turn runs now. The lens that it returns, if any, is to be told when the turn has run:
+// ran is called for those that have lost their place then.
+func (l *lens) begins(t *turn) *lens {
 	if t.watched() {
 		t.begins()
 		return nil
 	}
-	l := n.lens.Load()
-	if l != nil && !l.underway.enter(t) {
-		now := n.elapsed()
+	hash := l.general.hashed(t)
+	if hash&l.underway.mask.Load() != 0 {
+		return nil
+	}
+	if !l.underway.enter(t, hash) {
+		now := l.node.elapsed()
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.adopt(t, now)
 	}
 	return l
 }
-
-// leave notes that a turn has run that was not picked; false: ran is to be called too. Without a lens there is nothing
-// to note.
-func (l *lens) leave(t *turn) bool { return l == nil || l.underway.leave(t) }
 
 // ran notes the end of a turn that may have been taken over.
 func (l *lens) ran(t *turn, err error) {
@@ -126,6 +156,7 @@ func (l *lens) sweep(now time.Duration) (running map[methodKey]uint64) {
 	old := l.seen
 	if due {
 		l.seen, l.swept = make(map[*turn]time.Duration), now
+		l.underway.advance()
 	}
 	for place, t := range l.underway.all {
 		since, known := old[t]
