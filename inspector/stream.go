@@ -12,12 +12,13 @@ import (
 
 // The bounds of streams.
 const (
-	topicPause   = 400 * time.Millisecond // at least, between two messages of a topic: less than nodes take, to keep step with them
-	swarmPause   = 50 * time.Millisecond  // changes come in swarms: all nodes tell theirs at the same time
-	commentEvery = 15 * time.Second
-	takesWithin  = 10 * time.Second // a reader who does not is cut off
-	graphLimit   = 200              // parties in a streamed graph
-	resumePoints = 300
+	topicPause    = 400 * time.Millisecond // at least, between two messages of a topic: less than nodes take, to keep step with them
+	swarmPause    = 50 * time.Millisecond  // changes come in swarms: all nodes tell theirs at the same time
+	commentEvery  = 15 * time.Second
+	answersWithin = 2 * time.Second  // a node that is asked for an object, or it is taken to hang
+	takesWithin   = 10 * time.Second // a reader who does not is cut off
+	graphLimit    = 200              // parties in a streamed graph
+	resumePoints  = 300
 )
 
 // topics are what a stream can tell.
@@ -38,6 +39,7 @@ type tab struct {
 	types     string
 	changes   bool // topic types tells only what has changed
 	resumed   bool
+	begun     time.Duration
 
 	now     model.Versions // what there is to tell
 	told    model.Versions
@@ -115,7 +117,8 @@ func (t *tab) run(r *http.Request) {
 	if !t.send("hello", i.meta()) {
 		return
 	}
-	comment := i.cfg.Clock.Monotonic() + commentEvery
+	t.begun = i.cfg.Clock.Monotonic()
+	comment := t.begun + commentEvery
 	for {
 		changed := i.model.Changed()
 		due, ok := t.tell()

@@ -35,9 +35,12 @@ func (t *tab) tell() (due time.Duration, ok bool) {
 	return due, true
 }
 
-// rest is for how long a topic is told nothing more; what it begins with is told at once.
+// rest is for how long a topic is told nothing more; what it begins with is told at once, of an object when it is known.
 func (t *tab) rest(topic string, now time.Duration) time.Duration {
 	if !t.once[topic] {
+		if topic == "object" && t.awaits(now) {
+			return swarmPause
+		}
 		return 0
 	}
 	rest := topicPause - (now - t.sent[topic])
@@ -45,6 +48,16 @@ func (t *tab) rest(topic string, now time.Duration) time.Duration {
 		rest = max(rest, t.pace.wait(now))
 	}
 	return rest
+}
+
+// awaits reports whether no node has said yet what there is to begin topic object with. It is not waited for longer
+// than a node may take.
+func (t *tab) awaits(now time.Duration) bool {
+	if t.refused != nil || now-t.begun >= answersWithin {
+		return false
+	}
+	detail, watched := t.inspector.model.Focused(t.interest.Focus)
+	return watched && !detail.Known
 }
 
 // news says whether a topic has something new.

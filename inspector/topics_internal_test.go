@@ -5,9 +5,11 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/xiaonanln/goverse/cluster"
 	"github.com/xiaonanln/goverse/inspector/internal/model"
+	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
 )
 
 // Where the cluster's records were replaced, a stream is told all shards anew, even if they look as at first.
@@ -87,6 +89,51 @@ func TestStreamWithoutItsInterest(t *testing.T) {
 			}
 			if len(others) != 24 {
 				t.Errorf("%d are watched", len(others))
+			}
+		})
+	}
+}
+
+// Topic object begins with what nodes say of it, not with that there is none; where none answers, with that nothing is known.
+func TestObjectBeginsWithWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		what   string
+		answer int // the round in which a node answers
+		info   *inspectpb.DescribeResponse
+		first  string
+	}{
+		{"there", 2, &inspectpb.DescribeResponse{Found: true, Info: &inspectpb.ObjectInfo{Id: "Room-r", Type: "Room"}}, `{"known":true,"object":{"id":"Room-r"`},
+		{"nowhere", 2, &inspectpb.DescribeResponse{Shard: -1}, `{"known":true,"object":null`},
+		{"late", 6, &inspectpb.DescribeResponse{Shard: -1}, `{"known":false,"object":null`},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			begun, after := time.Now(), time.Duration(0)
+			var said []string
+			others := 0
+			told(t, "topics=nodes,object&focus=Room-r", 10, func(m *model.Model, round int) {
+				if round == c.answer {
+					m.Described("Room-r", "a", c.info)
+				}
+			}, func(topic string, data []byte) {
+				switch {
+				case topic == "object" && said == nil:
+					after = time.Since(begun)
+					said = append(said, string(data))
+				case topic == "object":
+					said = append(said, string(data))
+				case said == nil:
+					others++
+				}
+			})
+			if len(said) == 0 || !strings.HasPrefix(said[0], c.first) {
+				t.Fatalf("%s: told %q", c.what, said)
+			}
+			if !strings.HasPrefix(said[len(said)-1], `{"known":true`) {
+				t.Errorf("%s: at last %s", c.what, said[len(said)-1])
+			}
+			if want := time.Duration(min(c.answer, 4)) * 500 * time.Millisecond; after < want || after > want+100*time.Millisecond || others == 0 {
+				t.Errorf("%s: told after %v, behind %d of other topics", c.what, after, others)
 			}
 		})
 	}

@@ -13,7 +13,7 @@ func (m *Model) Known(id, node string, info *inspectpb.DescribeResponse) Detail 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := Detail{
-		Shard: -1, IdleTimeout: idleTimeout(info.GetIdleTimeoutNs()), Turns: []Turn{}, Callers: []Edge{}, Callees: []Edge{}, History: []Passage{}, Sampling: 1,
+		Known: info != nil, Shard: -1, IdleTimeout: idleTimeout(info.GetIdleTimeoutNs()), Turns: []Turn{}, Callers: []Edge{}, Callees: []Edge{}, History: []Passage{}, Sampling: 1,
 	}
 	if n := m.nodes[node]; n != nil {
 		out.Sampling = max(n.sampled, 1)
@@ -70,9 +70,11 @@ func (m *Model) Focused(id string) (Detail, bool) {
 		m.mu.Unlock()
 		return Detail{}, false
 	}
-	node, info := one.focus.node, one.focus.info
+	asked, node, info := one.focus.asked, one.focus.node, one.focus.info
 	m.mu.Unlock()
-	return m.Known(id, node, info), true
+	out := m.Known(id, node, info)
+	out.Known = asked
+	return out, true
 }
 
 func typeOf(id string) string {

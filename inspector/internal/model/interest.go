@@ -28,6 +28,7 @@ type interest struct {
 
 // focus is what is known of an object that somebody looks at.
 type focus struct {
+	asked bool   // nodes have said where it is
 	node  string // where it is; empty: nowhere
 	info  *inspectpb.DescribeResponse
 	turns map[turnKey]*heard
@@ -216,7 +217,7 @@ func (m *Model) Described(id, node string, info *inspectpb.DescribeResponse) {
 	case node != f.node || epoch != f.epoch:
 		f.pass(Passage{m.now(), node, epoch, "moved"})
 	}
-	f.node, f.epoch, f.info = node, epoch, info
+	f.asked, f.node, f.epoch, f.info = true, node, epoch, info
 	f.take(node, info.GetTurns(), m.clock.Monotonic())
 	m.version.Graph = m.next()
 }

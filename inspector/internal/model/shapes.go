@@ -268,6 +268,7 @@ type Passage struct {
 
 // Detail is one object.
 type Detail struct {
+	Known       bool      `json:"known"` // false: no node has said anything of it yet
 	Object      *Object   `json:"object"`
 	Shard       int32     `json:"shard"`
 	Owner       string    `json:"owner"`

@@ -208,6 +208,8 @@ export interface Refusal {
 }
 
 export interface Detail {
+  /** False: no node has said anything of it yet; object is null then. Absent: true. */
+  known?: boolean
   object: ObjectRow | null
   shard: number
   owner: string
