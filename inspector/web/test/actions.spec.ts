@@ -69,14 +69,14 @@ test.describe('with -actions', () => {
   test('a client is disconnected', async ({ page, mock }) => {
     await open(page, mock, VIEWS['clients']!)
     await page.getByRole('button', { name: 'Disconnect…' }).nth(1).click()
-    await page.getByLabel('Confirmation').fill('ChatClient/c1')
+    await page.getByLabel('Confirmation').fill('ChatClient-c1')
     await page.getByRole('dialog').getByRole('button', { name: 'Disconnect the client' }).click()
     await expect(page.getByText('The client is disconnected.')).toBeVisible()
-    expect(mock.state.actionsDone).toEqual([{ name: 'disconnect', object: 'ChatClient/c1', confirm: 'ChatClient/c1' }])
+    expect(mock.state.actionsDone).toEqual([{ name: 'disconnect', object: 'ChatClient-c1', confirm: 'ChatClient-c1' }])
   })
 
   test('a method is called by a form of its request', async ({ page, mock }) => {
-    const id = 'ChatRoom/room-00000'
+    const id = 'ChatRoom-room-00000'
     await open(page, mock, `#/object/${encodeURIComponent(id)}`)
     const panel = page.getByRole('region', { name: 'Call a method' })
     await panel.getByLabel('Method').selectOption('SendChatMessage')
@@ -99,6 +99,38 @@ test.describe('with -actions', () => {
     expect(mock.state.actionsDone).toEqual([
       { name: 'call', id, method: 'SendChatMessage', confirm: id, request: { message: 'hello', times: 3, tags: ['loud'], author: { name: 'Ann' }, mood: 'CROSS', loud: true } },
     ])
+  })
+
+  test('a call whose reply cannot be shown is told of as executed', async ({ page, mock }) => {
+    const id = 'ChatRoom-not-in-memory'
+    mock.state.callAnswer = { reply: null, took: 2, problem: 'The call was executed, but its reply cannot be shown: <b>unknown</b>.', raw: 'CgNhYmM=' }
+    await open(page, mock, `#/object/${encodeURIComponent(id)}`)
+    await expect(page.getByText('It is not in memory.')).toBeVisible()
+    const panel = page.getByRole('region', { name: 'Call a method' })
+    await panel.getByLabel('Method').selectOption('SendChatMessage')
+    await panel.getByLabel('To confirm').fill(id)
+    await panel.getByRole('button', { name: 'Call SendChatMessage' }).click()
+    const status = panel.getByRole('status')
+    await expect(status).toContainText('The call was executed, but its reply cannot be shown: <b>unknown</b>.')
+    await expect(status.locator('pre')).toHaveText('CgNhYmM=')
+    expect(mock.state.actionsDone).toMatchObject([{ name: 'call', id }])
+  })
+
+  test('an action that ends late closes no other’s dialog', async ({ page, mock }) => {
+    let end = () => {}
+    mock.state.hold = new Promise((resolve) => (end = resolve))
+    await open(page, mock, VIEWS['clients']!)
+    await page.getByRole('button', { name: 'Disconnect…' }).nth(1).click()
+    await page.getByLabel('Confirmation').fill('ChatClient-c1')
+    await page.getByRole('dialog').getByRole('button', { name: 'Disconnect the client' }).click()
+    await expect(page.getByRole('dialog').getByRole('button', { name: 'Working…' })).toBeVisible()
+    await page.keyboard.press('Escape')
+    await expect(page.getByRole('dialog')).toHaveCount(0)
+    await page.getByRole('button', { name: 'Disconnect…' }).nth(2).click()
+    await page.getByLabel('Confirmation').fill('ChatClient-c')
+    end()
+    await expect(page.getByText('The client is disconnected.')).toBeVisible()
+    await expect(page.getByLabel('Confirmation')).toHaveValue('ChatClient-c')
   })
 
   test('a refusal is told of and nothing is lost', async ({ page, mock }) => {

@@ -97,7 +97,7 @@ test('hostile names are text, everywhere', async ({ page, mock }) => {
   }
   const made = page.locator('main :is(img, script), main bdi > *')
   await expect(made).toHaveCount(0)
-  const texts = { events: 'panic: <b>runtime error</b>: index out of range', clients: 'ChatClient/<b>bold</b>', method: '<script>alert("x")</script> index out of range' }
+  const texts = { events: 'panic: <b>runtime error</b>: index out of range', clients: 'ChatClient-<b>bold</b>', method: '<script>alert("x")</script> index out of range' }
   for (const [view, text] of Object.entries(texts)) {
     await open(page, mock, VIEWS[view]!)
     await expect(page.locator('main bdi', { hasText: text }).first()).toBeVisible()
@@ -169,9 +169,9 @@ test('the graph leads from types down to one object, by pointing and by keys', a
   await page.keyboard.press('Escape')
   await expect(told).toContainText('Point at one')
   for (let i = 0; i < 7; i++) await page.keyboard.press('ArrowRight')
-  await expect(told).toContainText('ChatRoom/room-00000')
+  await expect(told).toContainText('ChatRoom-room-00000')
   await page.keyboard.press('Enter')
-  await expect(page.getByRole('heading', { level: 1 })).toContainText('ChatRoom/room-00000')
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('ChatRoom-room-00000')
   await page.goBack()
   // Somebody stands at one of the points of a net over the picture.
   const { x, y, width } = (await crowd.boundingBox())!

@@ -13,7 +13,7 @@ const MIME = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.
 export const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 export async function startMock({ port = 0, actions = false, token = '', waiting = false, live = true, busy = false } = {}) {
-  const state = { world: w.makeWorld({ waiting }), actions, token, actionsDone: [], streams: new Set(), refuse: 0, lastIds: [], instance: 'mock', id: 0, bytes: 0, missing: /** @type {string[]} */ ([]), mute: new Set() }
+  const state = { world: w.makeWorld({ waiting }), actions, token, actionsDone: [], streams: new Set(), refuse: 0, lastIds: [], callAnswer: /** @type {Record<string, unknown>} */ ({ reply: { ok: true }, took: 1.5 }), hold: /** @type {Promise<void> | null} */ (null), instance: 'mock', id: 0, bytes: 0, missing: /** @type {string[]} */ ([]), mute: new Set() }
   const server = createServer((request, response) => void handle(state, request, response))
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve))
   const timers = [live ? setInterval(() => tick(state), 1000) : undefined, busy ? setInterval(() => hurry(state), 500) : undefined]
@@ -168,7 +168,7 @@ async function handle(state, request, response) {
   }
 }
 
-function act(state, path, sent, response) {
+async function act(state, path, sent, response) {
   if (path === '/api/login') {
     if (sent.token !== state.token) return fail(response, 401, 'Unauthenticated', 'That is not the token.')
     response.setHeader('Set-Cookie', `token=${state.token}; HttpOnly; SameSite=Strict; Path=/`)
@@ -179,7 +179,8 @@ function act(state, path, sent, response) {
   const wanted = { drain: sent.node, undrain: sent.node, move: String(sent.shard), deactivate: sent.id, call: sent.id, disconnect: sent.object }[name]
   if (sent.confirm !== wanted) return fail(response, 400, 'InvalidArgument', 'confirm does not repeat the object')
   state.actionsDone.push({ name, ...sent })
-  return json(response, name === 'call' ? { reply: { ok: true }, took: 1.5 } : {})
+  if (state.hold) await state.hold
+  return json(response, name === 'call' ? state.callAnswer : {})
 }
 
 async function file(path, response) {

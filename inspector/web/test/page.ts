@@ -18,7 +18,7 @@ export const VIEWS: Record<string, string> = {
   types: '#/types',
   method: '#/types/ChatRoom/Join',
   objects: '#/objects',
-  object: `#/object/${encodeURIComponent('ChatRoom/<img src=x onerror=alert(1)>')}`,
+  object: `#/object/${encodeURIComponent('ChatRoom-<img src=x onerror=alert(1)>')}`,
   clients: '#/clients',
   events: '#/events',
 }

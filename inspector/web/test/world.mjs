@@ -2,12 +2,12 @@
 // figure follows from the number of the second, so that each run is the same.
 
 export const HOSTILE = [
-  'ChatRoom/<img src=x onerror=alert(1)>',
-  'ChatRoom/"quoted\' & </script><script>alert(2)</script>',
-  'ChatRoom/\u202eדור שלום עולם',
-  `ChatRoom/${'long-'.repeat(48)}z`,
-  'ChatRoom/🦊🧵 émoji/with/slashes?and#hash%25',
-  'ChatRoom/line\nbreak\ttab',
+  'ChatRoom-<img src=x onerror=alert(1)>',
+  'ChatRoom-"quoted\' & </script><script>alert(2)</script>',
+  'ChatRoom-\u202eדור שלום עולם',
+  `ChatRoom-${'long-'.repeat(48)}z`,
+  'ChatRoom-🦊🧵 émoji/with/slashes?and#hash%25',
+  'ChatRoom-line\nbreak\ttab',
 ]
 
 const SHARDS = 8192
@@ -141,10 +141,10 @@ export function types(world) {
   ]
 }
 
-const IDS = [...HOSTILE, ...Array.from({ length: 9794 }, (_, i) => `ChatRoom/room-${String(i).padStart(5, '0')}`), 'ChatRoomMgr/ChatRoomMgr0']
+const IDS = [...HOSTILE, ...Array.from({ length: 9794 }, (_, i) => `ChatRoom-room-${String(i).padStart(5, '0')}`), 'ChatRoomMgr-ChatRoomMgr0']
 
 export function objectRow(world, id, i) {
-  const type = id.slice(0, id.indexOf('/'))
+  const type = id.slice(0, id.indexOf('-'))
   return { id, type, node: incarnations(world)[i % world.nodes.length], shard: type === 'ChatClient' ? -1 : (i * 37) % SHARDS, epoch: 4, phase: 'live', running: i % 5 === 0 ? 1 : 0, waiting: i % 11 === 0 ? 3 : 0, calls: Math.max(0, 90_000 - i * 9), time: Math.max(0, 40_000 - i * 4), idle: i * 3, age: 600_000 + i }
 }
 
@@ -152,7 +152,7 @@ export function search(world, q) {
   if (world.waiting) return { objects: [], total: 0, took_ms: 0.1, missing: [] }
   const prefix = q.get('prefix') ?? ''
   const found = IDS.map((id, i) => objectRow(world, id, i)).filter(
-    (o) => (!q.get('type') || o.type === q.get('type')) && o.id.slice(o.id.indexOf('/') + 1).startsWith(prefix) && (!q.get('node') || o.node === q.get('node')) && (q.get('busy') !== '1' || o.running > 0) && o.waiting >= Number(q.get('min_waiting') ?? 0),
+    (o) => (!q.get('type') || o.type === q.get('type')) && o.id.slice(o.id.indexOf('-') + 1).startsWith(prefix) && (!q.get('node') || o.node === q.get('node')) && (q.get('busy') !== '1' || o.running > 0) && o.waiting >= Number(q.get('min_waiting') ?? 0),
   )
   const sort = q.get('sort') || 'id'
   found.sort((a, b) => (sort === 'id' ? (a.id < b.id ? -1 : 1) : b[sort] - a[sort]))
@@ -162,15 +162,15 @@ export function search(world, q) {
 
 export function detail(world, id) {
   const at = IDS.indexOf(id)
-  const client = id.startsWith('ChatClient/')
+  const client = id.startsWith('ChatClient-')
   const object = at >= 0 || client ? objectRow(world, id, Math.max(0, at)) : null
   const t = now(world)
-  const turn = (i, extra = {}) => ({ id: 1000 + i, method: 'SendChatMessage', caller: `ChatClient/c${i % 9}`, at: t - i * 130, waited: 0.02 * i, ran: 0.2 + (i % 5) / 10, code: '', ...extra })
+  const turn = (i, extra = {}) => ({ id: 1000 + i, method: 'SendChatMessage', caller: `ChatClient-c${i % 9}`, at: t - i * 130, waited: 0.02 * i, ran: 0.2 + (i % 5) / 10, code: '', ...extra })
   return {
     object, shard: object?.shard ?? 99, owner: incarnations(world)[0] ?? '', epoch: 4, idle_timeout: 600_000,
     turns: object ? [turn(0, { ran: null }), { ...turn(20), ran: 0, waits: true }, turn(1, { method: 'Join', code: 'Internal', caller: HOSTILE[0] }), ...Array.from({ length: 12 }, (_, i) => turn(i + 2))] : [],
-    callers: object ? [{ from: 'ChatClient/c1', to: id, calls: 14, errors: 0, push: false, mean: 0.4 }, { from: '', to: id, calls: 1, errors: 0, push: false, mean: 1 }] : [],
-    callees: object ? [{ from: id, to: 'ChatClient/c1', calls: 14, errors: 0, push: true, mean: 0 }] : [],
+    callers: object ? [{ from: 'ChatClient-c1', to: id, calls: 14, errors: 0, push: false, mean: 0.4 }, { from: '', to: id, calls: 1, errors: 0, push: false, mean: 1 }] : [],
+    callees: object ? [{ from: id, to: 'ChatClient-c1', calls: 14, errors: 0, push: true, mean: 0 }] : [],
     history: [{ at: t - 500_000, node: incarnations(world)[1] ?? '', epoch: 3, what: 'seen' }, { at: t - 300_000, node: incarnations(world)[0] ?? '', epoch: 4, what: 'moved' }],
   }
 }
@@ -179,7 +179,7 @@ export function clients(world, q) {
   const limit = Number(q.get('limit') ?? 100)
   const offset = Number(q.get('offset') ?? 0)
   const total = world.waiting ? 0 : 442
-  const list = Array.from({ length: total }, (_, i) => ({ object: i === 0 ? 'ChatClient/<b>bold</b>' : `ChatClient/c${i}`, node: incarnations(world)[i % 3], connected: NOW - i * 7000, kind: i % 9 === 0 ? 'session, away' : 'session', calls: 9000 - i, queued: i % 10, queued_bytes: (i % 10) * 120, pushes: 20_000 - i, peer: `192.0.2.${i % 250}:50${i}` }))
+  const list = Array.from({ length: total }, (_, i) => ({ object: i === 0 ? 'ChatClient-<b>bold</b>' : `ChatClient-c${i}`, node: incarnations(world)[i % 3], connected: NOW - i * 7000, kind: i % 9 === 0 ? 'session, away' : 'session', calls: 9000 - i, queued: i % 10, queued_bytes: (i % 10) * 120, pushes: 20_000 - i, peer: `192.0.2.${i % 250}:50${i}` }))
   return { clients: list.slice(offset, offset + limit), total, missing: [] }
 }
 
@@ -202,7 +202,7 @@ export function graph(world, q) {
   if (q.get('focus')) rooms[0].id = q.get('focus')
   // In a busy cluster some of the callers are others each time.
   const first = world.churn ? beat * 17 : 0
-  const callers = Array.from({ length: q.get('focus') ? 6 : 170 }, (_, i) => ({ id: `ChatClient/c${first + i}`, type: 'ChatClient', kind: 'client', objects: 1, calls: 20 }))
+  const callers = Array.from({ length: q.get('focus') ? 6 : 170 }, (_, i) => ({ id: `ChatClient-c${first + i}`, type: 'ChatClient', kind: 'client', objects: 1, calls: 20 }))
   const edges = callers.flatMap((c, i) => {
     const to = rooms[((first + i) * (first + i)) % rooms.length].id
     return [{ from: c.id, to, calls: 1 + ((i + beat) % 20), errors: i === 5 ? 1 : 0, push: false, mean: 0.5 }, { from: to, to: c.id, calls: 5, errors: 0, push: true, mean: 0 }]

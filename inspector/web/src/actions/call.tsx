@@ -1,16 +1,11 @@
 import { useEffect, useState } from 'preact/hooks'
 import { get, post } from '../api/http'
-import type { CallForm, ObjectType } from '../api/types'
+import type { CallAnswer, CallForm, ObjectType } from '../api/types'
 import { millis } from '../state/format'
 import { meta } from '../state/store'
 import { Panel } from '../ui/parts'
 import { Fields } from './fields'
 import { toJSON, type Draft } from './form'
-
-interface Answer {
-  reply: unknown
-  took: number
-}
 
 /** Calls a method of an object, by a form of its request. */
 export function CallPanel({ id, type }: { id: string; type: ObjectType }) {
@@ -37,7 +32,7 @@ function MethodForm({ id, type, method }: { id: string; type: string; method: st
   const [draft, setDraft] = useState<Draft>({})
   const [typed, setTyped] = useState('')
   const [error, setError] = useState('')
-  const [answer, setAnswer] = useState<Answer | null>(null)
+  const [answer, setAnswer] = useState<CallAnswer | null>(null)
   const [busy, setBusy] = useState(false)
   useEffect(() => {
     get<CallForm>(`types/${encodeURIComponent(type)}/methods/${encodeURIComponent(method)}/form`).then(setForm, (err: Error) =>
@@ -52,7 +47,7 @@ function MethodForm({ id, type, method }: { id: string; type: string; method: st
     setAnswer(null)
     setBusy(true)
     try {
-      setAnswer(await post<Answer>('actions/call', { id, method, request: toJSON(form, form.request, draft), confirm: typed }))
+      setAnswer(await post<CallAnswer>('actions/call', { id, method, request: toJSON(form, form.request, draft), confirm: typed }))
     } catch (err) {
       setError((err as Error).message)
     }
@@ -74,12 +69,27 @@ function MethodForm({ id, type, method }: { id: string; type: string; method: st
           ■ <bdi class="wrap">{error}</bdi>
         </p>
       )}
-      {answer && (
-        <div role="status">
-          <p>Answered in {millis(answer.took)}.</p>
-          <pre tabIndex={0}>{JSON.stringify(answer.reply, null, 2)}</pre>
-        </div>
-      )}
+      {answer && <Reply answer={answer} />}
     </form>
+  )
+}
+
+/** What a call came to. One whose reply cannot be shown was executed too: to call again would do it twice. */
+function Reply({ answer }: { answer: CallAnswer }) {
+  return (
+    <div role="status">
+      <p>Answered in {millis(answer.took)}.</p>
+      {answer.problem ? (
+        <>
+          <p class="notice">
+            ▲ <bdi class="wrap">{answer.problem}</bdi>
+          </p>
+          <p>The reply’s bytes, in base64:</p>
+          <pre tabIndex={0}>{answer.raw || 'none'}</pre>
+        </>
+      ) : (
+        <pre tabIndex={0}>{JSON.stringify(answer.reply, null, 2)}</pre>
+      )}
+    </div>
   )
 }

@@ -39,7 +39,11 @@ function Confirm({ action }: { action: Action }) {
   const [busy, setBusy] = useState(false)
   const [error, setError] = useState('')
   useEffect(() => dialog.current?.showModal(), [])
-  const close = () => (asked.value = null)
+  // An answer may come after the dialog was left and another one was opened.
+  const isAsked = () => asked.value === action
+  const close = () => {
+    if (isAsked()) asked.value = null
+  }
 
   async function act(event: Event): Promise<void> {
     event.preventDefault()
@@ -51,7 +55,8 @@ function Confirm({ action }: { action: Action }) {
       tell(action.done)
       close()
     } catch (err) {
-      setError((err as Error).message)
+      if (isAsked()) setError((err as Error).message)
+      else tell(`${action.title}: ${(err as Error).message}`)
       setBusy(false)
     }
   }
@@ -76,7 +81,7 @@ function Confirm({ action }: { action: Action }) {
         )}
         <div class="buttons">
           <button type="button" onClick={close}>
-            Cancel
+            {busy ? 'Do not wait' : 'Cancel'}
           </button>
           <button type="submit" class="danger" disabled={typed !== action.confirm || busy}>
             {busy ? 'Working…' : action.title}

@@ -300,3 +300,13 @@ export interface CallForm {
   reply: string
   messages: Record<string, FormMessage>
 }
+
+/** What a call by a form came to: it was executed in any case. */
+export interface CallAnswer {
+  reply: unknown
+  took: number
+  /** Why the reply cannot be shown. Absent: it can. */
+  problem?: string
+  /** The reply's bytes then, in base64. */
+  raw?: string
+}

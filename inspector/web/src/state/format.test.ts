@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { bytes, count, micros, millis, plural, rate } from './format'
+import { bytes, count, micros, millis, plural, rate, typeOf } from './format'
 
 it('writes numbers short', () => {
   expect([0, 7, 1234, 12_345, 3_400_000, 0.25].map(count)).toEqual(['0', '7', '1,234', '12.3 k', '3.4 M', '0.25'])
@@ -15,4 +15,8 @@ it('writes times with the unit that fits', () => {
 it('writes sizes and plurals', () => {
   expect([bytes(12), bytes(2048), bytes(5 * 1024 ** 2)]).toEqual(['12 B', '2 KiB', '5 MiB'])
   expect([plural(1, 'node'), plural(3, 'node')]).toEqual(['1 node', '3 nodes'])
+})
+
+it('knows an object’s type by its id', () => {
+  expect(['ChatRoom-a-b', 'ChatRoom-', 'ChatRoom'].map(typeOf)).toEqual(['ChatRoom', 'ChatRoom', 'ChatRoom'])
 })

@@ -59,6 +59,11 @@ function pad(n: number): string {
   return String(n).padStart(2, '0')
 }
 
+/** The type of an object, in memory or not, is what its id begins with. */
+export function typeOf(id: string): string {
+  return id.split('-', 1)[0] ?? ''
+}
+
 /** "1 node", "3 nodes". */
 export function plural(n: number, one: string, many = `${one}s`): string {
   return `${count(n)} ${n === 1 ? one : many}`

@@ -1,7 +1,7 @@
 import { ActionButton } from '../actions/dialog'
 import { CallPanel } from '../actions/call'
 import type { Edge, Turn } from '../api/types'
-import { clock, count, millis, moment, rate } from '../state/format'
+import { clock, count, millis, moment, rate, typeOf } from '../state/format'
 import { sortTurns } from '../state/reduce'
 import { href, route } from '../state/router'
 import { detail, types } from '../state/store'
@@ -13,8 +13,7 @@ export function ObjectView() {
   const id = route.value.args[0] ?? ''
   const known = detail.value
   const object = known?.object
-  const typeName = object?.type ?? ''
-  const type = types.value?.find((t) => t.name === typeName)
+  const type = types.value?.find((t) => t.name === typeOf(id))
   return (
     <>
       <h1 class="wrap">
@@ -43,7 +42,7 @@ export function ObjectView() {
         <Panel title="About">
           <Facts
             rows={[
-              ['Type', object ? <a href={href('objects', [], { type: object.type })}>{object.type}</a> : 'unknown'],
+              ['Type', <a href={href('objects', [], { type: typeOf(id) })}>{typeOf(id)}</a>],
               ['Node', <NodeLink incarnation={object?.node ?? known.owner} />],
               ['Shard', known.shard < 0 ? 'none: it lives with its client' : `${known.shard}, epoch ${known.epoch}`],
               ['Phase', object?.phase ?? 'not in memory'],
