@@ -2,7 +2,7 @@ import type { ComponentType } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import { rate } from './state/format'
 import { href, route } from './state/router'
-import { link, meta, needsLogin, overview, trouble } from './state/store'
+import { incomplete, link, meta, needsLogin, overview, trouble } from './state/store'
 import { ConfirmDialog } from './actions/dialog'
 import { Toast } from './ui/toast'
 import { setTheme, theme, type Theme } from './ui/theme'
@@ -121,6 +121,7 @@ export function App() {
       <Navigation current={view?.under ?? name} />
       <main id="main" ref={main} tabIndex={-1}>
         {trouble.value !== '' && <p class="notice">▲ {trouble.value}</p>}
+        {incomplete.value !== '' && <p class="notice">▲ {incomplete.value}</p>}
         {Show ? <Show key={place} /> : <h1>There is no such view</h1>}
       </main>
       <ConfirmDialog />

@@ -31,6 +31,24 @@ export async function startMock({ port = 0, actions = false, token = '', waiting
       send(state, 'shards', changes)
       send(state, 'events', latest(state))
     },
+    /** A node tells nothing any more, since so many ms. */
+    silence(i, ms) {
+      state.world.nodes[i].silentFor = ms
+      send(state, 'nodes', nodes(state))
+    },
+    /** What is watched more closely is refused, for this reason; '': there is room again. */
+    crowd(why) {
+      state.world.crowded = why
+      for (const { response, topics, q } of state.streams) {
+        if (topics.has('graph')) write(state, response, 'graph', w.graph(state.world, q))
+        if (topics.has('object')) write(state, response, 'object', w.detail(state.world, q.get('focus')))
+      }
+    },
+    /** Etcd answers, but not all nodes do. */
+    leaveOut(message) {
+      const { history: _, ...rest } = w.overview(state.world)
+      send(state, 'overview', { ...rest, message, unreachable: 1 })
+    },
     arrive() {
       state.world = w.makeWorld()
       send(state, 'overview', w.overview(state.world))
@@ -76,7 +94,7 @@ function hurry(state) {
   const first = state.world.events.at(-8).seq
   send(state, 'events', { events: state.world.events.filter((e) => e.seq > first), next: state.world.seq })
   send(state, 'shards', w.moveSome(state.world))
-  send(state, 'types', { types: w.types(state.world) })
+  send(state, 'types', { types: w.types(state.world), sampling: state.world.sampling })
   for (const { response, topics, q } of state.streams) {
     if (topics.has('graph')) write(state, response, 'graph', w.graph(state.world, q))
     if (topics.has('object')) write(state, response, 'object', w.detail(state.world, q.get('focus')))
@@ -112,7 +130,7 @@ function stream(state, url, request, response) {
   response.on('close', () => state.streams.delete(one))
   const world = state.world
   const first = {
-    overview: () => w.overview(world), nodes: () => nodes(state), shards: () => w.shards(world), types: () => ({ types: w.types(world) }),
+    overview: () => w.overview(world), nodes: () => nodes(state), shards: () => w.shards(world), types: () => ({ types: w.types(world), sampling: world.sampling }),
     graph: () => w.graph(world, q), events: () => ({ events: world.events, next: world.seq }), object: () => w.detail(world, q.get('focus')),
   }
   write(state, response, 'hello', meta(state))
@@ -158,7 +176,7 @@ async function handle(state, request, response) {
       return json(response, { ...w.node(world, world.nodes[i], i), history: w.nodeHistory(world, i) })
     }
     case 'types':
-      return json(response, parts.length === 1 ? { types: w.types(world) } : w.FORM)
+      return json(response, parts.length === 1 ? { types: w.types(world), sampling: world.sampling } : w.FORM)
     case 'objects':
       return json(response, parts.length === 1 ? { ...w.search(world, url.searchParams), missing: state.missing } : w.detail(world, parts[1]))
     case 'clients':

@@ -70,10 +70,52 @@ test('nodes that did not answer are told of', async ({ page, mock }) => {
   }
 })
 
-test('estimates are called so', async ({ page, mock }) => {
-  mock.state.world.sampling = 16
+test('estimates are called so, in every view that has them', async ({ page, mock }) => {
+  const said = page.getByText('One call in 16 is measured: figures of calls are estimates.')
   await open(page, mock, VIEWS['overview']!)
-  await expect(page.getByText('One call in 16 is measured; figures are estimates.')).toBeVisible()
+  await expect(said).toHaveCount(0)
+  mock.state.world.sampling = 16
+  for (const view of ['overview', 'nodes', 'node', 'types', 'method', 'objects', 'object', 'graph', 'graph-objects']) {
+    await page.goto('about:blank')
+    await open(page, mock, VIEWS[view]!)
+    await expect(said, view).toBeVisible()
+  }
+})
+
+test('a node that hangs is told of before anything gives it up, and its figures as unknown', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['nodes']!)
+  const row = page.getByRole('row', { name: /10\.0\.0\.2:7000/ })
+  await expect(row).toContainText('/s')
+  await expect(row).not.toContainText('silent')
+  mock.silence(1, 2700)
+  await expect(row).toContainText('live ▲ silent for 2.7 s')
+  await expect(row.getByRole('cell').nth(2)).toHaveText('–')
+  await row.getByRole('link').first().click()
+  await expect(page.getByText('It has told nothing for 2.7 s', { exact: false })).toBeVisible()
+  await expect(page.locator('.figure', { hasText: 'CPU' }).locator('dd')).toContainText('–of 4 cores')
+  mock.silence(1, 0)
+  await expect(page.getByText('It has told nothing', { exact: false })).toHaveCount(0)
+})
+
+test('figures that leave nodes out are told of', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['types']!)
+  mock.leaveOut('1 of 3 servers cannot be reached: their figures are left out.')
+  await expect(page.getByText('▲ 1 of 3 servers cannot be reached: their figures are left out.')).toBeVisible()
+  await expect(page.locator('.status')).toContainText('live')
+})
+
+test('what cannot be watched says why, until there is room', async ({ page, mock }) => {
+  const why = 'too much is watched at the same time: other tabs have to close first'
+  for (const view of ['object', 'graph-objects']) {
+    await open(page, mock, VIEWS[view]!)
+    await expect(page.locator('main').getByRole(view === 'object' ? 'table' : 'img').first()).toBeVisible()
+    mock.crowd(why)
+    await expect(page.getByText(`▲ Not watched: ${why}.`)).toBeVisible()
+    await expect(page.getByText('not in memory', { exact: false })).toHaveCount(0)
+    await expect(page.getByText('Nobody has called', { exact: false })).toHaveCount(0)
+    mock.crowd('')
+    await expect(page.getByText('Not watched', { exact: false })).toHaveCount(0)
+  }
 })
 
 test('what is known of an object before is not told of another', async ({ page, mock }) => {

@@ -16,7 +16,7 @@ const NOW = Date.UTC(2026, 0, 5, 12, 0, 0)
 const wave = (t, period, low, high) => low + ((high - low) * (1 + Math.sin((t / period) * 2 * Math.PI))) / 2
 
 export function makeWorld({ nodes = 3, waiting = false } = {}) {
-  const world = { tick: 600, nodes: [], shards: [], events: [], waiting, seq: 0, beat: 0, churn: false, sampling: 1 }
+  const world = { crowded: '', tick: 600, nodes: [], shards: [], events: [], waiting, seq: 0, beat: 0, churn: false, sampling: 1 }
   if (!waiting) for (let i = 0; i < nodes; i++) addNode(world)
   let seed = 7
   const random = () => (seed = (seed * 1103515245 + 12345) % 2147483648) / 2147483648
@@ -39,7 +39,7 @@ export const now = (world) => NOW + world.tick * 1000
 export function addNode(world) {
   const n = world.nodes.length + 1
   const incarnation = `n${n}-5f3a90b${n}`
-  world.nodes.push({ incarnation, address: `10.0.0.${n}:7000`, n, gone: 0, state: 'live' })
+  world.nodes.push({ incarnation, address: `10.0.0.${n}:7000`, n, silentFor: 0, state: 'live' })
   addEvent(world, { kind: 'join', text: `node 10.0.0.${n}:7000 joins`, node: incarnation })
   return incarnation
 }
@@ -112,8 +112,8 @@ export function node(world, n, i) {
     incarnation: n.incarnation, address: n.address, client_address: n.address.replace('7000', '7001'), version: 'v0.9.0', go_version: 'go1.26.1', pid: 4000 + i,
     started: NOW - 3_600_000 * (i + 2), state: n.state, error: gone ? 'connection refused' : '', cpu: gone ? 0 : wave(world.tick + i, 50, 0.4, 1.6), processors: 4, heap: 180e6 + i * 9e6, rss: 320e6,
     goroutines: 412 + i, objects: Math.round(p.objects / 3), clients: Math.round(p.clients / 3), shards: world.shards.filter((s) => s[0] === i).length, busy_shards: i === 0 ? 12 : 0,
-    lease: gone ? 'lost' : 'active', valid_for: gone ? -1 : 7400, allocator: i === 0, calls: gone ? 0 : Math.round(p.calls / 3), errors: 0, p50: p.p50, p95: p.p95, p99: p.p99, waiting: p.waiting,
-    activations: 9, pushes: 1400, lost_pushes: 0, weight: 1, seen: now(world),
+    lease: gone ? 'lost' : 'active', valid_for: gone ? -1 : 7400, allocator: i === 0, calls: gone ? 0 : Math.round(p.calls / 3), errors: 0, ...(gone || n.silentFor > 0 ? { p50: null, p95: null, p99: null } : { p50: p.p50, p95: p.p95, p99: p.p99 }), waiting: p.waiting,
+    activations: 9, pushes: 1400, lost_pushes: 0, weight: 1, seen: now(world), silent_for: n.silentFor, at: n.silentFor > 0 ? now(world) - n.silentFor : now(world), sampling: world.sampling,
   }
 }
 
@@ -149,7 +149,7 @@ export function objectRow(world, id, i) {
 }
 
 export function search(world, q) {
-  if (world.waiting) return { objects: [], total: 0, took_ms: 0.1, missing: [] }
+  if (world.waiting) return { objects: [], total: 0, took_ms: 0.1, missing: [], sampling: 1 }
   const prefix = q.get('prefix') ?? ''
   const found = IDS.map((id, i) => objectRow(world, id, i)).filter(
     (o) => (!q.get('type') || o.type === q.get('type')) && o.id.slice(o.id.indexOf('-') + 1).startsWith(prefix) && (!q.get('node') || o.node === q.get('node')) && (q.get('busy') !== '1' || o.running > 0) && o.waiting >= Number(q.get('min_waiting') ?? 0),
@@ -157,10 +157,13 @@ export function search(world, q) {
   const sort = q.get('sort') || 'id'
   found.sort((a, b) => (sort === 'id' ? (a.id < b.id ? -1 : 1) : b[sort] - a[sort]))
   const offset = Number(q.get('offset') ?? 0)
-  return { objects: found.slice(offset, offset + Number(q.get('limit') ?? 50)), total: found.length, took_ms: 3.2, missing: [] }
+  return { objects: found.slice(offset, offset + Number(q.get('limit') ?? 50)), total: found.length, took_ms: 3.2, missing: [], sampling: world.sampling }
 }
 
+const refusal = (world) => (world.crowded === '' ? {} : { error: { code: 'ResourceExhausted', message: world.crowded } })
+
 export function detail(world, id) {
+  if (world.crowded !== '') return { object: null, shard: 99, owner: '', epoch: 4, idle_timeout: -1, turns: [], callers: [], callees: [], history: [], sampling: 1, ...refusal(world) }
   const at = IDS.indexOf(id)
   const client = id.startsWith('ChatClient-')
   const object = at >= 0 || client ? objectRow(world, id, Math.max(0, at)) : null
@@ -172,6 +175,7 @@ export function detail(world, id) {
     callers: object ? [{ from: 'ChatClient-c1', to: id, calls: 14, errors: 0, push: false, mean: 0.4 }, { from: '', to: id, calls: 1, errors: 0, push: false, mean: 1 }] : [],
     callees: object ? [{ from: id, to: 'ChatClient-c1', calls: 14, errors: 0, push: true, mean: 0 }] : [],
     history: [{ at: t - 500_000, node: incarnations(world)[1] ?? '', epoch: 3, what: 'seen' }, { at: t - 300_000, node: incarnations(world)[0] ?? '', epoch: 4, what: 'moved' }],
+    sampling: world.sampling,
   }
 }
 
@@ -184,11 +188,11 @@ export function clients(world, q) {
 }
 
 export function graph(world, q) {
-  if (world.waiting) return { level: 'types', nodes: [], edges: [], more: 0 }
+  if (world.waiting || (world.crowded !== '' && q.get('objects') === '1')) return { level: 'types', nodes: [], edges: [], more: 0, sampling: 1, ...refusal(world) }
   if (q.get('objects') !== '1' && !q.get('focus')) {
     const box = (id, objects, calls) => ({ id, type: id, kind: 'type', objects, calls })
     return {
-      level: 'types', more: 0,
+      level: 'types', more: 0, sampling: world.sampling,
       nodes: [{ id: '', type: '', kind: 'outside', objects: 0, calls: 4200 }, box('ChatClient', 442, 4200), box('ChatRoom', 9800, 6100), box('ChatRoomMgr', 1, 22)],
       edges: [
         { from: '', to: 'ChatClient', calls: 4200, errors: 0, push: false, mean: 0.6 }, { from: 'ChatClient', to: 'ChatRoom', calls: 6100, errors: 1.2, push: false, mean: 0.4 },
@@ -207,7 +211,7 @@ export function graph(world, q) {
     const to = rooms[((first + i) * (first + i)) % rooms.length].id
     return [{ from: c.id, to, calls: 1 + ((i + beat) % 20), errors: i === 5 ? 1 : 0, push: false, mean: 0.5 }, { from: to, to: c.id, calls: 5, errors: 0, push: true, mean: 0 }]
   })
-  return { level: 'objects', nodes: [...rooms, ...callers, { id: 'more', type: '', kind: 'more', objects: 9606, calls: 30 }], edges, more: 30 }
+  return { level: 'objects', nodes: [...rooms, ...callers, { id: 'more', type: '', kind: 'more', objects: 9606, calls: 30 }], edges, more: 30, sampling: world.sampling }
 }
 
 export const FORM = {

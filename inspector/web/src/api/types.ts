@@ -157,6 +157,11 @@ export interface ObjectType {
   methods: Method[]
 }
 
+export interface Types {
+  types: ObjectType[]
+  sampling?: number
+}
+
 export interface ObjectRow {
   id: string
   type: string

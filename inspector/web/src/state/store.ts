@@ -13,6 +13,8 @@ export const overview = signal<T.Overview | null>(null)
 export const nodes = signal<T.ClusterNode[] | null>(null)
 export const shards = signal<T.Shards | null>(null)
 export const types = signal<T.ObjectType[] | null>(null)
+/** How much of what types tell is an estimate. */
+export const typesSampling = signal(1)
 export const graph = signal<T.Graph | null>(null)
 export const events = signal<T.ClusterEvent[]>([])
 export const detail = signal<T.Detail | null>(null)
@@ -36,6 +38,9 @@ export const trouble = computed(() => {
   if (cluster.state === 'stale') return cluster.message || 'The cluster does not answer: what is shown is old.'
   return ''
 })
+
+/** What the figures leave out, in words; empty when they are of all. */
+export const incomplete = computed(() => (overview.value?.state === 'live' && trouble.value === '' ? overview.value.message : ''))
 
 /** What a view needs to hear; the overview and the nodes' names are shown everywhere. */
 export function subscription(at: Route): Subscription {
@@ -61,6 +66,11 @@ export function subscription(at: Route): Subscription {
   }
 }
 
+function takeTypes(all: T.Types): void {
+  types.value = all.types
+  typesSampling.value = all.sampling ?? 1
+}
+
 function receive(topic: string, data: unknown): void {
   switch (topic) {
     case 'hello': {
@@ -79,7 +89,7 @@ function receive(topic: string, data: unknown): void {
       shards.value = reduceShards(shards.value, data as T.Shards | T.ShardChanges)
       return
     case 'types':
-      types.value = (data as { types: T.ObjectType[] }).types
+      takeTypes(data as T.Types)
       return
     case 'graph':
       graph.value = data as T.Graph

@@ -1,4 +1,6 @@
 import type { ComponentChildren } from 'preact'
+import type { Refusal } from '../api/types'
+import { millis } from '../state/format'
 
 export function Panel({ title, aside, children }: { title: string; aside?: ComponentChildren; children: ComponentChildren }) {
   return (
@@ -40,6 +42,15 @@ const SIGNS: Record<string, string> = {
   gone: '○',
 }
 
+/** For how long a node has told nothing. */
+export function Silence({ ms }: { ms: number }) {
+  return (
+    <span class="badge suspect">
+      <span aria-hidden="true">▲</span> silent for {millis(ms)}
+    </span>
+  )
+}
+
 /** A state: a sign, a word and a colour. */
 export function Badge({ state }: { state: string }) {
   return (
@@ -71,6 +82,21 @@ export function Missing({ nodes }: { nodes: string[] }) {
   return (
     <p class="notice" role="status">
       ▲ Incomplete: {nodes.length === 1 ? 'one node' : `${nodes.length} nodes`} did not answer.
+    </p>
+  )
+}
+
+/** Says that figures are estimates, where they are. */
+export function Estimates({ sampling }: { sampling: number | undefined }) {
+  if (sampling === undefined || sampling <= 1) return null
+  return <p class="muted">One call in {sampling} is measured: figures of calls are estimates. Errors are counted one by one.</p>
+}
+
+/** Why something is not told. */
+export function Refused({ why }: { why: Refusal }) {
+  return (
+    <p class="notice" role="status">
+      ▲ Not watched: <bdi class="wrap">{why.message}</bdi>. It shows here as soon as there is room.
     </p>
   )
 }

@@ -8,12 +8,13 @@ import { millis, rate } from '../state/format'
 import { href, route, setQuery } from '../state/router'
 import { graph, types } from '../state/store'
 import { Name, ObjectLink } from '../ui/name'
-import { Empty } from '../ui/parts'
+import { Empty, Estimates, Refused } from '../ui/parts'
 import { Table } from '../ui/table'
 
 export function GraphView() {
   const { types: only = '', objects = '', focus = '' } = route.value.query
   const now = graph.value
+  const refused = now?.error
   const single = objects === '1' || focus !== ''
   const names = [...new Set([...(types.value ?? []).map((t) => t.name), ...(now?.nodes ?? []).filter((n) => n.kind !== 'outside' && n.kind !== 'more').map((n) => n.type)])].sort()
   return (
@@ -50,7 +51,8 @@ export function GraphView() {
         {single && <a href={href('graph')}>← Types</a>}
       </form>
       {!now && <Empty>Listening…</Empty>}
-      {now && now.nodes.length === 0 && <Empty>Nobody has called anybody in the last 10 seconds.</Empty>}
+      {refused && <Refused why={refused} />}
+      {now && now.nodes.length === 0 && !refused && <Empty>Nobody has called anybody in the last 10 seconds.</Empty>}
       {now && now.nodes.length > 0 && (
         <>
           <Drawing graph={now} />
@@ -58,6 +60,7 @@ export function GraphView() {
             ■ type ● object ◆ client ◌ others. Lines bend to the right of their way; thicker: more calls; dashed: pushes; ▲ and red: errors. The last 10 s
             {now.more > 0 && `; ${rate(now.more)} more are not drawn`}.
           </p>
+          <Estimates sampling={now.sampling} />
           <Twin key={now.level} graph={now} />
         </>
       )}

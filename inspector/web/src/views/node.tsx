@@ -5,10 +5,11 @@ import type { ClusterNode, Point } from '../api/types'
 import { addPoint } from '../state/reduce'
 import { bytes, count, micros, millis, moment, rate } from '../state/format'
 import { href, route } from '../state/router'
+import { isSilent, momentary } from '../state/node'
 import { events, nodes } from '../state/store'
 import { Calls, Latency } from '../ui/charts'
 import { Name } from '../ui/name'
-import { Badge, Empty, Facts, Figure, Panel } from '../ui/parts'
+import { Badge, Empty, Estimates, Facts, Figure, Panel } from '../ui/parts'
 import { EventList } from './events'
 
 /** A node's figures of now as a point of its history. */
@@ -41,23 +42,30 @@ export function NodeView() {
       </>
     )
   }
+  const now = momentary(node)
   return (
     <>
       <h1>
         Node <Name text={node.address} /> <Badge state={node.state} />
       </h1>
+      {isSilent(node) && (
+        <p class="notice" role="status">
+          ▲ It has told nothing for {millis(node.silent_for)}: figures are as old as that, those of calls are not known.
+        </p>
+      )}
       {node.error !== '' && <p class="notice">▲ {node.error}</p>}
       <Actions node={node} />
       <dl class="figures">
-        <Figure label="Calls" value={rate(node.calls)} />
-        <Figure label="Errors" value={rate(node.errors)} bad={node.errors > 0} />
+        <Figure label="Calls" value={rate(now.calls)} />
+        <Figure label="Errors" value={rate(now.errors)} bad={now.errors !== null && now.errors > 0} />
         <Figure label="Median" value={micros(node.p50)} note={`p99 ${micros(node.p99)}`} />
-        <Figure label="Waiting calls" value={count(node.waiting)} />
-        <Figure label="CPU" value={node.cpu.toFixed(2)} note={`of ${node.processors} cores`} />
+        <Figure label="Waiting calls" value={count(now.waiting)} />
+        <Figure label="CPU" value={count(now.cpu)} note={`of ${node.processors} cores`} />
         <Figure label="Heap" value={bytes(node.heap)} note={`${bytes(node.rss)} in all`} />
         <Figure label="Goroutines" value={count(node.goroutines)} />
         <Figure label="Lost pushes" value={count(node.lost_pushes)} bad={node.lost_pushes > 0} />
       </dl>
+      <Estimates sampling={node.sampling} />
       <div class="columns">
         <Calls points={history} />
         <Latency points={history} />

@@ -1,6 +1,7 @@
 import { plural } from '../state/format'
+import { coarsest } from '../state/node'
 import { nodes } from '../state/store'
-import { Empty } from '../ui/parts'
+import { Empty, Estimates } from '../ui/parts'
 import { NodeTable } from './overview'
 
 export function Nodes() {
@@ -12,6 +13,7 @@ export function Nodes() {
         <>
           <p class="muted">{plural(all.length, 'node')}; one that left stays for a minute.</p>
           <NodeTable rows={all} all />
+          <Estimates sampling={coarsest(all)} />
         </>
       ) : (
         <Empty>Listening…</Empty>

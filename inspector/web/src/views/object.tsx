@@ -6,12 +6,14 @@ import { sortTurns } from '../state/reduce'
 import { href, route } from '../state/router'
 import { detail, types } from '../state/store'
 import { NodeLink, ObjectLink } from '../ui/name'
-import { Empty, Facts, Panel } from '../ui/parts'
+import { Empty, Estimates, Facts, Panel, Refused } from '../ui/parts'
 import { Table } from '../ui/table'
 
 export function ObjectView() {
   const id = route.value.args[0] ?? ''
-  const known = detail.value
+  const now = detail.value
+  const refused = now?.error
+  const known = refused ? null : now
   const object = known?.object
   const type = types.value?.find((t) => t.name === typeOf(id))
   return (
@@ -19,7 +21,8 @@ export function ObjectView() {
       <h1 class="wrap">
         Object <bdi>{id}</bdi>
       </h1>
-      {!known && <Empty>Listening…</Empty>}
+      {!now && <Empty>Listening…</Empty>}
+      {refused && <Refused why={refused} />}
       {known && !object && <Empty>It is not in memory. A call would bring it there.</Empty>}
       {object && (
         <div class="buttons">
@@ -58,6 +61,7 @@ export function ObjectView() {
       )}
       {known && (
         <>
+          <Estimates sampling={known.sampling} />
           <Panel title="Turns" aside="running first, then the latest">
             <Turns turns={known.turns} />
           </Panel>

@@ -4,7 +4,7 @@ import { route, setQuery } from '../state/router'
 import { nodes, types } from '../state/store'
 import { NodeLink, ObjectLink, shorten } from '../ui/name'
 import { Pager } from '../ui/pager'
-import { Missing } from '../ui/parts'
+import { Estimates, Missing } from '../ui/parts'
 import { usePolled } from '../ui/poll'
 import { Table, type Column } from '../ui/table'
 
@@ -78,6 +78,7 @@ export function Objects() {
       />
       {data && <Pager offset={from} limit={LIMIT} total={data.total} />}
       {data && <p class="muted">Found in {millis(data.took_ms)}; calls and time since somebody watches.</p>}
+      <Estimates sampling={data?.sampling} />
     </>
   )
 }

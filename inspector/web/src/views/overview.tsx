@@ -1,10 +1,11 @@
 import { bytes, count, micros, millis, plural, rate } from '../state/format'
 import { href } from '../state/router'
+import { isSilent, momentary } from '../state/node'
 import { events, nodes, overview } from '../state/store'
 import type { ClusterNode } from '../api/types'
 import { Calls, Change, Latency, Population } from '../ui/charts'
 import { NodeLink } from '../ui/name'
-import { Badge, Empty, Figure, Panel } from '../ui/parts'
+import { Badge, Empty, Estimates, Figure, Panel, Silence } from '../ui/parts'
 import { Table } from '../ui/table'
 import { EventList } from './events'
 
@@ -50,7 +51,22 @@ export function OverviewView() {
       <Panel title="Latest events" aside={<a href={href('events')}>All events</a>}>
         <EventList events={events.value.slice(-8).reverse()} />
       </Panel>
-      {cluster && cluster.sampling > 1 && <p class="muted">One call in {cluster.sampling} is measured; figures are estimates.</p>}
+      <Estimates sampling={cluster?.sampling} />
+    </>
+  )
+}
+
+/** A node's state, and that it tells nothing: it may hang, though its lease still says that it lives. */
+function State({ node }: { node: ClusterNode }) {
+  return (
+    <>
+      <Badge state={node.state} />
+      {isSilent(node) && (
+        <>
+          {' '}
+          <Silence ms={node.silent_for} />
+        </>
+      )}
     </>
   )
 }
@@ -64,19 +80,19 @@ export function NodeTable({ rows, all }: { rows: ClusterNode[]; all?: boolean })
       empty="No nodes."
       columns={[
         { head: 'Node', cell: (n) => <NodeLink incarnation={n.incarnation} /> },
-        { head: 'State', cell: (n) => <Badge state={n.state} /> },
-        { head: 'Calls', number: true, cell: (n) => rate(n.calls) },
-        { head: 'Errors', number: true, cell: (n) => rate(n.errors) },
+        { head: 'State', cell: (n) => <State node={n} /> },
+        { head: 'Calls', number: true, cell: (n) => rate(momentary(n).calls) },
+        { head: 'Errors', number: true, cell: (n) => rate(momentary(n).errors) },
         { head: 'p99', number: true, cell: (n) => micros(n.p99) },
         { head: 'Objects', number: true, cell: (n) => count(n.objects) },
         { head: 'Clients', number: true, cell: (n) => count(n.clients) },
         { head: 'Shards', number: true, cell: (n) => count(n.shards) },
-        { head: 'CPU', number: true, cell: (n) => `${n.cpu.toFixed(2)} of ${n.processors}` },
+        { head: 'CPU', number: true, cell: (n) => `${count(momentary(n).cpu)} of ${n.processors}` },
         { head: 'Memory', number: true, cell: (n) => bytes(n.rss) },
         ...(all
           ? [
               { head: 'Goroutines', number: true, cell: (n: ClusterNode) => count(n.goroutines) },
-              { head: 'Waiting', number: true, cell: (n: ClusterNode) => count(n.waiting) },
+              { head: 'Waiting', number: true, cell: (n: ClusterNode) => count(momentary(n).waiting) },
               { head: 'Lease', cell: (n: ClusterNode) => `${n.lease}, ${millis(n.valid_for)}` },
               { head: 'Version', cell: (n: ClusterNode) => n.version },
             ]

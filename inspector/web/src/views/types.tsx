@@ -1,10 +1,10 @@
 import type { Method, ObjectType } from '../api/types'
 import { count, micros, moment, plural, rate } from '../state/format'
 import { href, route } from '../state/router'
-import { types } from '../state/store'
+import { types, typesSampling } from '../state/store'
 import { Histogram } from '../ui/histogram'
 import { Name, NodeLink } from '../ui/name'
-import { Empty, Facts, Figure, Panel, Stack } from '../ui/parts'
+import { Empty, Estimates, Facts, Figure, Panel, Stack } from '../ui/parts'
 import { Table } from '../ui/table'
 
 export function Types() {
@@ -25,6 +25,7 @@ export function Types() {
     <>
       <h1>Types and methods</h1>
       <p class="muted">Rates of the last 10 s, latencies with the wait for a turn. Totals since the inspector has started.</p>
+      <Estimates sampling={typesSampling.value} />
       {all.length === 0 && <Empty>No types are registered.</Empty>}
       {all.map((t) => (
         <TypePanel key={t.name} type={t} />
@@ -82,6 +83,7 @@ function MethodView({ type, method: m }: { type: ObjectType; method: Method }) {
         <Figure label="Median" value={micros(m.p50)} note={`p95 ${micros(m.p95)}, p99 ${micros(m.p99)}`} />
         <Figure label="Running" value={count(m.running)} />
       </dl>
+      <Estimates sampling={typesSampling.value} />
       <Panel title="Latency, last minute">
         <Histogram counts={m.histogram} label={`${type.name}.${m.name}`} />
       </Panel>
