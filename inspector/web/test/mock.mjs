@@ -176,7 +176,7 @@ async function handle(state, request, response) {
       return json(response, { ...w.node(world, world.nodes[i], i), history: w.nodeHistory(world, i) })
     }
     case 'types':
-      return json(response, parts.length === 1 ? { types: w.types(world), sampling: world.sampling } : w.FORM)
+      return json(response, parts.length === 1 ? { types: w.types(world), sampling: world.sampling } : parts[4] === 'history' ? w.methodHistory(world) : w.FORM)
     case 'objects':
       return json(response, parts.length === 1 ? { ...w.search(world, url.searchParams), missing: state.missing } : w.detail(world, parts[1]))
     case 'clients':

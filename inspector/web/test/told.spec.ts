@@ -1,4 +1,5 @@
 // What the page must tell, and to whom: keyboards, readers of screens, people who want no motion.
+import type { Locator, Page } from '@playwright/test'
 import { expect, open, test, VIEWS } from './page'
 
 test('another view takes the focus, names itself in the title and is marked in the navigation', async ({ page, mock }) => {
@@ -135,6 +136,37 @@ test('a graph is not told of as another', async ({ page, mock }) => {
   await page.getByLabel('Calls with').selectOption('ChatRoomMgr')
   await expect(page.getByText('Listening…')).toBeVisible()
   await expect(page.locator('svg.graph')).toHaveCount(0)
+})
+
+/** The rows of a chart's table, the newest first. */
+async function table(page: Page, title: string): Promise<Locator> {
+  await page.getByText(`${title} as a table`, { exact: true }).click()
+  return page.getByRole('table', { name: `${title} by second` }).getByRole('row')
+}
+
+test.describe('while nothing goes on by itself', () => {
+  test.use({ options: { live: false } })
+  test('a node has its past: what it takes of its machine, one point a second', async ({ page, mock }) => {
+    await open(page, mock, VIEWS['node']!)
+    for (const title of ['CPU, in cores', 'Memory', 'Goroutines', 'Shards']) await expect(await table(page, title)).toHaveCount(61)
+    const shards = page.getByRole('table', { name: 'Shards by second' }).getByRole('row')
+    const newest = await shards.nth(1).textContent()
+    mock.silence(0, 0) // told again, of the same second
+    mock.tick()
+    await expect(shards.nth(2)).toHaveText(newest!)
+    await expect(shards.nth(1)).not.toHaveText(newest!)
+  })
+
+  test('a method has its past', async ({ page, mock }) => {
+    await open(page, mock, VIEWS['method']!)
+    const calls = await table(page, 'Calls and errors')
+    await expect(calls).toHaveCount(61)
+    await expect(calls.first()).toContainText('Timecallserrors')
+    const newest = await calls.nth(1).textContent()
+    await expect(await table(page, 'Latency')).toHaveCount(61)
+    mock.tick()
+    await expect(calls.nth(2)).toHaveText(newest!)
+  })
 })
 
 test('graphs have their values as tables, and failures a sign', async ({ page, mock }) => {

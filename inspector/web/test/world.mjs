@@ -105,6 +105,11 @@ export function overview(world) {
   return { state: 'live', message: '', now: history.at(-1), history, sampling: world.sampling, allocator: world.nodes[0].incarnation, unowned: 1, skew: 1.02 }
 }
 
+/** What a node's process takes of its machine. */
+function machine(t, i) {
+  return { cpu: wave(t + i, 50, 0.4, 1.6), heap: wave(t, 23, 170e6, 240e6) + i * 9e6, rss: wave(t, 400, 300e6, 330e6), goroutines: Math.round(wave(t, 80, 380, 440)) + i, shards: 2700 + (t % 120 < 60 ? 12 : 0) }
+}
+
 export function node(world, n, i) {
   const p = point(world.tick + i * 5, world)
   const gone = n.state === 'gone'
@@ -117,9 +122,18 @@ export function node(world, n, i) {
   }
 }
 
+/** Five minutes of a method. */
+export function methodHistory(world) {
+  const history = Array.from({ length: 300 }, (_, i) => world.tick - 299 + i).map((t) => {
+    const { t: at, calls, errors, p99 } = point(t, world)
+    return { t: at, calls: calls / 2, errors, p99: t % 40 === 0 ? null : p99 }
+  })
+  return { history }
+}
+
 /** A node does a third of what all do. */
 export function nodeHistory(world, i) {
-  return overview(world).history.map((p, t) => ({ ...p, ...point(world.tick - 599 + t + i * 5, world), t: p.t, calls: Math.round(p.calls / 3) }))
+  return overview(world).history.map((p, t) => ({ ...p, ...point(world.tick - 599 + t + i * 5, world), t: p.t, calls: Math.round(p.calls / 3), ...machine(world.tick - 599 + t, i) }))
 }
 
 export function shards(world) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { ClusterEvent, Overview, Point, Shards, Turn } from '../api/types'
-import { addPoint, EVENTS, filterEvents, HISTORY, reduceEvents, reduceOverview, reduceShards, sortTurns, summarize } from './reduce'
+import type { ClusterEvent, ClusterNode, Overview, Point, Shards, Turn } from '../api/types'
+import { addPoint, addSecond, EVENTS, filterEvents, HISTORY, reduceEvents, reduceOverview, reduceShards, sortTurns, summarize } from './reduce'
 
 const point = (t: number, calls = 1): Point => ({
   t, calls, errors: 0, p50: null, p95: null, p99: null, objects: 0, clients: 0, activations: 0, pushes: 0, moves: 0, fenced: 0, waiting: 0, nodes: 1,
@@ -14,6 +14,11 @@ describe('points', () => {
   it('keeps each second once, the newest of them', () => {
     expect(addPoint([point(1), point(2)], point(2, 9)).map((p) => [p.t, p.calls])).toEqual([[1, 1], [2, 9]])
   })
+  it('puts one that comes late in its place, and drops none for it', () => {
+    const late = addPoint([point(1), point(3), point(4)], point(2))
+    expect(late.map((p) => p.t)).toEqual([1, 2, 3, 4])
+    expect(addPoint(late, point(2, 9)).map((p) => [p.t, p.calls])).toEqual([[1, 1], [2, 9], [3, 1], [4, 1]])
+  })
   it('keeps ten minutes', () => {
     let history: Point[] = []
     for (let t = 0; t < HISTORY + 5; t++) history = addPoint(history, point(t))
@@ -24,6 +29,19 @@ describe('points', () => {
     const old = [point(1)]
     addPoint(old, point(2))
     expect(old).toHaveLength(1)
+  })
+})
+
+describe('a node’s seconds', () => {
+  const told = (at: number, cpu = 1) => ({ at, cpu, rss: 7, calls: 2 }) as ClusterNode
+  it('are one for each new time, however often the node is told of', () => {
+    let history = addSecond([], told(1000))
+    history = addSecond(history, told(1000, 5))
+    history = addSecond(history, told(2000, 3))
+    expect(history.map((p) => [p.t, p.cpu, p.rss, p.calls])).toEqual([[1000, 1, 7, 2], [2000, 3, 7, 2]])
+  })
+  it('are none before the node has told anything', () => {
+    expect(addSecond([], told(0))).toEqual([])
   })
 })
 

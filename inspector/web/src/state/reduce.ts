@@ -1,16 +1,25 @@
 // What a message of the stream does to what is known. Pure: state in, state
 // out, the old one untouched.
-import type { ClusterEvent, EventBatch, Overview, Point, ShardChanges, Shards, Turn } from '../api/types'
+import type { ClusterEvent, ClusterNode, EventBatch, NodePoint, Overview, Point, ShardChanges, Shards, Turn } from '../api/types'
 
 /** Ten minutes of seconds, as the server keeps. */
 export const HISTORY = 600
 export const EVENTS = 1000
 
-/** Points by time, each second once, the last HISTORY of them. */
-export function addPoint(history: readonly Point[], point: Point): Point[] {
-  const kept = history.filter((p) => p.t < point.t)
-  kept.push(point)
-  return kept.slice(-HISTORY)
+/** Points by time, each second once, the last HISTORY of them. One that comes late takes its place: no other goes for it. */
+export function addPoint<P extends { t: number }>(history: readonly P[], point: P): P[] {
+  let at = history.length
+  while (at > 0 && history[at - 1]!.t > point.t) at--
+  const before = history[at - 1]?.t === point.t ? at - 1 : at
+  return [...history.slice(0, before), point, ...history.slice(at)].slice(-HISTORY)
+}
+
+/** A node's last second beside those before, where it is a new one: a node is told of more often than once a second, and also while it is silent. */
+export function addSecond(history: readonly NodePoint[], n: ClusterNode): NodePoint[] {
+  if (n.at <= 0 || n.at <= (history.at(-1)?.t ?? 0)) return history as NodePoint[]
+  const { at: t, calls, errors, p50, p95, p99, objects, clients, activations, pushes, waiting, cpu, heap, rss, goroutines, shards } = n
+  const point = { t, calls, errors, p50, p95, p99, objects, clients, activations, pushes, waiting, moves: 0, fenced: 0, nodes: 1 }
+  return addPoint(history, { ...point, cpu, heap, rss, goroutines, shards })
 }
 
 /** The first message is an Overview; then come Points, or an Overview without history when its state changes. */

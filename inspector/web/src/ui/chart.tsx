@@ -1,27 +1,33 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import uPlot from 'uplot'
-import type { Point } from '../api/types'
 import { clock } from '../state/format'
 import { colour, palette, seriesColour } from './theme'
 import { Table } from './table'
 
-export interface Series {
-  label: string
-  value: (p: Point) => number | null
+/** What is drawn: a second each. */
+export interface Moment {
+  t: number
 }
 
-interface Props {
+export interface Series<P extends Moment> {
+  label: string
+  value: (p: P) => number | null
+}
+
+interface Props<P extends Moment> {
   title: string
-  points: readonly Point[]
-  series: Series[]
+  points: readonly P[]
+  series: Series<P>[]
   format: (n: number | null | undefined) => string
+  /** How far back the points go, in words. */
+  span?: string
 }
 
 const HEIGHT = 160
 // Lines differ by their dashes as well as by their colours.
 const DASHES = [[], [6, 4], [2, 3]]
 
-function data(points: readonly Point[], series: Series[]): uPlot.AlignedData {
+function data<P extends Moment>(points: readonly P[], series: Series<P>[]): uPlot.AlignedData {
   return [points.map((p) => p.t), ...series.map((s) => points.map(s.value))] as uPlot.AlignedData
 }
 
@@ -34,7 +40,7 @@ function axis(): Partial<uPlot.Axis> {
   }
 }
 
-function options(width: number, { series, format }: Props): uPlot.Options {
+function options<P extends Moment>(width: number, { series, format }: Props<P>): uPlot.Options {
   return {
     width,
     height: HEIGHT,
@@ -61,9 +67,9 @@ function options(width: number, { series, format }: Props): uPlot.Options {
   }
 }
 
-/** A chart of the cluster's seconds, with its values as text and as a table. */
-export function Chart(props: Props) {
-  const { title, points, series, format } = props
+/** A chart of seconds, with its values as text and as a table. */
+export function Chart<P extends Moment>(props: Props<P>) {
+  const { title, points, series, format, span = 'ten minutes' } = props
   const box = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
   const [at, setAt] = useState<number | null>(null)
@@ -99,7 +105,7 @@ export function Chart(props: Props) {
           ))}
         </span>
       </figcaption>
-      <div ref={box} class="plot" role="img" aria-label={`${title}, the last ten minutes; the table below has the values`} />
+      <div ref={box} class="plot" role="img" aria-label={`${title}, the last ${span}; the table below has the values`} />
       <details onToggle={(e) => setOpen(e.currentTarget.open)}>
         <summary>{title} as a table</summary>
         {open && (
@@ -110,7 +116,7 @@ export function Chart(props: Props) {
             empty="Nothing yet."
             columns={[
               { head: 'Time', cell: (p) => clock(p.t) },
-              ...series.map((s) => ({ head: s.label, number: true, cell: (p: Point) => format(s.value(p)) })),
+              ...series.map((s) => ({ head: s.label, number: true, cell: (p: P) => format(s.value(p)) })),
             ]}
           />
         )}

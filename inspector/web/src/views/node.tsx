@@ -1,37 +1,31 @@
 import { useEffect, useState } from 'preact/hooks'
 import { ActionButton } from '../actions/dialog'
 import { get } from '../api/http'
-import type { ClusterNode, Point } from '../api/types'
-import { addPoint } from '../state/reduce'
+import type { ClusterNode, NodePoint } from '../api/types'
+import { addPoint, addSecond } from '../state/reduce'
 import { bytes, count, micros, millis, moment, rate } from '../state/format'
 import { href, route } from '../state/router'
 import { isSilent, momentary } from '../state/node'
 import { events, nodes } from '../state/store'
-import { Calls, Latency } from '../ui/charts'
+import { Calls, CPU, Goroutines, Latency, Memory, Shards } from '../ui/charts'
 import { Name } from '../ui/name'
 import { Badge, Empty, Estimates, Facts, Figure, Panel } from '../ui/parts'
 import { EventList } from './events'
 
-/** A node's figures of now as a point of its history. */
-function pointOf(n: ClusterNode): Point {
-  const { seen: t, calls, errors, p50, p95, p99, objects, clients, activations, pushes, waiting } = n
-  return { t, calls, errors, p50, p95, p99, objects, clients, activations, pushes, waiting, moves: 0, fenced: 0, nodes: 1 }
-}
-
 export function NodeView() {
   const id = route.value.args[0] ?? ''
   const node = nodes.value?.find((n) => n.incarnation === id)
-  const [history, setHistory] = useState<Point[]>([])
+  const [history, setHistory] = useState<NodePoint[]>([])
   const [error, setError] = useState('')
   useEffect(() => {
     const stop = new AbortController()
     get<ClusterNode>(`nodes/${encodeURIComponent(id)}`, {}, stop.signal)
-      .then((n) => setHistory(n.history ?? []))
+      .then((n) => setHistory((since) => since.reduce(addPoint, n.history ?? [])))
       .catch((err: Error) => stop.signal.aborted || setError(err.message))
     return () => stop.abort()
   }, [id])
   useEffect(() => {
-    if (node && node.state !== 'gone') setHistory((old) => addPoint(old, pointOf(node)))
+    if (node && node.state !== 'gone') setHistory((old) => addSecond(old, node))
   }, [node])
 
   if (!node) {
@@ -69,6 +63,10 @@ export function NodeView() {
       <div class="columns">
         <Calls points={history} />
         <Latency points={history} />
+        <CPU points={history} />
+        <Memory points={history} />
+        <Goroutines points={history} />
+        <Shards points={history} />
       </div>
       <Panel title="About">
         <Facts

@@ -1,10 +1,12 @@
-import type { Method, ObjectType } from '../api/types'
+import type { Method, MethodPoint, ObjectType } from '../api/types'
 import { count, micros, moment, plural, rate } from '../state/format'
 import { href, route } from '../state/router'
 import { types, typesSampling } from '../state/store'
+import { MethodCalls, MethodLatency } from '../ui/charts'
 import { Histogram } from '../ui/histogram'
 import { Name, NodeLink } from '../ui/name'
 import { Empty, Estimates, Facts, Figure, Panel, Stack } from '../ui/parts'
+import { usePolled } from '../ui/poll'
 import { Table } from '../ui/table'
 
 export function Types() {
@@ -67,6 +69,25 @@ function TypePanel({ type }: { type: ObjectType }) {
   )
 }
 
+/** Between two questions for what happened each second, in ms. */
+const SECOND = 1000
+
+/** A method's last five minutes. */
+function Past({ type, method }: { type: string; method: string }) {
+  const path = `types/${encodeURIComponent(type)}/methods/${encodeURIComponent(method)}/history`
+  const { data, error } = usePolled<{ history: MethodPoint[] }>(path, {}, SECOND)
+  const points = data?.history ?? []
+  return (
+    <>
+      {error !== '' && <p class="notice">▲ {error}</p>}
+      <div class="columns">
+        <MethodCalls points={points} />
+        <MethodLatency points={points} />
+      </div>
+    </>
+  )
+}
+
 function MethodView({ type, method: m }: { type: ObjectType; method: Method }) {
   const failed = m.last_error
   return (
@@ -84,6 +105,7 @@ function MethodView({ type, method: m }: { type: ObjectType; method: Method }) {
         <Figure label="Running" value={count(m.running)} />
       </dl>
       <Estimates sampling={typesSampling.value} />
+      <Past type={type.name} method={m.name} />
       <Panel title="Latency, last minute">
         <Histogram counts={m.histogram} label={`${type.name}.${m.name}`} />
       </Panel>
