@@ -216,6 +216,7 @@ type fake struct {
 	mute     bool // it does not say what it knows of objects
 	searches int  // how often it was asked
 	most     int  // objects that it tells at once; 0: all
+	busy     bool // it searches for others
 }
 
 func newFake(t *testing.T, id string) *fake {
@@ -310,6 +311,9 @@ func (f *fake) has(ids ...string) {
 func (f *fake) Search(_ context.Context, req *inspectpb.SearchRequest) (*inspectpb.SearchResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.searches++; f.busy {
+		return nil, status.Error(codes.ResourceExhausted, "busy")
+	}
 	var found []*inspectpb.ObjectInfo
 	for _, o := range f.objects {
 		if req.GetType() == "" || o.GetType() == req.GetType() {
@@ -326,7 +330,6 @@ func (f *fake) Search(_ context.Context, req *inspectpb.SearchRequest) (*inspect
 	if !slices.IsSortedFunc(found, order) { // many objects are sorted slowly
 		slices.SortFunc(found, order)
 	}
-	f.searches++
 	limit := int(req.GetLimit())
 	if f.most > 0 {
 		limit = min(limit, f.most)

@@ -73,6 +73,7 @@ type Inspector struct {
 	links    *links.Links
 	guard    *guard.Guard
 	frames   frames
+	searches searches
 	parts    typeParts
 	streams  shares
 	placed   atomic.Pointer[[]cluster.MemberInfo] // those of the last view that the model was told
@@ -81,7 +82,7 @@ type Inspector struct {
 
 // New returns an inspector that does not run. It does no I/O.
 func New(cfg Config) *Inspector {
-	i := &Inspector{cfg: cfg, instance: crand.Text()[:12], version: "devel", model: model.New(cfg.Clock), forms: &forms.Descriptors{}, stopping: make(chan struct{})}
+	i := &Inspector{cfg: cfg, instance: crand.Text()[:12], version: "devel", model: model.New(cfg.Clock), searches: searches{clock: cfg.Clock}, forms: &forms.Descriptors{}, stopping: make(chan struct{})}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		i.version = info.Main.Version
 	}

@@ -3,13 +3,16 @@ package inspector
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 	"unicode/utf8"
 
 	"github.com/xiaonanln/goverse/inspector/internal/links"
 	"github.com/xiaonanln/goverse/inspector/internal/model"
+	"github.com/xiaonanln/goverse/internal/grpcerr"
 	"github.com/xiaonanln/goverse/object"
 	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
 )
@@ -92,6 +95,7 @@ type objectPage struct {
 	Total   uint64         `json:"total"`
 	TookMS  float64        `json:"took_ms"`
 	Missing []string       `json:"missing"`
+	Busy    []string       `json:"busy"` // of those missing
 
 	Sampling uint32 `json:"sampling"`
 }
@@ -103,13 +107,35 @@ func (i *Inspector) objects(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	key := fmt.Sprintf("%q %q %q %t %d %d %d %d", q.Get("node"), req.GetType(), req.GetPrefix(), req.GetBusy(), req.GetMinWaiting(), req.GetSort(), limit, offset)
+	page, err := i.searches.get(r.Context(), key, func(ctx context.Context) (objectPage, error) {
+		return i.searchFor(ctx, q.Get("node"), req, limit, offset)
+	})
+	return page, err
+}
+
+// searchFor asks all nodes, or only one, for a page of objects.
+func (i *Inspector) searchFor(ctx context.Context, node string, req *inspectpb.SearchRequest, limit, offset int) (objectPage, error) {
 	begun := i.cfg.Clock.Monotonic()
-	out := objectPage{Objects: []model.Object{}, Sampling: i.model.Overview(false).Sampling}
-	answers, missing := links.Each(r.Context(), i.links, q.Get("node"), func(ctx context.Context, c inspectpb.InspectServiceClient) (found, error) {
+	out := objectPage{Objects: []model.Object{}, Busy: []string{}, Sampling: i.model.Overview(false).Sampling}
+	answers, missing := links.Each(ctx, i.links, node, func(ctx context.Context, c inspectpb.InspectServiceClient) (found, error) {
 		return first(ctx, c, req, offset+limit)
 	})
-	if out.Missing = missing; len(answers) == 0 && len(missing) > 0 {
-		return nil, &fault{http.StatusServiceUnavailable, "Unavailable", "no node answers"}
+	out.Missing = missing
+	answers = slices.DeleteFunc(answers, func(a links.Answer[found]) bool {
+		if a.Reply.busy {
+			out.Busy, out.Missing = append(out.Busy, a.Node), append(out.Missing, a.Node)
+		}
+		return a.Reply.busy
+	})
+	slices.Sort(out.Busy)
+	slices.Sort(out.Missing)
+	switch {
+	case len(answers) > 0 || len(out.Missing) == 0:
+	case len(out.Busy) > 0:
+		return objectPage{}, &fault{http.StatusTooManyRequests, "ResourceExhausted", "the nodes are busy with other searches: try again"}
+	default:
+		return objectPage{}, &fault{http.StatusServiceUnavailable, "Unavailable", "no node answers"}
 	}
 	for _, a := range answers {
 		out.Total += a.Reply.total
@@ -125,6 +151,7 @@ func (i *Inspector) objects(r *http.Request) (any, error) {
 type found struct {
 	objects []*inspectpb.ObjectInfo
 	total   uint64
+	busy    bool // it has found nothing, as it searches for others
 }
 
 // first asks a node for its first n objects, at once: each time it is asked, it looks at all that it has. One that
@@ -137,6 +164,9 @@ func first(ctx context.Context, c inspectpb.InspectServiceClient, like *inspectp
 			Type: like.GetType(), Prefix: like.GetPrefix(), Busy: like.GetBusy(), MinWaiting: like.GetMinWaiting(), Sort: like.GetSort(),
 			Limit: uint32(max(n-offset, 1)), Offset: uint32(offset), //nolint:gosec // G115: small
 		})
+		if object.CodeOf(grpcerr.FromError(err)) == object.CodeResourceExhausted {
+			return found{busy: true}, nil
+		}
 		if err != nil {
 			return found{}, err
 		}

@@ -29,7 +29,7 @@ func TestDeepPages(t *testing.T) {
 		Missing []string
 	}
 	w.await("nodes", func() bool { return get[page](w, "/api/objects?limit=0").Total == 12_000 })
-	for _, c := range []struct{ most, searches int }{{0, 1}, {1000, 7}} {
+	for _, c := range []struct{ most, searches, offset int }{{0, 1, 10_000}, {1000, 7, 9999}} {
 		var p page
 		w.await("answer of both nodes", func() bool { // which may be too slow once
 			for _, f := range []*fake{a, b} {
@@ -37,14 +37,14 @@ func TestDeepPages(t *testing.T) {
 				f.searches, f.most = 0, c.most
 				f.mu.Unlock()
 			}
-			code, body, _ := w.request(http.MethodGet, "/api/objects?limit=1000&offset=10000", "")
+			code, body, _ := w.request(http.MethodGet, fmt.Sprintf("/api/objects?limit=1000&offset=%d", c.offset), "")
 			return code == http.StatusOK && json.Unmarshal([]byte(body), &p) == nil && len(p.Missing) == 0
 		})
 		var ids []string
 		for _, o := range p.Objects {
 			ids = append(ids, o.ID)
 		}
-		if p.Total != 12_000 || !slices.Equal(ids, all[10_000:11_000]) {
+		if p.Total != 12_000 || !slices.Equal(ids, all[c.offset:c.offset+1000]) {
 			t.Errorf("told %d at a time: %d of %d, from %v", c.most, len(ids), p.Total, ids[:min(len(ids), 3)])
 		}
 		for _, f := range []*fake{a, b} {
@@ -86,4 +86,25 @@ func TestObjectWithoutStream(t *testing.T) {
 		d := get[struct{ Turns, Callers []any }](w, "/api/objects/Room-r")
 		return len(d.Turns) > 0 && len(d.Callers) > 0
 	})
+}
+
+// A node that is busy with other searches is told as such, and the others' objects all the same.
+func TestSearchBesideBusyNode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := newFake(t, "AAA"), newFake(t, "BBB")
+	a.has("Room-r")
+	b.busy = true
+	w.cluster(a, b)
+	w.live(a, b)
+	p := get[struct {
+		Objects       []struct{ ID string }
+		Missing, Busy []string
+	}](w, "/api/objects")
+	if len(p.Objects) != 1 || !slices.Equal(p.Missing, []string{"BBB"}) || !slices.Equal(p.Busy, p.Missing) {
+		t.Errorf("%+v", p)
+	}
+	if code, body, _ := w.request(http.MethodGet, "/api/objects?node=BBB", ""); code != http.StatusTooManyRequests || !strings.Contains(body, "ResourceExhausted") {
+		t.Errorf("of it alone: %d %s", code, body)
+	}
 }

@@ -54,7 +54,7 @@ func (i *Inspector) events(r *http.Request) (any, error) {
 		return nil, err
 	}
 	f := model.EventFilter{
-		Kinds: list(q.Get("kind")), Levels: list(q.Get("level")), Object: q.Get("object"), Node: q.Get("node"), Text: q.Get("text"), Limit: max(limit, 1),
+		Kinds: list(q.Get("kind")), Levels: list(q.Get("level")), Object: q.Get("object"), Node: q.Get("node"), Text: q.Get("text"), Limit: max(limit, 1), First: q.Get("since") != "",
 	}
 	for name, to := range map[string]*uint64{"since": &f.Since, "before": &f.Before} {
 		if text := q.Get(name); text != "" {

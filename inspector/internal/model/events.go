@@ -17,7 +17,8 @@ type EventFilter struct {
 	Text          string // that its text has in it, in whatever case
 	Since         uint64 // only those told later
 	Before        uint64 // only those before the one of this number; 0: all
-	Limit         int    // at most so many: the newest, but with Since those told first, that none be missed; 0: all
+	First         bool   // those told first are wanted, also where Since is 0
+	Limit         int    // at most so many: the newest, but with Since or First those told first, that none be missed; 0: all
 }
 
 // Events lists events by time, the newest last. Next is the Since with which to ask for more.
@@ -37,7 +38,7 @@ func (m *Model) Events(f EventFilter) Events {
 	}
 	switch {
 	case f.Limit <= 0 || len(out.Events) <= f.Limit:
-	case f.Since == 0:
+	case f.Since == 0 && !f.First:
 		out.Events = out.Events[len(out.Events)-f.Limit:]
 	default:
 		slices.SortFunc(out.Events, func(a, b Event) int { return cmp.Compare(a.Seq, b.Seq) })

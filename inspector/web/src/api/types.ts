@@ -182,6 +182,8 @@ export interface ObjectPage {
   total: number
   took_ms: number
   missing: string[]
+  /** Those of them that search for others. */
+  busy?: string[]
   sampling?: number
 }
 
