@@ -32,6 +32,19 @@ test.describe('with -actions', () => {
     expect(mock.state.actionsDone).toEqual([{ name: 'drain', node: NODE, confirm: NODE }])
   })
 
+  test('a drain can be ended where there is one, or may be', async ({ page, mock }) => {
+    await open(page, mock, VIEWS['node']!)
+    const [drain, end] = ['Drain the node…', 'End the drain…'].map((name) => page.getByRole('button', { name }))
+    for (const [state, drains, ends] of [['live', 1, 0], ['draining', 0, 1], ['suspect', 1, 1], ['fenced', 1, 1], ['gone', 0, 0]] as const) {
+      mock.become(0, state)
+      await expect(drain!, state).toHaveCount(drains)
+      await expect(end!, state).toHaveCount(ends)
+    }
+    mock.become(0, 'draining')
+    await end!.click()
+    await expect(page.getByRole('dialog')).toContainText('One that is being stopped leaves all the same.')
+  })
+
   test('Escape and Cancel do nothing', async ({ page, mock }) => {
     await open(page, mock, VIEWS['node']!)
     await page.getByRole('button', { name: 'Drain the node…' }).click()
@@ -60,6 +73,7 @@ test.describe('with -actions', () => {
     await page.getByLabel('Shard', { exact: true }).fill('9')
     await page.getByLabel('Move shard 9 to').selectOption('10.0.0.3:7000')
     await page.getByRole('button', { name: 'Move shard 9…' }).click()
+    await expect(page.getByRole('dialog')).toContainText('The shard is pinned there')
     await page.getByLabel('Confirmation').fill('9')
     await page.getByRole('dialog').getByRole('button', { name: 'Move shard 9' }).click()
     await expect(page.getByText('Shard 9 has moved.')).toBeVisible()

@@ -31,6 +31,10 @@ export async function startMock({ port = 0, actions = false, token = '', waiting
       send(state, 'shards', changes)
       send(state, 'events', latest(state))
     },
+    become(i, nodeState) {
+      state.world.nodes[i].state = nodeState
+      send(state, 'nodes', nodes(state))
+    },
     /** A node tells nothing any more, since so many ms. */
     silence(i, ms) {
       state.world.nodes[i].silentFor = ms

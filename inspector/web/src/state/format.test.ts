@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest'
-import { bytes, count, micros, millis, plural, rate, typeOf } from './format'
+import { bytes, cores, count, micros, millis, plural, rate, typeOf } from './format'
 
 it('writes numbers short', () => {
   expect([0, 7, 1234, 12_345, 3_400_000, 0.25].map(count)).toEqual(['0', '7', '1,234', '12.3 k', '3.4 M', '0.25'])
+  expect([count(6276.4), count(123.6), cores(1.6), cores(null)]).toEqual(['6,276', '124', '1.60', '–'])
   expect([count(null), rate(null), micros(null), millis(null), bytes(null)]).toEqual(['–', '–', '–', '–', '–'])
 })
 

@@ -11,7 +11,7 @@ export function count(n: number | null | undefined): string {
 }
 
 function trim(n: number): string {
-  return Math.abs(n) >= 100 ? n.toFixed(0) : Math.abs(n) >= 10 ? n.toFixed(1).replace(/\.0$/, '') : n.toFixed(2).replace(/\.?0+$/, '')
+  return Math.abs(n) >= 100 ? Math.round(n).toLocaleString('en') : Math.abs(n) >= 10 ? n.toFixed(1).replace(/\.0$/, '') : n.toFixed(2).replace(/\.?0+$/, '')
 }
 
 export function rate(n: number | null | undefined): string {
@@ -43,6 +43,11 @@ export function bytes(n: number | null | undefined): string {
   if (n < 1024 ** 2) return `${trim(n / 1024)} KiB`
   if (n < 1024 ** 3) return `${trim(n / 1024 ** 2)} MiB`
   return `${trim(n / 1024 ** 3)} GiB`
+}
+
+/** Processors in use. */
+export function cores(n: number | null | undefined): string {
+  return n === null || n === undefined ? none : n.toFixed(2)
 }
 
 /** A moment, to the second. */

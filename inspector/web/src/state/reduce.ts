@@ -16,7 +16,7 @@ export function addPoint<P extends { t: number }>(history: readonly P[], point: 
 
 /** A node's last second beside those before, where it is a new one: a node is told of more often than once a second, and also while it is silent. */
 export function addSecond(history: readonly NodePoint[], n: ClusterNode): NodePoint[] {
-  if (n.at <= 0 || n.at <= (history.at(-1)?.t ?? 0)) return history as NodePoint[]
+  if (n.at <= (history.at(-1)?.t ?? 0)) return history as NodePoint[]
   const { at: t, calls, errors, p50, p95, p99, objects, clients, activations, pushes, waiting, cpu, heap, rss, goroutines, shards } = n
   const point = { t, calls, errors, p50, p95, p99, objects, clients, activations, pushes, waiting, moves: 0, fenced: 0, nodes: 1 }
   return addPoint(history, { ...point, cpu, heap, rss, goroutines, shards })

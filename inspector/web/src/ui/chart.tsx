@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import uPlot from 'uplot'
-import { clock } from '../state/format'
+import { bytes, clock } from '../state/format'
 import { colour, palette, seriesColour } from './theme'
 import { Table } from './table'
 
@@ -24,6 +24,8 @@ interface Props<P extends Moment> {
 }
 
 const HEIGHT = 160
+/** Sizes are marked where they are whole KiB, MiB or GiB. */
+const DOUBLED = Array.from({ length: 50 }, (_, i) => 2 ** i)
 // Lines differ by their dashes as well as by their colours.
 const DASHES = [[], [6, 4], [2, 3]]
 
@@ -51,7 +53,7 @@ function options<P extends Moment>(width: number, { series, format }: Props<P>):
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: [
       { ...axis(), space: 72, size: 28, values: (_, ticks) => ticks.map(clock) },
-      { ...axis(), size: 64, values: (_, ticks) => ticks.map((t) => format(t)) },
+      { ...axis(), size: 64, ...(format === bytes ? { incrs: DOUBLED } : {}), values: (_, ticks) => ticks.map((t) => format(t)) },
     ],
     series: [
       {},

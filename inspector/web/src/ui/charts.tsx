@@ -1,6 +1,6 @@
 // The charts that views share.
 import type { MethodPoint, NodePoint, Point } from '../api/types'
-import { bytes, count, micros, rate } from '../state/format'
+import { bytes, cores, count, micros, rate } from '../state/format'
 import { Chart, type Moment, type Series } from './chart'
 import { Panel } from './parts'
 
@@ -37,7 +37,7 @@ export const Change = chart<Point>('Change', 'Change', rate, [
   { label: 'shard moves', value: (p) => p.moves },
 ])
 
-export const CPU = chart<NodePoint>('CPU', 'CPU, in cores', count, [{ label: 'cores in use', value: (p) => p.cpu }])
+export const CPU = chart<NodePoint>('CPU', 'CPU, in cores', cores, [{ label: 'cores in use', value: (p) => p.cpu }])
 
 export const Memory = chart<NodePoint>('Memory', 'Memory', bytes, [
   { label: 'in all (RSS)', value: (p) => p.rss },

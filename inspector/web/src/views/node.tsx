@@ -3,7 +3,7 @@ import { ActionButton } from '../actions/dialog'
 import { get } from '../api/http'
 import type { ClusterNode, NodePoint } from '../api/types'
 import { addPoint, addSecond } from '../state/reduce'
-import { bytes, count, micros, millis, moment, rate } from '../state/format'
+import { bytes, cores, count, micros, millis, moment, rate } from '../state/format'
 import { href, route } from '../state/router'
 import { isSilent, momentary } from '../state/node'
 import { events, nodes } from '../state/store'
@@ -54,7 +54,7 @@ export function NodeView() {
         <Figure label="Errors" value={rate(now.errors)} bad={now.errors !== null && now.errors > 0} />
         <Figure label="Median" value={micros(node.p50)} note={`p99 ${micros(node.p99)}`} />
         <Figure label="Waiting calls" value={count(now.waiting)} />
-        <Figure label="CPU" value={count(now.cpu)} note={`of ${node.processors} cores`} />
+        <Figure label="CPU" value={cores(now.cpu)} note={`of ${node.processors} cores`} />
         <Figure label="Heap" value={bytes(node.heap)} note={`${bytes(node.rss)} in all`} />
         <Figure label="Goroutines" value={count(node.goroutines)} />
         <Figure label="Lost pushes" value={count(node.lost_pushes)} bad={node.lost_pushes > 0} />
@@ -96,31 +96,34 @@ export function NodeView() {
   )
 }
 
+/** States that say nothing of a drain: a node that is drained may be in any of them. */
+const OPEN = ['suspect', 'fenced', 'unreachable']
+
 function Actions({ node }: { node: ClusterNode }) {
-  const draining = node.state === 'draining'
   if (node.state === 'gone') return null
+  const about = { body: { node: node.incarnation }, confirm: node.incarnation }
+  const unknown = OPEN.includes(node.state)
   return (
     <div class="buttons">
-      {draining ? (
-        <ActionButton
-          action={{
-            title: 'End the drain',
-            explain: 'The node takes shards again.',
-            name: 'undrain',
-            body: { node: node.incarnation },
-            confirm: node.incarnation,
-            done: 'The drain ends.',
-          }}
-        />
-      ) : (
+      {node.state !== 'draining' && (
         <ActionButton
           action={{
             title: 'Drain the node',
             explain: 'Its shards move to the other nodes, one after another. The process goes on until it is stopped.',
             name: 'drain',
-            body: { node: node.incarnation },
-            confirm: node.incarnation,
             done: 'The node drains.',
+            ...about,
+          }}
+        />
+      )}
+      {(node.state === 'draining' || unknown) && (
+        <ActionButton
+          action={{
+            title: 'End the drain',
+            explain: `The node takes shards again${unknown ? ', if it was drained, once it is well' : ''}. One that is being stopped leaves all the same.`,
+            name: 'undrain',
+            done: 'The drain ends.',
+            ...about,
           }}
         />
       )}

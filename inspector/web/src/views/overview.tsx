@@ -1,4 +1,4 @@
-import { bytes, count, micros, millis, plural, rate } from '../state/format'
+import { bytes, cores, count, micros, millis, plural, rate } from '../state/format'
 import { href } from '../state/router'
 import { isSilent, momentary } from '../state/node'
 import { events, nodes, overview } from '../state/store'
@@ -87,7 +87,7 @@ export function NodeTable({ rows, all }: { rows: ClusterNode[]; all?: boolean })
         { head: 'Objects', number: true, cell: (n) => count(n.objects) },
         { head: 'Clients', number: true, cell: (n) => count(n.clients) },
         { head: 'Shards', number: true, cell: (n) => count(n.shards) },
-        { head: 'CPU', number: true, cell: (n) => `${count(momentary(n).cpu)} of ${n.processors}` },
+        { head: 'CPU', number: true, cell: (n) => `${cores(momentary(n).cpu)} of ${n.processors}` },
         { head: 'Memory', number: true, cell: (n) => bytes(n.rss) },
         ...(all
           ? [

@@ -124,7 +124,8 @@ function Explain({ all, shard }: { all: Shards; shard: number }) {
             <ActionButton
               action={{
                 title: `Move shard ${shard}`,
-                explain: 'Its objects leave memory here and come back at the other node with their next call.',
+                explain:
+                  'Its objects leave memory here and come back at the other node with their next call. The shard is pinned there: balancing leaves it alone until it is moved again, or that node leaves or dies.',
                 name: 'move',
                 body: { shard, to },
                 confirm: String(shard),
