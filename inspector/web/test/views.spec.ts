@@ -1,8 +1,6 @@
 import AxeBuilder from '@axe-core/playwright'
 import { DESKTOP, expect, open, PHONE, test, VIEWS } from './page'
 
-// How much of a view the documentation shows: at most 120 KB each.
-const PICTURE = 520
 const AXE = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']
 
 for (const [name, place] of Object.entries(VIEWS)) {
@@ -12,7 +10,7 @@ for (const [name, place] of Object.entries(VIEWS)) {
     await open(page, mock, place)
     await expectAccessible(new AxeBuilder({ page }).withTags(AXE))
     if (process.env['SCREENSHOTS']) {
-      await page.screenshot({ path: `../../docs/inspector/${name}.png`, clip: { x: 0, y: 0, width: DESKTOP.width, height: PICTURE } })
+      await page.screenshot({ path: `../../docs/inspector/${name}.png` })
     }
     // In the dark all but the colours is the same.
     await page.emulateMedia({ colorScheme: 'dark' })

@@ -21,8 +21,8 @@ describe('a message', () => {
       author: { name: 'A', parent: { name: 'B' } },
     })
   })
-  it('refuses what is no number', () => {
-    const wrong: Draft[] = [{ times: 'x' }, { times: '1.5' }, { times: '' }, { at: '1e3' }]
+  it('refuses what is no number, and a key that is there twice', () => {
+    const wrong: Draft[] = [{ times: 'x' }, { times: '1.5' }, { times: '' }, { at: '1e3' }, { times: 'NaN' }, { attributes: [['k', 'a'], ['k', 'b']] }]
     for (const draft of wrong) expect(() => json(draft)).toThrow(FormError)
   })
 })
@@ -53,7 +53,7 @@ describe('a message of protobuf’s own', () => {
 
 it('has numbers that are none as text', () => {
   const numbers = { name: 'x.N', fields: [{ ...form.request.fields[0]!, name: 'n', json: 'n', kind: 'double' }] }
-  expect(['-Infinity', '1e3'].map((n) => toJSON(form, numbers, { n }))).toEqual([{ n: '-Infinity' }, { n: 1000 }])
+  expect(['-Infinity', 'NaN', '1e3'].map((n) => toJSON(form, numbers, { n }))).toEqual([{ n: '-Infinity' }, { n: 'NaN' }, { n: 1000 }])
 })
 
 describe('a oneof', () => {

@@ -62,11 +62,7 @@ export function toJSON(form: CallForm, message: FormMessage, draft: Draft): unkn
     const typed = draft[field.json]
     if (typed === undefined) continue
     if (field.map && Array.isArray(typed)) {
-      const entries: [string, unknown][] = []
-      for (const pair of typed) {
-        if (Array.isArray(pair)) entries.push([String(pair[0]), single(form, field, pair[1] ?? '')])
-      }
-      out[field.json] = Object.fromEntries(entries)
+      out[field.json] = entries(form, field, typed)
     } else if (field.repeated && Array.isArray(typed)) {
       out[field.json] = typed.map((t) => single(form, field, t))
     } else {
@@ -74,6 +70,19 @@ export function toJSON(form: CallForm, message: FormMessage, draft: Draft): unkn
     }
   }
   return out
+}
+
+function entries(form: CallForm, field: FormField, typed: Typed[]): Record<string, unknown> {
+  const all: [string, unknown][] = []
+  const keys = new Set<string>()
+  for (const pair of typed) {
+    if (!Array.isArray(pair)) continue
+    const key = String(pair[0])
+    if (keys.has(key)) throw new FormError(`${field.name}: the key “${key}” is there twice`)
+    keys.add(key)
+    all.push([key, single(form, field, pair[1] ?? '')])
+  }
+  return Object.fromEntries(all)
 }
 
 function single(form: CallForm, field: FormField, typed: Typed): unknown {
@@ -85,6 +94,7 @@ function single(form: CallForm, field: FormField, typed: Typed): unknown {
   if (typeof typed === 'boolean') return typed
   const text = String(typed)
   if (INT32.has(field.kind) || FLOAT.has(field.kind)) {
+    if (FLOAT.has(field.kind) && text.trim() === 'NaN') return 'NaN'
     const number = Number(text)
     if (text.trim() === '' || Number.isNaN(number) || (INT32.has(field.kind) && !Number.isInteger(number))) {
       throw new FormError(`${field.name}: “${text}” is no ${field.kind}`)
