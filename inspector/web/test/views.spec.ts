@@ -10,7 +10,9 @@ for (const [name, place] of Object.entries(VIEWS)) {
     await open(page, mock, place)
     await expectAccessible(new AxeBuilder({ page }).withTags(AXE))
     if (process.env['SCREENSHOTS']) {
-      await page.screenshot({ path: `../../docs/inspector/${name}.png` })
+      const end = await page.evaluate(() => document.querySelector('main > :last-child')!.getBoundingClientRect().bottom)
+      const height = Math.min(DESKTOP.height, Math.max(360, Math.ceil(end) + 24))
+      await page.screenshot({ path: `../../docs/inspector/${name}.png`, clip: { x: 0, y: 0, width: DESKTOP.width, height } })
     }
     // In the dark all but the colours is the same.
     await page.emulateMedia({ colorScheme: 'dark' })
