@@ -56,7 +56,7 @@ func (s *searches) get(ctx context.Context, key string, ask func(context.Context
 	return one.page, one.err
 }
 
-// keep keeps an answer for a while, if it is one and there is room, and forgets those whose time has passed.
+// keep keeps an answer for a while, if it is one of all nodes that were not busy, and there is room, and forgets those whose time has passed.
 func (s *searches) keep(key string, one *searched) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,7 +70,8 @@ func (s *searches) keep(key string, one *searched) {
 			kept++
 		}
 	}
-	if one.until = now + searchKept; one.err != nil || kept >= maxSearches {
+	partial := len(one.page.Missing) > len(one.page.Busy)
+	if one.until = now + searchKept; one.err != nil || partial || kept >= maxSearches {
 		delete(s.all, key)
 	}
 }
