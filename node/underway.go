@@ -13,7 +13,7 @@ import (
 // load, and nobody knows beforehand which of them will hang. A turn takes a place by one compare-and-swap and gives it
 // back by another, in a cache line that it finds by its object, so that nothing else is in the way of it.
 // The lens looks at the places now and then, and takes over the turns that stay: see sweep. Where there are more than
-// 200 000 turns a second, only one in so many takes a place, as the others would feel it: it is some 20 ns.
+// 20 000 turns a second, only one in so many takes a place, as the others would feel it: it is some 20 ns.
 type underway struct {
 	mask  atomic.Uint64 // turns whose hash has none of these bits take places; as a sampler's
 	count atomic.Int64  // that took a place since the last sweep, or since the last halving
@@ -24,7 +24,7 @@ type underway struct {
 type row [8]atomic.Pointer[turn]
 
 const (
-	underwayQuota = 100_000 // places taken between two sweeps, from which on fewer turns take one
+	underwayQuota = 10_000 // places taken between two sweeps, from which on fewer turns take one
 	underwayCount = 16      // one in so many is counted, for so many
 )
 
