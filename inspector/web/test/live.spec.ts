@@ -57,6 +57,16 @@ test('a lost stream is told of, taken up again where it broke, and after refusal
   expect(mock.state.streams.size).toBe(1)
 })
 
+test('one stream too many is told why it is refused, until it is not', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['overview']!)
+  mock.state.refuseWith = 429
+  mock.drop(1000)
+  await expect(page.getByText('▲ Reconnecting to the inspector, which says: 256 streams are open, as many as there may be. What is shown is old.')).toBeVisible()
+  mock.state.refuse = 0
+  await expect(page.locator('.status')).toContainText('live')
+  await expect(page.getByText('256 streams', { exact: false })).toHaveCount(0)
+})
+
 test('a tab that nobody sees gives its connection back', async ({ page, mock }) => {
   const turn = (state: string) =>
     page.evaluate((to) => {

@@ -13,7 +13,7 @@ const MIME = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.
 export const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 export async function startMock({ port = 0, actions = false, token = '', waiting = false, live = true, busy = false } = {}) {
-  const state = { world: w.makeWorld({ waiting }), actions, token, actionsDone: [], streams: new Set(), refuse: 0, lastIds: [], callAnswer: /** @type {Record<string, unknown>} */ ({ reply: { ok: true }, took: 1.5 }), hold: /** @type {Promise<void> | null} */ (null), instance: 'mock', id: 0, bytes: 0, missing: /** @type {string[]} */ ([]), mute: new Set() }
+  const state = { world: w.makeWorld({ waiting }), actions, token, actionsDone: [], streams: new Set(), refuse: 0, refuseWith: 503, lastIds: [], callAnswer: /** @type {Record<string, unknown>} */ ({ reply: { ok: true }, took: 1.5 }), hold: /** @type {Promise<void> | null} */ (null), instance: 'mock', id: 0, bytes: 0, missing: /** @type {string[]} */ ([]), mute: new Set() }
   const server = createServer((request, response) => void handle(state, request, response))
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve))
   const timers = [live ? setInterval(() => tick(state), 1000) : undefined, busy ? setInterval(() => hurry(state), 500) : undefined]
@@ -122,7 +122,7 @@ function write(state, response, topic, data) {
 function stream(state, url, request, response) {
   if (state.refuse > 0) {
     state.refuse--
-    return fail(response, 503, 'Unavailable', 'not now')
+    return fail(response, state.refuseWith, 'ResourceExhausted', '256 streams are open, as many as there may be')
   }
   state.lastIds.push(request.headers['last-event-id'] ?? '')
   response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })

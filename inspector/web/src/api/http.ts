@@ -33,10 +33,27 @@ async function answer<T>(path: string, init: RequestInit): Promise<T> {
     if (init.signal?.aborted) throw err
     throw new ApiError(0, 'Unavailable', 'The inspector does not answer.')
   }
+  if (!response.ok) throw await refusal(response)
+  return (await response.json().catch(() => null)) as T
+}
+
+async function refusal(response: Response): Promise<ApiError> {
   const body: unknown = await response.json().catch(() => null)
-  if (response.ok) return body as T
   const told = (body as { error?: { code?: string; message?: string } } | null)?.error
-  throw new ApiError(response.status, told?.code ?? 'Unknown', told?.message ?? `The inspector answered ${response.status}.`)
+  return new ApiError(response.status, told?.code ?? 'Unknown', told?.message ?? `The inspector answered ${response.status}.`)
+}
+
+/** Why a stream is refused, which an EventSource does not tell; empty: it is not, or nothing answers. */
+export async function whyRefused(path: string): Promise<string> {
+  const stop = new AbortController()
+  try {
+    const response = await fetch(path, { credentials: 'same-origin', signal: stop.signal })
+    return response.ok ? '' : (await refusal(response)).message
+  } catch {
+    return ''
+  } finally {
+    stop.abort()
+  }
 }
 
 export function get<T>(path: string, values: Query = {}, signal?: AbortSignal): Promise<T> {

@@ -13,8 +13,8 @@ export type Link = 'connecting' | 'open' | 'reconnecting'
 export interface StreamHooks {
   message(topic: string, data: unknown): void
   link(state: Link): void
-  /** The stream was refused or broke for good: asked before it is tried again. */
-  lost(): void
+  /** The stream of this path was refused or broke for good: told before it is tried again. */
+  lost(path: string): void
 }
 
 const TOPICS = ['hello', 'overview', 'nodes', 'shards', 'types', 'graph', 'events', 'object']
@@ -80,7 +80,7 @@ export class Stream {
       if (source !== this.source) return
       this.hooks.link('reconnecting')
       if (source.readyState !== EventSource.CLOSED) return
-      this.hooks.lost()
+      this.hooks.lost(this.path)
       this.timer = setTimeout(() => this.open('reconnecting'), this.delay * (0.75 + Math.random() / 2))
       this.delay = Math.min(this.delay * 2, LONGEST_DELAY)
     }

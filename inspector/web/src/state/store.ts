@@ -1,6 +1,6 @@
 // What the page knows. Signals: whoever reads one is drawn again when it changes.
 import { computed, effect, signal } from '@preact/signals'
-import { ApiError, get } from '../api/http'
+import { ApiError, get, whyRefused } from '../api/http'
 import { Stream, type Link, type Subscription } from '../api/stream'
 import type * as T from '../api/types'
 import { reduceEvents, reduceOverview, reduceShards } from './reduce'
@@ -29,9 +29,14 @@ export const addresses = computed(() => {
   return known
 })
 
+/** Why the inspector refuses the stream; empty: it does not, or does not say. */
+const refused = signal('')
+
 /** What is wrong, in words; empty when nothing is. */
 export const trouble = computed(() => {
-  if (link.value === 'reconnecting') return 'Reconnecting to the inspector: what is shown is old.'
+  if (link.value === 'reconnecting') {
+    return refused.value === '' ? 'Reconnecting to the inspector: what is shown is old.' : `Reconnecting to the inspector, which says: ${refused.value}. What is shown is old.`
+  }
   const cluster = overview.value
   if (!cluster) return ''
   if (cluster.state === 'waiting') return cluster.message || 'Waiting for a cluster.'
@@ -104,9 +109,18 @@ function receive(topic: string, data: unknown): void {
 
 const stream = new Stream({
   message: receive,
-  link: (state) => (link.value = state),
-  lost: () => void askMeta(),
+  link: (state) => {
+    link.value = state
+    if (state === 'open') refused.value = ''
+  },
+  lost: (path) => void askWhy(path),
 })
+
+async function askWhy(path: string): Promise<void> {
+  await askMeta()
+  const why = needsLogin.value ? '' : await whyRefused(path)
+  if (link.value === 'reconnecting') refused.value = why
+}
 
 async function askMeta(): Promise<void> {
   try {
