@@ -157,6 +157,14 @@ test.describe('while nothing goes on by itself', () => {
     await expect(shards.nth(1)).not.toHaveText(newest!)
   })
 
+  test('a turn that runs tells for how long', async ({ page, mock }) => {
+    await open(page, mock, VIEWS['object']!)
+    const running = page.getByRole('table', { name: 'Turns' }).getByRole('row', { name: /runs/ })
+    await expect(running).toContainText('0 ms so far')
+    for (let i = 0; i < 3; i++) mock.tick()
+    await expect(running).toContainText('3 s so far')
+  })
+
   test('a method has its past', async ({ page, mock }) => {
     await open(page, mock, VIEWS['method']!)
     const calls = await table(page, 'Calls and errors')

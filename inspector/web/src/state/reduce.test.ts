@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ClusterEvent, ClusterNode, Overview, Point, Shards, Turn } from '../api/types'
-import { addPoint, addSecond, EVENTS, filterEvents, HISTORY, reduceEvents, reduceOverview, reduceShards, sortTurns, summarize } from './reduce'
+import { addPoint, addSecond, EVENTS, filterEvents, HISTORY, ranFor, reduceEvents, reduceOverview, reduceShards, sortTurns, summarize } from './reduce'
 
 const point = (t: number, calls = 1): Point => ({
   t, calls, errors: 0, p50: null, p95: null, p99: null, objects: 0, clients: 0, activations: 0, pushes: 0, moves: 0, fenced: 0, waiting: 0, nodes: 1,
@@ -108,6 +108,11 @@ describe('events', () => {
     expect(seqs({ kind: '', level: 'warning', text: '' })).toEqual([2, 3])
     expect(seqs({ kind: '', level: '', text: 'lobby' })).toEqual([2])
   })
+})
+
+it('tells for how long a turn has run, also before it ends', () => {
+  const turn = (ran: number | null): Turn => ({ id: 1, at: 1000, ran, method: '', caller: '', waited: 200, code: '' })
+  expect([ranFor(turn(3), 9000), ranFor(turn(null), 4000), ranFor(turn(null), 900), ranFor({ ...turn(0), waits: true }, 9000)]).toEqual([3, 2800, 0, null])
 })
 
 it('tells running turns first, then the latest', () => {

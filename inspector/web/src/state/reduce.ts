@@ -111,6 +111,12 @@ export function sortTurns(turns: readonly Turn[]): Turn[] {
   return [...turns].sort((a, b) => Number(over(a)) - Number(over(b)) || b.at - a.at)
 }
 
+/** For how long a turn has run by a time of the inspector's clock, ms; null: it waits. */
+export function ranFor(t: Turn, now: number): number | null {
+  if (t.waits) return null
+  return t.ran ?? Math.max(0, now - t.at - t.waited)
+}
+
 function over(t: Turn): boolean {
   return t.ran !== null && !t.waits
 }

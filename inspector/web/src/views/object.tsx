@@ -2,9 +2,9 @@ import { ActionButton } from '../actions/dialog'
 import { CallPanel } from '../actions/call'
 import type { Edge, Turn } from '../api/types'
 import { clock, count, millis, moment, rate, typeOf } from '../state/format'
-import { sortTurns } from '../state/reduce'
+import { ranFor, sortTurns } from '../state/reduce'
 import { href, route } from '../state/router'
-import { detail, types } from '../state/store'
+import { detail, overview, types } from '../state/store'
 import { NodeLink, ObjectLink } from '../ui/name'
 import { Empty, Estimates, Facts, Panel, Refused } from '../ui/parts'
 import { Table } from '../ui/table'
@@ -101,6 +101,7 @@ function turnState(t: Turn): string {
 }
 
 function Turns({ turns }: { turns: Turn[] }) {
+  const now = overview.value?.now?.t ?? 0
   return (
     <Table
       caption="Turns"
@@ -113,7 +114,7 @@ function Turns({ turns }: { turns: Turn[] }) {
         { head: 'Caller', cell: (t) => <ObjectLink id={t.caller} /> },
         { head: 'Arrived', cell: (t) => clock(t.at) },
         { head: 'Waited', number: true, cell: (t) => millis(t.waited) },
-        { head: 'Ran', number: true, cell: (t) => millis(t.ran) },
+        { head: 'Ran', number: true, cell: (t) => (t.ran === null && !t.waits ? `${millis(ranFor(t, now))} so far` : millis(ranFor(t, now))) },
       ]}
     />
   )
