@@ -57,6 +57,7 @@ func (i *Inspector) act(r *http.Request) (any, error) {
 	d.request.Operator = operator(r)
 	begun := i.cfg.Clock.Monotonic()
 	reply, err := i.links.Act(ctx, d.node, d.request)
+	i.changes.Add(1)
 	if err != nil {
 		return nil, err
 	}

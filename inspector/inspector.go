@@ -76,6 +76,7 @@ type Inspector struct {
 	searches searches
 	parts    typeParts
 	streams  shares
+	changes  atomic.Uint64                        // of what searches find: actions, and the cluster's records
 	placed   atomic.Pointer[[]cluster.MemberInfo] // those of the last view that the model was told
 	stopping chan struct{}                        // closed when Run ends: streams end
 }
@@ -190,6 +191,7 @@ func (i *Inspector) observeIn(ctx context.Context, store coord.Store) error {
 		changed := o.Changed()
 		if v := o.View(); v.Revision > 0 || v.Trouble != nil {
 			i.placed.Store(&v.Members) // before the model tells of a change
+			i.changes.Add(1)
 			i.model.Place(v)
 		}
 		select {

@@ -107,7 +107,7 @@ func (i *Inspector) objects(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := fmt.Sprintf("%q %q %q %t %d %d %d %d", q.Get("node"), req.GetType(), req.GetPrefix(), req.GetBusy(), req.GetMinWaiting(), req.GetSort(), limit, offset)
+	key := fmt.Sprintf("%d %q %q %q %t %d %d %d %d", i.changes.Load(), q.Get("node"), req.GetType(), req.GetPrefix(), req.GetBusy(), req.GetMinWaiting(), req.GetSort(), limit, offset)
 	page, err := i.searches.get(r.Context(), key, func(ctx context.Context) (objectPage, error) {
 		return i.searchFor(ctx, q.Get("node"), req, limit, offset)
 	})

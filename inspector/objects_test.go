@@ -108,3 +108,25 @@ func TestSearchBesideBusyNode(t *testing.T) {
 		t.Errorf("of it alone: %d %s", code, body)
 	}
 }
+
+// Who has acted, and who knows that a node has gone, is not answered with what was found before.
+func TestSearchAfterAChange(t *testing.T) {
+	t.Parallel()
+	w, _, b := actors(t, true)
+	total := func() uint64 { return get[struct{ Total uint64 }](w, "/api/objects").Total }
+	before := total()
+	if before == 0 {
+		t.Fatal("nothing is found")
+	}
+	b.mu.Lock()
+	b.objects = b.objects[1:]
+	b.mu.Unlock()
+	if code, text, _ := w.request(http.MethodPost, "/api/actions/call", `{"id":"Room-b","method":"Say","request":"go","confirm":"Room-b"}`); code != http.StatusOK {
+		t.Fatalf("%d %s", code, text)
+	}
+	if after := total(); after != before-1 {
+		t.Errorf("%d objects are found, after %d", after, before)
+	}
+	w.del("nodes/BBB")
+	w.await("the node to go", func() bool { return total() == 0 })
+}

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	searchKept  = 500 * time.Millisecond // what was found answers equal questions
+	searchKept  = 500 * time.Millisecond // what was found answers equal questions, unless something has changed that is known of
 	maxSearches = 16                     // that are kept, of a page of objects each
 )
 
