@@ -25,7 +25,7 @@ type row [8]atomic.Pointer[turn]
 
 const (
 	underwayQuota = 10_000 // places taken between two sweeps, from which on fewer turns take one
-	underwayCount = 16      // one in so many is counted, for so many
+	underwayCount = 16     // one in so many is counted, for so many
 )
 
 // sweepEvery is how often the places are looked at, at most. What was there at one look and is at the next has run for

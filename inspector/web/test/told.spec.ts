@@ -105,6 +105,12 @@ test('figures that leave nodes out are told of', async ({ page, mock }) => {
   await expect(page.locator('.status')).toContainText('live')
 })
 
+test('an object that no server has told of is not called absent', async ({ page, mock }) => {
+  await open(page, mock, '#/object/ChatRoom-nobody-knows')
+  await expect(page.getByText('No server has said anything of it yet')).toBeVisible()
+  await expect(page.getByText('It is not in memory.')).toHaveCount(0)
+})
+
 test('what cannot be watched says why, until there is room', async ({ page, mock }) => {
   const why = 'too much is watched at the same time: other tabs have to close first'
   for (const view of ['object', 'graph-objects']) {

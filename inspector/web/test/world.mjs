@@ -184,7 +184,7 @@ export function detail(world, id) {
   const t = now(world)
   const turn = (i, extra = {}) => ({ id: 1000 + i, method: 'SendChatMessage', caller: `ChatClient-c${i % 9}`, at: t - i * 130, waited: 0.02 * i, ran: 0.2 + (i % 5) / 10, code: '', ...extra })
   return {
-    object, shard: object?.shard ?? 99, owner: incarnations(world)[0] ?? '', epoch: 4, idle_timeout: 600_000,
+    known: id !== 'ChatRoom-nobody-knows', object, shard: object?.shard ?? 99, owner: incarnations(world)[0] ?? '', epoch: 4, idle_timeout: 600_000,
     turns: object ? [turn(0, { ran: null }), { ...turn(20), ran: 0, waits: true }, turn(1, { method: 'Join', code: 'Internal', caller: HOSTILE[0] }), ...Array.from({ length: 12 }, (_, i) => turn(i + 2))] : [],
     callers: object ? [{ from: 'ChatClient-c1', to: id, calls: 14, errors: 0, push: false, mean: 0.4 }, { from: '', to: id, calls: 1, errors: 0, push: false, mean: 1 }] : [],
     callees: object ? [{ from: id, to: 'ChatClient-c1', calls: 14, errors: 0, push: true, mean: 0 }] : [],

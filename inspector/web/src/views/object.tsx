@@ -23,7 +23,9 @@ export function ObjectView() {
       </h1>
       {!now && <Empty>Listening…</Empty>}
       {refused && <Refused why={refused} />}
-      {known && !object && <Empty>It is not in memory. A call would bring it there.</Empty>}
+      {known && !object && (
+        <Empty>{known.known === false ? 'No server has said anything of it yet: it may be in memory.' : 'It is not in memory. A call would bring it there.'}</Empty>
+      )}
       {object && (
         <div class="buttons">
           <a class="button" href={href('graph', [], { focus: id, objects: '1' })}>
