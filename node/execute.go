@@ -55,7 +55,7 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 		}
 		n.startRunner(next)
 	}()
-	if l := n.lens.Load(); l != nil {
+	if l := n.lens.Load(); l != nil && (t.watched() || !l.underway.shut.Load()) {
 		r.lens = l.begins(t)
 	}
 	if t.flags.has(bound) && !t.extra().timer.begins() {

@@ -158,6 +158,7 @@ func TestStopGivesUpHandingOver(t *testing.T) {
 			c := &company{t, &server.Coordinators{}}
 			first, second := c.employ(), c.employ()
 			id, _, running := first.run(t, method)
+			first.await(t, func() bool { return len(first.Member().Members()) == 2 }) // else it has nobody to hand over to
 			ctx, cancel := context.WithCancel(t.Context())
 			stopped := started(func() error { return first.Stop(ctx) })
 			second.await(t, func() bool {
