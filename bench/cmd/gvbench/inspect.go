@@ -61,12 +61,12 @@ func parseInspect(args []string, stderr io.Writer) (inspectPlan, error) {
 	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "gvbench inspect measures what an inspector costs a cluster and how quick it is.\n"+
-			"The default run takes less than 4 minutes on 2 cores and some GB of memory; all is on the loopback.")
+			"The default run takes less than 5 minutes on 2 cores and some GB of memory; all is on the loopback.")
 		flags.PrintDefaults()
 	}
 	flags.BoolVar(&p.short, "short", false, "everything once, quickly, with few objects; the times mean nothing")
-	flags.IntVar(&p.repetitions, "reps", 20, "rounds of the three states: no inspector, one that nobody looks at, one with a tab")
-	flags.DurationVar(&p.duration, "d", 300*time.Millisecond, "length of a run, twice in each state of a round; the warm-ups take a third")
+	flags.IntVar(&p.repetitions, "reps", 12, "rounds of the three states: no inspector, one that nobody looks at, one with a tab")
+	flags.DurationVar(&p.duration, "d", time.Second, "length of a run, twice in each state of a round; the warm-ups take a third (just after it has come, an inspector costs more)")
 	flags.IntVar(&p.callers, "callers", 64, "callers at once")
 	flags.IntVar(&p.objects, "objects", 1024, "objects that callers pick from, of those of the node itself and of those of the other")
 	flags.IntVar(&p.events, "events", 50, "events whose way to the stream is timed")
