@@ -40,3 +40,38 @@ func TestUnderwayKeepsToItsQuota(t *testing.T) {
 		t.Errorf("of few turns, after many, %d of 1000 have places", placed)
 	}
 }
+
+// Under load fewer turns take places, and then none; when it is over, all do again, some sweeps later.
+func TestPlacesAreShutUnderLoadAndOpenAfterwards(t *testing.T) {
+	t.Parallel()
+	u := new(underway)
+	turns := &turn{act: &activation{}}
+	crowded := func() {
+		for range underwayQuota/underwayCount + 1 {
+			if u.enter(turns, 0) {
+				u.leave(turns)
+			}
+		}
+	}
+	for range underwayShift {
+		crowded()
+	}
+	if u.shut.Load() || u.shift() != underwayShift {
+		t.Errorf("shut %v, one in 2^%d", u.shut.Load(), u.shift())
+	}
+	crowded()
+	if !u.shut.Load() {
+		t.Error("it is not shut under load")
+	}
+	u.advance()
+	u.advance() // nobody came any more
+	if u.shut.Load() {
+		t.Error("it stays shut when the load is over")
+	}
+	for range underwayShift {
+		u.advance()
+	}
+	if u.shift() != 0 {
+		t.Errorf("one turn in 2^%d takes a place when the load is over", u.shift())
+	}
+}

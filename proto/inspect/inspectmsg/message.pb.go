@@ -639,7 +639,7 @@ type MethodStats struct {
 	LastStack string `protobuf:"bytes,8,opt,name=last_stack,json=lastStack,proto3" json:"last_stack,omitempty"`
 	// The sum of all those times, nanoseconds.
 	TotalNs uint64 `protobuf:"varint,9,opt,name=total_ns,json=totalNs,proto3" json:"total_ns,omitempty"`
-	// Turns of the method that run at this moment and began while somebody watched; an estimate where calls are sampled.
+	// Turns of the method that run at this moment and began while somebody watched, one by one, but not all where there are more than some 20 000 turns a second.
 	Running       uint64 `protobuf:"varint,10,opt,name=running,proto3" json:"running,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
