@@ -310,7 +310,7 @@ func (n *Node) prepare(t *turn, typ *object.Type, m *object.MethodInfo) error {
 		t.msg = m.NewRequest()
 	case t.flags.has(owned) || typ.Share: // nobody else has it, or nobody changes it
 	default:
-		t.msg = proto.Clone(t.msg)
+		t.msg = m.CloneRequest(t.msg)
 	}
 	return nil
 }

@@ -146,7 +146,7 @@ func (n *Node) invokeFirst(t *turn, key string, o *outcome) error {
 		return err
 	}
 	if !t.act.typ.Share {
-		out = proto.Clone(out)
+		out = t.method().CloneReply(out)
 	}
 	o.reply, o.kept = out, true
 	return nil

@@ -90,7 +90,7 @@ func (n *Node) answer(t *turn, out proto.Message) error {
 		return nil
 	}
 	if !t.act.typ.Share {
-		out = proto.Clone(out)
+		out = t.method().CloneReply(out)
 	}
 	t.msg = out
 	return nil

@@ -68,6 +68,7 @@ func (n *Node) Observe() *Observation {
 		o.faults[key] = f.now() // what was before is not its business
 	}
 	l.observations[o] = struct{}{}
+	l.aimAll()
 	l.mu.Unlock()
 	n.lens.Store(l)
 	n.refresh()
@@ -117,10 +118,12 @@ func (o *Observation) Aim(at *inspectmsg.WatchRequest) {
 	l.aimAll()
 }
 
-// aimAll puts the focus of all observations together. The lock is held.
+// aimAll puts together what all observations want. The lock is held.
 func (l *lens) aimAll() {
 	var ids []string
+	l.general.rough = true
 	for o := range l.observations {
+		l.general.rough = l.general.rough && o.aim.GetUnattended()
 		if id := o.aim.GetFocus(); id != "" && !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}

@@ -2,11 +2,14 @@ package node
 
 import (
 	"hash/maphash"
+	"log/slog"
 	"testing"
 	"time"
 	"unsafe"
 
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/proto/inspect/inspectmsg"
+	"github.com/xiaonanln/goverse/util/clock"
 )
 
 // What is there for inspectors makes neither an object in memory nor a call larger: these are
@@ -67,6 +70,54 @@ func TestSamplerKeepsToItsQuota(t *testing.T) {
 	s.advance(samplerTick * (ticks + 100))
 	if s.oneIn() != 1 {
 		t.Errorf("one in %d is picked when little comes", s.oneIn())
+	}
+}
+
+// A node picks fewer turns while all who observe it say that nobody looks, and as many as before when one does.
+func TestNobodyLooksAtRoughFigures(t *testing.T) {
+	t.Parallel()
+	n := New(Config{Registry: object.NewRegistry(), Clock: clock.System(), Logger: slog.New(slog.DiscardHandler), Shards: 1})
+	first, second := n.Observe(), n.Observe()
+	defer first.Close()
+	l := n.lens.Load()
+	quota := func(want int, when string) {
+		t.Helper()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if got := l.general.quota(); got != want {
+			t.Errorf("%s the quota is %d, want %d", when, got, want)
+		}
+	}
+	unattended := &inspectmsg.WatchRequest{Unattended: true}
+	for range 20 { // in whatever order they are looked at
+		first.Aim(unattended)
+		quota(samplerQuota, "while one has said nothing")
+	}
+	second.Aim(unattended)
+	quota(roughQuota, "while nobody looks")
+	second.Aim(&inspectmsg.WatchRequest{})
+	quota(samplerQuota, "while one looks")
+	second.Close()
+	quota(roughQuota, "when that has gone")
+	third := n.Observe()
+	quota(samplerQuota, "when another comes")
+	third.Close()
+
+	picked := 0
+	turns := make([]turn, 50_000)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for tick := range 20 {
+		for i := range turns {
+			if l.general.picks(&turns[i]) != 0 {
+				picked++
+				l.general.picked(l.general.since)
+			}
+		}
+		l.general.advance(l.general.since + samplerTick)
+		if most := roughQuota * (tick + 1 + 20); picked > most {
+			t.Fatalf("%d turns were picked in %d ticks, want at most %d", picked, tick+1, most)
+		}
 	}
 }
 

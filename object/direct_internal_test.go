@@ -28,7 +28,7 @@ func TestCodeOfEqualsReflection(t *testing.T) {
 }
 
 func TestAcceptsOnlyTheOwnRequest(t *testing.T) {
-	m := &MethodInfo{request: reflect.TypeFor[*wrapperspb.StringValue](), zeroReq: (*wrapperspb.StringValue)(nil)}
+	m := &MethodInfo{request: messageTypeOf(reflect.TypeFor[*wrapperspb.StringValue]())}
 	for name, c := range map[string]struct {
 		req             proto.Message
 		accepted, isNil bool

@@ -95,7 +95,7 @@ func requests(info *MethodInfo) []proto.Message {
 		&fieldmaskpb.FieldMask{Paths: []string{"a", "b.c"}},
 		&descriptorpb.FileDescriptorProto{Name: new("f.proto"), Dependency: []string{"g.proto"}},
 	}
-	out := []proto.Message{info.zeroReq, info.NewRequest()}
+	out := []proto.Message{info.request.zero, info.NewRequest()}
 	for _, req := range filled {
 		if info.Accepts(req) {
 			out = append(out, req)

@@ -175,8 +175,8 @@ func generated(t reflect.Type) (ok bool) {
 }
 
 func newMethodInfo(m reflect.Method) *MethodInfo {
-	info := &MethodInfo{Name: m.Name, request: m.Type.In(2), reply: m.Type.Out(0), invoke: bindDirect(m.Func), pc: m.Func.Pointer()}
-	info.zeroReq, _ = reflect.TypeAssert[proto.Message](reflect.Zero(info.request))
-	info.zeroResp, _ = reflect.TypeAssert[proto.Message](reflect.Zero(info.reply))
-	return info
+	return &MethodInfo{
+		Name: m.Name, request: messageTypeOf(m.Type.In(2)), reply: messageTypeOf(m.Type.Out(0)),
+		invoke: bindDirect(m.Func), pc: m.Func.Pointer(),
+	}
 }

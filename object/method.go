@@ -24,13 +24,11 @@ type MethodInfo struct {
 	CallTimeout time.Duration // for calls without a deadline; negative: none; zero: the server's default
 	Detached    bool
 
-	index    int          // in its type's methods
-	pc       uintptr      // entry of the method's code
-	request  reflect.Type // pointer to the request struct
-	reply    reflect.Type // pointer to the reply struct
-	zeroReq  proto.Message
-	zeroResp proto.Message
-	invoke   invokeFunc
+	index   int     // in its type's methods
+	pc      uintptr // entry of the method's code
+	request messageType
+	reply   messageType
+	invoke  invokeFunc
 }
 
 // invokeFunc runs a method. The object and the request are of the method's types.
@@ -40,28 +38,28 @@ type invokeFunc func(obj Object, ctx context.Context, req proto.Message) (proto.
 func (m *MethodInfo) Index() int { return m.index }
 
 // NewRequest returns a new, empty request.
-func (m *MethodInfo) NewRequest() proto.Message { return m.zeroReq.ProtoReflect().New().Interface() }
+func (m *MethodInfo) NewRequest() proto.Message { return m.request.make() }
 
 // NewReply returns a new, empty reply.
-func (m *MethodInfo) NewReply() proto.Message { return m.zeroResp.ProtoReflect().New().Interface() }
+func (m *MethodInfo) NewReply() proto.Message { return m.reply.make() }
+
+// CloneRequest returns a deep copy of a request, [proto.Clone] of it.
+func (m *MethodInfo) CloneRequest(req proto.Message) proto.Message { return m.request.clone(req) }
+
+// CloneReply returns a deep copy of a reply, [proto.Clone] of it.
+func (m *MethodInfo) CloneReply(reply proto.Message) proto.Message { return m.reply.clone(reply) }
 
 // Accepts reports whether req is of the method's request type.
-func (m *MethodInfo) Accepts(req proto.Message) bool {
-	return wordsOf(req).itab == wordsOf(m.zeroReq).itab || reflect.TypeOf(req) == m.request
-}
+func (m *MethodInfo) Accepts(req proto.Message) bool { return m.request.holds(req) }
 
 // IsNil reports whether req, which the method accepts, is a nil pointer.
 func (m *MethodInfo) IsNil(req proto.Message) bool { return wordsOf(req).data == nil }
 
 // RequestName returns the full protobuf name of the request, "chat.ChatRoom_JoinRequest".
-func (m *MethodInfo) RequestName() string {
-	return string(m.zeroReq.ProtoReflect().Descriptor().FullName())
-}
+func (m *MethodInfo) RequestName() string { return m.request.name }
 
 // ReplyName returns the full protobuf name of the reply.
-func (m *MethodInfo) ReplyName() string {
-	return string(m.zeroResp.ProtoReflect().Descriptor().FullName())
-}
+func (m *MethodInfo) ReplyName() string { return m.reply.name }
 
 // Invoke runs the method on obj, which must be of the type that owns it, with a
 // request that the method accepts; anything else is [ErrInternal]. The reply is

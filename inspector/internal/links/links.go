@@ -204,11 +204,16 @@ func (l *Links) listen(parent context.Context, p *peer, i model.Interest) (told 
 		return false, plain(ctx, err)
 	}
 	wanted := &inspectpb.WatchRequest{Objects: i.Objects && i.Focus == "", Types: i.TypeNames(), Focus: i.Focus, Since: l.model.Told(p.id)}
+	wanted.Unattended = base && !l.model.Attended()
 	if err := stream.Send(wanted); err != nil {
 		_, err = stream.Recv()
 		return false, plain(ctx, err)
 	}
 	for {
+		if unattended := base && !l.model.Attended(); unattended != wanted.GetUnattended() {
+			wanted.Unattended = unattended
+			_ = stream.Send(wanted) // what is wrong with the stream, Recv says
+		}
 		r, err := stream.Recv()
 		if err != nil {
 			return told, plain(ctx, err)

@@ -37,6 +37,7 @@ type node struct {
 
 	mu        sync.Mutex
 	watches   map[string]int // guarded by mu: open streams by focus
+	alone     bool           // guarded by mu: the last who said so without a focus looks at nothing
 	described *inspectpb.DescribeResponse
 	err       error // guarded by mu: what it answers with
 }
@@ -64,7 +65,7 @@ func (n *node) Types(context.Context, *inspectpb.TypesRequest) (*inspectpb.Types
 	return &inspectpb.TypesResponse{Types: []*inspectpb.TypeInfo{{Name: "Room"}}}, nil
 }
 
-// Watch tells how it is once, and then nothing.
+// Watch tells how it is again and again.
 func (n *node) Watch(s grpc.BidiStreamingServer[inspectpb.WatchRequest, inspectpb.WatchResponse]) error {
 	want, err := s.Recv()
 	if err != nil {
@@ -72,11 +73,41 @@ func (n *node) Watch(s grpc.BidiStreamingServer[inspectpb.WatchRequest, inspectp
 	}
 	n.count(want.GetFocus(), 1)
 	defer n.count(want.GetFocus(), -1)
-	if err := s.Send(&inspectpb.WatchResponse{Vitals: &inspectpb.Vitals{Lease: "valid", ValidForNs: 1}}); err != nil {
-		return err
+	n.note(want)
+	go func() { // until the stream ends
+		for want, err := s.Recv(); err == nil; want, err = s.Recv() {
+			n.note(want)
+		}
+	}()
+	every := time.NewTicker(20 * time.Millisecond)
+	defer every.Stop()
+	for {
+		if err := s.Send(&inspectpb.WatchResponse{Vitals: &inspectpb.Vitals{Lease: "valid", ValidForNs: 1}}); err != nil {
+			return err
+		}
+		select {
+		case <-every.C:
+		case <-s.Context().Done():
+			return nil
+		}
 	}
-	<-s.Context().Done()
-	return nil
+}
+
+// note takes in what a stream wants.
+func (n *node) note(want *inspectpb.WatchRequest) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if want.GetFocus() == "" {
+		n.alone = want.GetUnattended()
+	}
+}
+
+func (n *node) unattended(want bool) func() bool {
+	return func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return n.alone == want
+	}
 }
 
 func (n *node) count(focus string, by int) {
@@ -208,6 +239,23 @@ func TestMembersAreWatched(t *testing.T) {
 	l.place("B", c.address) // as the record says now
 	l.await("watch at another address", c.watched(map[string]int{"": 1}))
 	l.await("end of that at the old one", b.watched(nil))
+}
+
+// A node is told whether anybody looks at what it tells.
+func TestNodesKnowWhetherSomebodyLooks(t *testing.T) {
+	t.Parallel()
+	l, a := link(t), serve(t, "")
+	l.place("A", a.address)
+	l.await("watch that nobody looks at", a.unattended(true))
+	release, err := l.model.Hold(model.Interest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.await("look", a.unattended(false))
+	release()
+	l.clock.by.Store(int64(time.Minute)) // somebody else may look soon
+	l.model.Tick()
+	l.await("end of the look", a.unattended(true))
 }
 
 // A node that cannot be reached is said to be so, and is reached again when it comes back.

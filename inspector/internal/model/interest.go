@@ -47,21 +47,58 @@ type heard struct {
 	at   time.Duration
 }
 
-// Hold keeps an interest until release is called.
+// Hold keeps an interest until release is called: also that in nothing in particular, of somebody who looks.
 func (m *Model) Hold(i Interest) (release func(), err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	one, err := m.interestIn(i)
-	if err != nil || one == nil {
+	if err != nil {
 		return func() {}, err
 	}
-	one.holders++
+	if m.attended.hold() {
+		m.next()
+	}
+	if one != nil {
+		one.holders++
+	}
 	return func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		one.holders--
-		one.until = m.clock.Monotonic() + lingers
+		until := m.clock.Monotonic() + lingers
+		m.attended.release(until)
+		if one != nil {
+			one.holders--
+			one.until = until
+		}
 	}, nil
+}
+
+// attention is whether anybody looks at all.
+type attention struct {
+	holders int
+	until   time.Duration // … or until then, without holders
+	there   bool          // as of the last tick, or since
+}
+
+// hold adds somebody who looks, and says whether nobody did.
+func (a *attention) hold() (first bool) {
+	a.holders++
+	first, a.there = !a.there, true
+	return first
+}
+
+func (a *attention) release(until time.Duration) {
+	a.holders--
+	a.until = until
+}
+
+func (a *attention) tick(now time.Duration) { a.there = a.holders > 0 || now <= a.until && a.there }
+
+// Attended reports whether somebody looks at the model, or did some seconds ago.
+func (m *Model) Attended() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.attended.there
 }
 
 // Touch keeps an interest for some seconds.
@@ -122,6 +159,7 @@ func (m *Model) Interests() []Interest {
 
 // tickInterests lets go what nobody is interested in any more; m.mu is held.
 func (m *Model) tickInterests(now time.Duration) {
+	m.attended.tick(now)
 	for key, one := range m.interests {
 		if one.holders == 0 && now > one.until {
 			delete(m.interests, key)

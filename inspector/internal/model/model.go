@@ -87,6 +87,7 @@ type Model struct {
 
 	calls     *edges // between types
 	interests map[Interest]*interest
+	attended  attention
 }
 
 // New is a model that knows nothing.

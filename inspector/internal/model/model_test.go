@@ -184,6 +184,38 @@ func TestInterestsEnd(t *testing.T) {
 	})
 }
 
+// Who looks is known, for a while after too, whatever it looks at.
+func TestAttended(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := placed()
+		attended := func(want bool, when string) {
+			t.Helper()
+			m.Tick()
+			if m.Attended() != want {
+				t.Errorf("attended %v %s", !want, when)
+			}
+		}
+		attended(false, "before anybody has looked")
+		tab, _ := m.Hold(model.Interest{})
+		graph, _ := m.Hold(model.NewInterest(true, "", ""))
+		time.Sleep(time.Minute) //nolint:forbidigo // virtual time
+		attended(true, "while two look")
+		tab()
+		time.Sleep(time.Minute) //nolint:forbidigo // virtual time
+		attended(true, "while one looks")
+		graph()
+		time.Sleep(14 * time.Second) //nolint:forbidigo // virtual time
+		attended(true, "a moment after")
+		time.Sleep(2 * time.Second) //nolint:forbidigo // virtual time
+		attended(false, "long after")
+		if err := m.Touch(model.Interest{}); err != nil {
+			t.Fatal(err)
+		}
+		attended(true, "after a look")
+	})
+}
+
 // Who only glances at something has it watched for a while, but drives out nothing else.
 func TestGlances(t *testing.T) {
 	t.Parallel()

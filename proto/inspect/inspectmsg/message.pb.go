@@ -103,7 +103,9 @@ type WatchRequest struct {
 	MaxEdges uint32 `protobuf:"varint,4,opt,name=max_edges,json=maxEdges,proto3" json:"max_edges,omitempty"`
 	// Of the stream's first request: the seq of the last event that is known already. The first response has those after it, as far as
 	// they are kept (1000). 0: all that are kept.
-	Since         uint64 `protobuf:"varint,5,opt,name=since,proto3" json:"since,omitempty"`
+	Since uint64 `protobuf:"varint,5,opt,name=since,proto3" json:"since,omitempty"`
+	// Nobody looks at what is told now, it is kept for later: estimates may be rougher, and cost less. They are if all who watch the node say so.
+	Unattended    bool `protobuf:"varint,6,opt,name=unattended,proto3" json:"unattended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -171,6 +173,13 @@ func (x *WatchRequest) GetSince() uint64 {
 		return x.Since
 	}
 	return 0
+}
+
+func (x *WatchRequest) GetUnattended() bool {
+	if x != nil {
+		return x.Unattended
+	}
+	return false
 }
 
 // WatchResponse is what happened in the interval before it: half a second, or less where there is an event, which does not wait so long.
@@ -2403,13 +2412,16 @@ var File_proto_inspect_message_proto protoreflect.FileDescriptor
 
 const file_proto_inspect_message_proto_rawDesc = "" +
 	"\n" +
-	"\x1bproto/inspect/message.proto\x12\x0fgoverse.inspect\"\x87\x01\n" +
+	"\x1bproto/inspect/message.proto\x12\x0fgoverse.inspect\"\xa7\x01\n" +
 	"\fWatchRequest\x12\x18\n" +
 	"\aobjects\x18\x01 \x01(\bR\aobjects\x12\x14\n" +
 	"\x05types\x18\x02 \x03(\tR\x05types\x12\x14\n" +
 	"\x05focus\x18\x03 \x01(\tR\x05focus\x12\x1b\n" +
 	"\tmax_edges\x18\x04 \x01(\rR\bmaxEdges\x12\x14\n" +
-	"\x05since\x18\x05 \x01(\x04R\x05since\"\xd5\x03\n" +
+	"\x05since\x18\x05 \x01(\x04R\x05since\x12\x1e\n" +
+	"\n" +
+	"unattended\x18\x06 \x01(\bR\n" +
+	"unattended\"\xd5\x03\n" +
 	"\rWatchResponse\x12/\n" +
 	"\x06vitals\x18\x01 \x01(\v2\x17.goverse.inspect.VitalsR\x06vitals\x126\n" +
 	"\amethods\x18\x02 \x03(\v2\x1c.goverse.inspect.MethodStatsR\amethods\x124\n" +
