@@ -188,6 +188,37 @@ func TestHooksOfIdleObjectsThatCallEachOther(t *testing.T) {
 	})
 }
 
+// A turn that begins while its idle object waits for one of the 64 slots of hooks keeps the object, for as long as
+// it runs.
+func TestTurnWhileTheHookWaits(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.on("OnDeactivate", func(_ context.Context, o *actor, _ string) (string, error) {
+			if o.ID() != "Hook-busy" {
+				<-w.gate("slots")
+			} else {
+				w.note("ended")
+			}
+			return "", nil
+		})
+		for i := range 64 {
+			w.must(fmt.Sprintf("Hook-%d", i), "Write", "nothing")
+		}
+		sleep(10 * time.Second)
+		w.must("Hook-busy", "Write", "nothing")
+		sleep(idle + sweeps) // the 64 hold all slots, and it is idle as well
+		turn := w.begin("Hook-busy", "Patient", "hold x")
+		w.wantNotes("x")
+		w.open("slots")
+		sleep(5 * idle)
+		w.wantNotes()
+		w.open("x")
+		turn.ok("x")
+		sleep(idle + sweeps)
+		w.wantNotes("ended")
+	})
+}
+
 // An object that is idle, but waits for its hook to begin, is alive: a call that it
 // gets then keeps it.
 func TestCallWhileTheHookWaits(t *testing.T) {

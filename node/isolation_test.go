@@ -125,3 +125,23 @@ func TestSharedMessages(t *testing.T) {
 		}
 	}, keepers()...)
 }
+
+// What a key is answered with is what the object said, whatever it does to its message afterwards.
+func TestKeptOutcomeIsNotTheObjects(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		call := func(opts ...object.CallOption) string {
+			out, err := w.Call(w.t.Context(), "Keeper-a", "Keep", list("r"), opts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return text(out.(*structpb.ListValue))
+		}
+		key := object.WithIdempotencyKey("k")
+		call(key)
+		call() // the object spoils the reply before
+		if got := call(key); got != "reply" {
+			t.Errorf("the key is answered %q", got)
+		}
+	}, keepers()...)
+}

@@ -89,3 +89,36 @@ func TestRefusedTurnsAreNotLinkedToTheNode(t *testing.T) {
 		}
 	})
 }
+
+// Nobody begins to wait for an object once all turns were cut off: who waited before was told so, and nobody looks again.
+func TestNobodyQueuesAfterTheCutOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := object.NewRegistry()
+		if err := r.RegisterObjectType((*sluggish)(nil), object.TypeName("Slow"), object.CallTimeout(-1)); err != nil {
+			t.Fatal(err)
+		}
+		release := make(chan struct{})
+		rt := &hostRuntime{run: func(context.Context) error { <-release; return nil }}
+		n := New(Config{Registry: r, Clock: clock.Virtual(), Logger: slog.New(slog.DiscardHandler), Shards: 1, Runtime: rt})
+		if err := n.OpenShard(t.Context(), 0, 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = n.Call(t.Context(), "Slow-1", "Run", nil) }()
+		time.Sleep(2 * time.Minute)                               //nolint:forbidigo // virtual time
+		late := &turn{parent: t.Context(), msg: &emptypb.Empty{}} // which has passed the door before
+		to, m, err := n.resolve(late, "Slow-1", &wanted{name: "Run"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		late.runs(m)
+		n.kill(context.Canceled)
+		if w, err := n.seat(late, to.activation, to.typ); object.CodeOf(err) != object.CodeUnavailable {
+			t.Errorf("it waits (%v), or was refused with %v", w != nil, err)
+		}
+		close(release)
+		if err := n.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
