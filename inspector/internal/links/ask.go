@@ -71,7 +71,7 @@ func (l *Links) Act(ctx context.Context, node string, req *inspectpb.ActRequest)
 // Any is a node that can be asked: the preferred one, if it is well, else one that is well if there is one; empty: there
 // is none.
 func (l *Links) Any(m *model.Model, preferred string) string {
-	states := []string{"live", "draining", "suspect"} // the best first
+	states := []string{"live", "draining", "suspect", "stopping"} // the best first: one that stops makes no calls
 	best, found := 2*len(states), ""
 	for _, n := range m.Nodes().Nodes {
 		at := slices.Index(states, n.State)

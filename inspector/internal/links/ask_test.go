@@ -33,6 +33,7 @@ func TestWhoIsAsked(t *testing.T) {
 	}{
 		{"A-silent", nil, ""},
 		{"B-fenced", &inspectpb.Vitals{}, ""},
+		{"B-stopping", &inspectpb.Vitals{ValidForNs: 1, Lease: "valid", Draining: true, Stopping: true}, "B-stopping"},
 		{"C-suspect", &inspectpb.Vitals{ValidForNs: 1, Lease: "suspect"}, "C-suspect"},
 		{"D-draining", &inspectpb.Vitals{ValidForNs: 1, Lease: "valid", Draining: true}, "D-draining"},
 		{"E-live", &inspectpb.Vitals{ValidForNs: 1, Lease: "valid"}, "E-live"},
@@ -43,7 +44,7 @@ func TestWhoIsAsked(t *testing.T) {
 		}
 	}
 	for preferred, want := range map[string]string{
-		"A-silent": "E-live", "B-fenced": "E-live", "C-suspect": "E-live", "D-draining": "D-draining", "F-live": "F-live", "nobody": "E-live",
+		"A-silent": "E-live", "B-fenced": "E-live", "B-stopping": "E-live", "C-suspect": "E-live", "D-draining": "D-draining", "F-live": "F-live", "nobody": "E-live",
 	} {
 		if got := l.Any(m, preferred); got != want {
 			t.Errorf("where %s is preferred, %q is asked", preferred, got)

@@ -17,6 +17,8 @@ type node struct {
 	err    string        // why it cannot be reached; empty: it can, or has not been tried
 	linked bool          // it has told something since it could not be reached
 
+	stopTold bool // that it is being stopped
+
 	vitals  *inspectpb.Vitals
 	seen    int64 // when it last told something, Unix ms
 	heard   time.Duration
@@ -103,7 +105,8 @@ func (m *Model) shape(n *node) Node {
 		Goroutines: v.GetGoroutines(), Objects: v.GetObjects(), Clients: v.GetClients(), Shards: n.member.Shards, BusyShards: v.GetBusyShards(),
 		Lease: clip(v.GetLease(), 64), ValidFor: ms(int64(n.validFor(now))), Allocator: n.gone == 0 && n.id == m.view.Allocator,
 		Calls: n.last.calls, Errors: n.last.errors, P50: p50, P95: p95, P99: p99, Waiting: v.GetWaiting(),
-		Activations: n.last.activations, Pushes: n.last.pushes, LostPushes: v.GetLostPushes(), Weight: n.member.Weight, Seen: n.seen, SilentFor: ms(int64(n.silent(now))), At: at, Sampling: max(n.sampled, 1),
+		Activations: n.last.activations, Pushes: n.last.pushes, LostPushes: v.GetLostPushes(), Weight: n.member.Weight,
+		Drain: n.gone == 0 && n.member.Draining, Stopping: n.gone == 0 && n.stops(), Seen: n.seen, SilentFor: ms(int64(n.silent(now))), At: at, Sampling: max(n.sampled, 1),
 	}
 }
 
@@ -142,10 +145,24 @@ func (n *node) state() string {
 		return "fenced"
 	case n.vitals.GetLease() == "suspect":
 		return "suspect"
-	case n.vitals.GetDraining(), n.member.Draining, n.member.Leaving:
+	case n.stops():
+		return "stopping"
+	case n.vitals.GetDraining(), n.member.Draining:
 		return "draining"
 	}
 	return "live"
+}
+
+// stops says whether a node's server is being stopped, by what it says itself, which is sooner, or by its record, which
+// is known also where the inspector cannot reach it.
+func (n *node) stops() bool { return n.vitals.GetStopping() || n.member.Leaving }
+
+// noteStop takes note, once, that a node's server is being stopped; m.mu is held.
+func (m *Model) noteStop(n *node) {
+	if n.stops() && !n.stopTold {
+		n.stopTold = true
+		m.tell(Event{At: m.now(), Kind: "leave", Level: "info", Text: n.member.Address + " is being stopped, and leaves.", Node: n.id, Shard: -1})
+	}
 }
 
 // Unreachable takes note that a node does not answer, and why.
@@ -182,6 +199,7 @@ func (m *Model) Report(id string, r *inspectpb.WatchResponse) {
 		m.judge()
 	}
 	m.takeVitals(n, r)
+	m.noteStop(n)
 	m.takeMethods(n, r.GetMethods())
 	n.types = make(map[string]uint64)
 	for _, t := range r.GetTypes()[:min(len(r.GetTypes()), maxTypes)] {

@@ -81,13 +81,14 @@ func (m *Model) placeMembers(v cluster.View) {
 			m.tell(Event{At: m.now(), Kind: "drain", Level: "info", Text: text, Node: n.id, Shard: -1})
 		}
 		n.member, n.gone = member, 0
+		m.noteStop(n)
 	}
 	for id, n := range m.nodes {
 		if there[id] || n.gone != 0 {
 			continue
 		}
 		e := Event{At: m.now(), Kind: "leave", Level: "info", Text: n.member.Address + " has left.", Node: id, Shard: -1}
-		if !n.member.Leaving {
+		if !n.stops() {
 			e.Level, e.Text = "warning", n.member.Address+" is gone without a farewell: its lease has ended."
 		}
 		m.tell(e)

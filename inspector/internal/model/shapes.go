@@ -77,6 +77,8 @@ type Node struct {
 	Pushes        float64  `json:"pushes"`
 	LostPushes    uint64   `json:"lost_pushes"`
 	Weight        int      `json:"weight"`
+	Drain         bool     `json:"drain"`    // an operator wants it empty
+	Stopping      bool     `json:"stopping"` // its server is being stopped
 	Seen          int64    `json:"seen"`
 	SilentFor     float64  `json:"silent_for"`
 	At            int64    `json:"at"` // of its last point

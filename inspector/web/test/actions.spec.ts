@@ -32,17 +32,30 @@ test.describe('with -actions', () => {
     expect(mock.state.actionsDone).toEqual([{ name: 'drain', node: NODE, confirm: NODE }])
   })
 
-  test('a drain can be ended where there is one, or may be', async ({ page, mock }) => {
+  test('a drain can be ended where there is one, and a stop cannot', async ({ page, mock }) => {
     await open(page, mock, VIEWS['node']!)
     const [drain, end] = ['Drain the node…', 'End the drain…'].map((name) => page.getByRole('button', { name }))
-    for (const [state, drains, ends] of [['live', 1, 0], ['draining', 0, 1], ['suspect', 1, 1], ['fenced', 1, 1], ['gone', 0, 0]] as const) {
-      mock.become(0, state)
-      await expect(drain!, state).toHaveCount(drains)
-      await expect(end!, state).toHaveCount(ends)
+    const told = page.getByRole('main').getByRole('status')
+    for (const [state, wanted, drains, ends, says] of [
+      ['live', false, 1, 0, ''],
+      ['draining', true, 0, 1, 'An operator wants it empty'],
+      ['stopping', false, 0, 0, 'It is being stopped'],
+      ['stopping', true, 0, 1, 'It is being stopped'],
+      ['suspect', true, 0, 1, 'An operator wants it empty'],
+      ['fenced', false, 1, 0, ''],
+      ['gone', true, 0, 0, ''],
+    ] as const) {
+      mock.become(0, state, wanted)
+      await expect(page.getByRole('heading', { level: 1 }), state).toContainText(state)
+      await expect(drain!, `${state}, ${wanted}`).toHaveCount(drains)
+      await expect(end!, `${state}, ${wanted}`).toHaveCount(ends)
+      await (says === '' ? expect(told).toHaveCount(0) : expect(told).toContainText(says))
     }
-    mock.become(0, 'draining')
+    mock.become(0, 'stopping', true)
+    const found = await new AxeBuilder({ page }).analyze()
+    expect(found.violations.map((v) => v.id)).toEqual([])
     await end!.click()
-    await expect(page.getByRole('dialog')).toContainText('One that is being stopped leaves all the same.')
+    await expect(page.getByRole('dialog')).toContainText('It is being stopped, and leaves all the same.')
   })
 
   test('Escape and Cancel do nothing', async ({ page, mock }) => {

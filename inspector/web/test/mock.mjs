@@ -31,8 +31,9 @@ export async function startMock({ port = 0, actions = false, token = '', waiting
       send(state, 'shards', changes)
       send(state, 'events', latest(state))
     },
-    become(i, nodeState) {
-      state.world.nodes[i].state = nodeState
+    /** A node's state is another; drain: whether an operator wants it empty, where that is not its state. */
+    become(i, nodeState, drain = nodeState === 'draining') {
+      Object.assign(state.world.nodes[i], { state: nodeState, drain })
       send(state, 'nodes', nodes(state))
     },
     /** A node tells nothing any more, since so many ms. */

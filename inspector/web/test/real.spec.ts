@@ -143,6 +143,11 @@ test('actions act, where they are allowed, and leave a line in the log', async (
     await audited('action=drain', `node=${incarnation}`, 'outcome=done')
     await audited('action=undrain', `node=${incarnation}`, 'outcome=done')
   })
+  await test.step('stop a node, which is no drain', async () => {
+    second.child.kill('SIGTERM')
+    await page.goto(`${world.url}/#/events?kind=leave`)
+    await expect(page.locator('ol.events').getByText(`${second.address} is being stopped, and leaves.`)).toHaveCount(1)
+  })
   await page.goto(`${world.url}/#/events?kind=action`)
   await expect(page.locator('ol.events > li')).toHaveCount(7)
 })

@@ -118,7 +118,7 @@ export function node(world, n, i) {
     started: NOW - 3_600_000 * (i + 2), state: n.state, error: gone ? 'connection refused' : '', cpu: gone ? 0 : wave(world.tick + i, 50, 0.4, 1.6), processors: 4, heap: 180e6 + i * 9e6, rss: 320e6,
     goroutines: 412 + i, objects: Math.round(p.objects / 3), clients: Math.round(p.clients / 3), shards: world.shards.filter((s) => s[0] === i).length, busy_shards: i === 0 ? 12 : 0,
     lease: gone ? 'lost' : 'active', valid_for: gone ? -1 : 7400, allocator: i === 0, calls: gone ? 0 : Math.round(p.calls / 3), errors: 0, ...(gone || n.silentFor > 0 ? { p50: null, p95: null, p99: null } : { p50: p.p50, p95: p.p95, p99: p.p99 }), waiting: p.waiting,
-    activations: 9, pushes: 1400, lost_pushes: 0, weight: 1, seen: now(world), silent_for: n.silentFor, at: n.silentFor > 0 ? now(world) - n.silentFor : now(world), sampling: world.sampling,
+    activations: 9, pushes: 1400, lost_pushes: 0, weight: 1, drain: n.drain ?? false, stopping: n.state === 'stopping', seen: now(world), silent_for: n.silentFor, at: n.silentFor > 0 ? now(world) - n.silentFor : now(world), sampling: world.sampling,
   }
 }
 

@@ -401,7 +401,7 @@ type Vitals struct {
 	ValidForNs int64 `protobuf:"varint,16,opt,name=valid_for_ns,json=validForNs,proto3" json:"valid_for_ns,omitempty"`
 	// The state of its lease: "valid", "suspect", "fenced", "dead", "none".
 	Lease string `protobuf:"bytes,17,opt,name=lease,proto3" json:"lease,omitempty"`
-	// Whether it is stopping or drained.
+	// Whether its shards are to go to others: an operator wants it empty, or it stops.
 	Draining bool `protobuf:"varint,18,opt,name=draining,proto3" json:"draining,omitempty"`
 	// The calls that wait for their turn now.
 	Waiting uint64 `protobuf:"varint,19,opt,name=waiting,proto3" json:"waiting,omitempty"`
@@ -416,7 +416,9 @@ type Vitals struct {
 	// Whether the node counts itself leader of the shard allocation.
 	Allocator bool `protobuf:"varint,24,opt,name=allocator,proto3" json:"allocator,omitempty"`
 	// Processors that it may use.
-	Processors    uint32 `protobuf:"varint,25,opt,name=processors,proto3" json:"processors,omitempty"`
+	Processors uint32 `protobuf:"varint,25,opt,name=processors,proto3" json:"processors,omitempty"`
+	// Whether its server is being stopped, which nobody takes back.
+	Stopping      bool `protobuf:"varint,26,opt,name=stopping,proto3" json:"stopping,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -624,6 +626,13 @@ func (x *Vitals) GetProcessors() uint32 {
 		return x.Processors
 	}
 	return 0
+}
+
+func (x *Vitals) GetStopping() bool {
+	if x != nil {
+		return x.Stopping
+	}
+	return false
 }
 
 // MethodStats is what calls of one method did in an interval.
@@ -2439,7 +2448,7 @@ const file_proto_inspect_message_proto_rawDesc = "" +
 	" \x03(\v2\x1a.goverse.inspect.TypeCountR\x05types\"9\n" +
 	"\tTypeCount\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
-	"\aobjects\x18\x02 \x01(\x04R\aobjects\"\xeb\x05\n" +
+	"\aobjects\x18\x02 \x01(\x04R\aobjects\"\x87\x06\n" +
 	"\x06Vitals\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\tR\vincarnation\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12%\n" +
@@ -2477,7 +2486,8 @@ const file_proto_inspect_message_proto_rawDesc = "" +
 	"\tallocator\x18\x18 \x01(\bR\tallocator\x12\x1e\n" +
 	"\n" +
 	"processors\x18\x19 \x01(\rR\n" +
-	"processors\"\x91\x02\n" +
+	"processors\x12\x1a\n" +
+	"\bstopping\x18\x1a \x01(\bR\bstopping\"\x91\x02\n" +
 	"\vMethodStats\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12\x14\n" +

@@ -44,7 +44,7 @@ export interface Overview {
   unreachable?: number
 }
 
-export type NodeState = 'live' | 'suspect' | 'fenced' | 'draining' | 'unreachable' | 'gone'
+export type NodeState = 'live' | 'suspect' | 'fenced' | 'draining' | 'stopping' | 'unreachable' | 'gone'
 
 export interface ClusterNode {
   incarnation: string
@@ -78,6 +78,10 @@ export interface ClusterNode {
   pushes: number
   lost_pushes: number
   weight: number
+  /** An operator wants it empty, which can be taken back. */
+  drain: boolean
+  /** Its server is being stopped. */
+  stopping: boolean
   seen: number
   /** For how long it has told nothing, ms; 0: it tells. Its figures are as old as that. */
   silent_for: number

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { makeWorld, node } from '../../test/world.mjs'
 import type { ClusterNode } from '../api/types'
-import { coarsest, isSilent, momentary } from './node'
+import { coarsest, farewell, isSilent, momentary } from './node'
 
 const world = makeWorld()
 const made = (extra: Partial<ClusterNode> = {}): ClusterNode => ({ ...(node(world, world.nodes[0], 0) as ClusterNode), ...extra })
@@ -18,4 +18,9 @@ it('knows none of a node that is silent or gone', () => {
 
 it('has the coarsest sampling of all', () => {
   expect([coarsest([]), coarsest([made({ sampling: 1 }), made({ sampling: 16 })])]).toEqual([1, 16])
+})
+
+it('tells an operator’s wish from a stop', () => {
+  const told = (drain: boolean, stopping: boolean) => farewell(made({ drain, stopping })).split(':')[0]
+  expect([told(false, false), told(true, false), told(false, true), told(true, true)]).toEqual(['', 'An operator wants it empty', 'It is being stopped', 'It is being stopped'])
 })

@@ -19,3 +19,11 @@ export function momentary(n: ClusterNode): Momentary {
 export function coarsest(nodes: readonly ClusterNode[]): number {
   return Math.max(1, ...nodes.map((n) => n.sampling))
 }
+
+/** Why its shards go to other nodes, in words; '': they do not, or it is not known. */
+export function farewell(n: ClusterNode): string {
+  if (n.stopping) {
+    return 'It is being stopped: it takes no calls of clients any more, hands its shards over where there is another node, and leaves.'
+  }
+  return n.drain ? 'An operator wants it empty: its shards go to other nodes. The process goes on until it is stopped.' : ''
+}

@@ -36,6 +36,7 @@ const SIGNS: Record<string, string> = {
   warning: '▲',
   draining: '◐',
   moving: '◐',
+  stopping: '▽',
   fenced: '■',
   error: '■',
   unreachable: '✕',

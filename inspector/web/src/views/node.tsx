@@ -5,7 +5,7 @@ import type { ClusterNode, NodePoint } from '../api/types'
 import { addPoint, addSecond } from '../state/reduce'
 import { bytes, cores, count, micros, millis, moment, rate } from '../state/format'
 import { href, route } from '../state/router'
-import { isSilent, momentary } from '../state/node'
+import { farewell, isSilent, momentary } from '../state/node'
 import { events, nodes } from '../state/store'
 import { Calls, CPU, Goroutines, Latency, Memory, Shards } from '../ui/charts'
 import { Name } from '../ui/name'
@@ -48,6 +48,7 @@ export function NodeView() {
         </p>
       )}
       {node.error !== '' && <p class="notice">▲ {node.error}</p>}
+      {node.state !== 'gone' && farewell(node) !== '' && <p role="status">{farewell(node)}</p>}
       <Actions node={node} />
       <dl class="figures">
         <Figure label="Calls" value={rate(now.calls)} />
@@ -96,16 +97,12 @@ export function NodeView() {
   )
 }
 
-/** States that say nothing of a drain: a node that is drained may be in any of them. */
-const OPEN = ['suspect', 'fenced', 'unreachable']
-
 function Actions({ node }: { node: ClusterNode }) {
   if (node.state === 'gone') return null
   const about = { body: { node: node.incarnation }, confirm: node.incarnation }
-  const unknown = OPEN.includes(node.state)
   return (
     <div class="buttons">
-      {node.state !== 'draining' && (
+      {!node.drain && !node.stopping && (
         <ActionButton
           action={{
             title: 'Drain the node',
@@ -116,11 +113,11 @@ function Actions({ node }: { node: ClusterNode }) {
           }}
         />
       )}
-      {(node.state === 'draining' || unknown) && (
+      {node.drain && (
         <ActionButton
           action={{
             title: 'End the drain',
-            explain: `The node takes shards again${unknown ? ', if it was drained, once it is well' : ''}. One that is being stopped leaves all the same.`,
+            explain: node.stopping ? 'It is being stopped, and leaves all the same.' : 'The node takes shards again, once it is well.',
             name: 'undrain',
             done: 'The drain ends.',
             ...about,
