@@ -64,7 +64,8 @@ type Message struct {
 	Fields []Field `json:"fields"`
 }
 
-// Field is a field. Of a map, Key is the keys' kind, and Kind is the values'.
+// Field is a field. Of a map, Key is the keys' kind, and Kind is the values'. Presence says that the empty value can be
+// sent and is not the same as none: of messages, members of a oneof, and what is declared optional.
 type Field struct {
 	Name     string   `json:"name"`
 	JSON     string   `json:"json"`
@@ -75,6 +76,7 @@ type Field struct {
 	Message  string   `json:"message"`
 	Enum     []string `json:"enum"`
 	Oneof    string   `json:"oneof"`
+	Presence bool     `json:"presence"`
 }
 
 // Learn takes over a google.protobuf.FileDescriptorSet. The newest that describes something counts. Of what only earlier
@@ -167,7 +169,7 @@ func describe(m protoreflect.MessageDescriptor) (out Message, inside []protorefl
 	out = Message{Name: string(m.FullName()), Fields: []Field{}}
 	for i := range min(m.Fields().Len(), maxFields) {
 		f := m.Fields().Get(i)
-		field := Field{Name: string(f.Name()), JSON: f.JSONName(), Repeated: f.IsList(), Map: f.IsMap()}
+		field := Field{Name: string(f.Name()), JSON: f.JSONName(), Repeated: f.IsList(), Map: f.IsMap(), Presence: f.HasPresence()}
 		if o := f.ContainingOneof(); o != nil && !o.IsSynthetic() {
 			field.Oneof = string(o.Name())
 		}

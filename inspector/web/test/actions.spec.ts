@@ -111,7 +111,7 @@ test.describe('with -actions', () => {
     await panel.getByLabel('times', { exact: true }).fill('three')
     await panel.getByRole('button', { name: 'Add to tags' }).click()
     await panel.getByLabel('tags 1', { exact: true }).fill('loud')
-    await panel.getByRole('button', { name: 'Set author' }).click()
+    await panel.getByLabel('Set author').check()
     await panel.getByLabel('name', { exact: true }).fill('Ann')
     await panel.getByLabel('mood', { exact: true }).selectOption('CROSS')
     await panel.getByLabel('loud', { exact: true }).check()
@@ -125,6 +125,38 @@ test.describe('with -actions', () => {
     await expect(panel.getByText('Answered in 1.5 ms.')).toBeVisible()
     expect(mock.state.actionsDone).toEqual([
       { name: 'call', id, method: 'SendChatMessage', confirm: id, request: { message: 'hello', times: 3, tags: ['loud'], author: { name: 'Ann' }, mood: 'CROSS', loud: true } },
+    ])
+  })
+
+  test('fields are sent though they are empty, with keys alone', async ({ page, mock }) => {
+    const id = 'ChatRoom-room-00000'
+    await open(page, mock, `#/object/${encodeURIComponent(id)}`)
+    const panel = page.getByRole('region', { name: 'Call a method' })
+    await panel.getByLabel('Method').selectOption('SendChatMessage')
+    const set = (name: string) => panel.getByRole('checkbox', { name: `Set ${name}` })
+    for (const name of ['author', 'text_body', 'nickname', 'most', 'quiet']) {
+      await set(name).focus()
+      await page.keyboard.press('Space')
+      await expect(set(name)).toBeChecked()
+      await expect(set(name)).toBeFocused()
+    }
+    await set('binary_body').press('Space')
+    await expect(set('text_body')).not.toBeChecked()
+    await panel.getByLabel('nickname', { exact: true }).fill('N')
+    await panel.getByLabel('nickname', { exact: true }).fill('')
+    await expect(set('nickname')).toBeChecked()
+    await panel.getByLabel('most', { exact: true }).fill('')
+    const found = await new AxeBuilder({ page }).analyze()
+    expect(found.violations.map((v) => v.id)).toEqual([])
+    await panel.getByLabel('To confirm').fill(id)
+    const go = panel.getByRole('button', { name: 'Call SendChatMessage' })
+    await go.click()
+    await expect(panel.getByRole('alert')).toContainText('most: “” is no int32')
+    await set('most').press('Space')
+    await go.click()
+    await expect(panel.getByText('Answered in 1.5 ms.')).toBeVisible()
+    expect(mock.state.actionsDone).toEqual([
+      { name: 'call', id, method: 'SendChatMessage', confirm: id, request: { author: {}, binaryBody: '', nickname: '', quiet: false } },
     ])
   })
 

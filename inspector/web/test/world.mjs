@@ -231,13 +231,14 @@ export function graph(world, q) {
 export const FORM = {
   request: { name: 'chat.SendChatMessageRequest', fields: [
     field('message', 'string'), field('times', 'int32'), field('at', 'int64'), field('loud', 'bool'), field('mood', 'enum', { enum: ['CALM', 'CROSS'] }),
-    field('tags', 'string', { repeated: true }), field('author', 'message', { message: 'chat.Author' }), field('attributes', 'string', { map: true, key: 'string' }),
-    field('text_body', 'string', { oneof: 'body' }), field('binary_body', 'bytes', { oneof: 'body' }),
+    field('tags', 'string', { repeated: true }), field('author', 'message', { message: 'chat.Author', presence: true }), field('attributes', 'string', { map: true, key: 'string' }),
+    field('text_body', 'string', { oneof: 'body', presence: true }), field('binary_body', 'bytes', { oneof: 'body', presence: true }),
+    field('nickname', 'string', { presence: true }), field('most', 'int32', { presence: true }), field('quiet', 'bool', { presence: true }),
   ] },
   reply: 'chat.SendChatMessageResponse',
-  messages: { 'chat.Author': { name: 'chat.Author', fields: [field('name', 'string'), field('parent', 'message', { message: 'chat.Author' })] } },
+  messages: { 'chat.Author': { name: 'chat.Author', fields: [field('name', 'string'), field('parent', 'message', { message: 'chat.Author', presence: true })] } },
 }
 
 function field(name, kind, extra = {}) {
-  return { name, json: name.replace(/_(.)/g, (_, c) => c.toUpperCase()), kind, repeated: false, map: false, key: '', message: '', enum: null, oneof: '', ...extra }
+  return { name, json: name.replace(/_(.)/g, (_, c) => c.toUpperCase()), kind, repeated: false, map: false, key: '', message: '', enum: null, oneof: '', presence: false, ...extra }
 }

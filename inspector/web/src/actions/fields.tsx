@@ -1,5 +1,5 @@
 import type { CallForm, FormField, FormMessage } from '../api/types'
-import { blank, change, fieldsOf, isDraft, type Draft, type Typed } from './form'
+import { blank, change, empty, fieldsOf, isDraft, type Draft, type Typed } from './form'
 
 interface Props {
   form: CallForm
@@ -8,7 +8,7 @@ interface Props {
   onChange: (draft: Draft) => void
 }
 
-/** The fields of a message. A field that was not touched is not sent. */
+/** The fields of a message. A field that was not touched is not sent; one that has a sign for it, when that is set. */
 export function Fields({ form, message, draft, onChange }: Props) {
   const fields = fieldsOf(message)
   if (fields.length === 0) return <p class="muted">{message.name} has no fields.</p>
@@ -37,37 +37,45 @@ interface FieldProps {
 function describe(field: FormField): string {
   const kind = field.message || field.kind
   const shape = field.map ? `map of ${field.key} to ${kind}` : field.repeated ? `list of ${kind}` : kind
-  return field.oneof === '' ? shape : `${shape}, one of ${field.oneof}`
+  if (field.oneof !== '') return `${shape}, one of ${field.oneof}`
+  return field.presence && field.message === '' ? `${shape}, optional` : shape
 }
 
 function Field({ form, field, typed, onChange }: FieldProps) {
   if (field.map || field.repeated) return <List form={form} field={field} typed={typed} onChange={onChange} />
-  if (field.kind !== 'message') {
+  if (field.kind === 'message') {
     return (
-      <label>
-        {field.name} <small class="muted">{describe(field)}</small>
-        <Single form={form} field={field} typed={typed} onChange={onChange} label={field.name} />
-      </label>
+      <fieldset>
+        <legend>
+          {field.name} <small class="muted">{describe(field)}</small>
+        </legend>
+        <Presence field={field} typed={typed} onChange={onChange} />
+        {typed !== undefined && <Single form={form} field={field} typed={typed} onChange={onChange} label={field.name} />}
+      </fieldset>
     )
   }
+  const value = (
+    <label>
+      {field.name} <small class="muted">{describe(field)}</small>
+      <Single form={form} field={field} typed={typed} onChange={onChange} label={field.name} />
+    </label>
+  )
+  if (!field.presence) return value
   return (
-    <fieldset>
-      <legend>
-        {field.name} <small class="muted">{describe(field)}</small>
-      </legend>
-      {typed === undefined ? (
-        <button type="button" onClick={() => onChange({})}>
-          Set {field.name}
-        </button>
-      ) : (
-        <>
-          <Single form={form} field={field} typed={typed} onChange={onChange} label={field.name} />
-          <button type="button" onClick={() => onChange(undefined)}>
-            Leave {field.name} out
-          </button>
-        </>
-      )}
-    </fieldset>
+    <div class="optional">
+      {value}
+      <Presence field={field} typed={typed} onChange={onChange} />
+    </div>
+  )
+}
+
+/** Says whether the field is sent, be it empty. What is typed into it sets it too. */
+function Presence({ field, typed, onChange }: Omit<FieldProps, 'form'>) {
+  return (
+    <label class="presence">
+      <input type="checkbox" checked={typed !== undefined} onChange={(e) => onChange(e.currentTarget.checked ? empty(field) : undefined)} />
+      Set <span class="hidden">{field.name}</span>
+    </label>
   )
 }
 
@@ -142,7 +150,7 @@ function Single({ form, field, typed, onChange, label }: FieldProps & { label: s
       value={text}
       dir="auto"
       placeholder={PLACEHOLDERS[field.kind] ?? ''}
-      onInput={(e) => onChange(e.currentTarget.value === '' && !field.repeated ? undefined : e.currentTarget.value)}
+      onInput={(e) => onChange(e.currentTarget.value === '' && !field.repeated && !field.presence ? undefined : e.currentTarget.value)}
     />
   )
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { FORM } from '../../test/world.mjs'
 import type { CallForm } from '../api/types'
-import { change, fieldsOf, FormError, toJSON, type Draft } from './form'
+import { change, empty, fieldsOf, FormError, toJSON, type Draft } from './form'
 
 const form = FORM as CallForm
 const json = (draft: Draft) => toJSON(form, form.request, draft)
@@ -33,7 +33,7 @@ describe('a message of protobuf’s own', () => {
   const written = (name: string, typed: string, kind = 'string') => toJSON(form, own(name, [field('value', kind)]), typed === '' ? {} : { value: typed })
 
   it('is the value that it wraps', () => {
-    expect([written('StringValue', 'x'), written('Int32Value', '7', 'int32'), written('BoolValue', '')]).toEqual(['x', 7, null])
+    expect([written('StringValue', 'x'), written('Int32Value', '7', 'int32'), written('BoolValue', '')]).toEqual(['x', 7, false])
   })
   it('is written as people write it', () => {
     const times = own('Timestamp', [field('seconds', 'int64'), field('nanos', 'int32')])
@@ -64,5 +64,24 @@ describe('a oneof', () => {
   })
   it('can be taken away', () => {
     expect(change(form.request, { textBody: 'a', message: 'm' }, field('textBody'), undefined)).toEqual({ message: 'm' })
+  })
+})
+
+describe('a field that can be there and empty', () => {
+  const field = (name: string) => form.request.fields.find((f) => f.json === name)!
+  it('is sent so when it is set, whatever its kind', () => {
+    const draft = ['nickname', 'most', 'quiet', 'author'].reduce((d, name) => change(form.request, d, field(name), empty(field(name))), {} as Draft)
+    expect(json(draft)).toEqual({ nickname: '', most: 0, quiet: false, author: {} })
+    expect(json(change(form.request, draft, field('nickname'), undefined))).toEqual({ most: 0, quiet: false, author: {} })
+  })
+  it('is the one of its oneof then', () => {
+    expect(json(change(form.request, { textBody: 'a' }, field('binaryBody'), empty(field('binaryBody'))))).toEqual({ binaryBody: '' })
+  })
+  it('is not null where it is of protobuf’s own messages, which would be none', () => {
+    const own = ['StringValue', 'Int64Value', 'DoubleValue', 'Timestamp', 'Duration', 'Struct', 'ListValue', 'Any']
+    const outer = { name: 'x.Outer', fields: own.map((name) => ({ ...field('author'), json: name, message: `google.protobuf.${name}` })) }
+    const inner = { ...form, messages: Object.fromEntries(own.map((name) => [`google.protobuf.${name}`, { name: `google.protobuf.${name}`, fields: [] }])) }
+    const sent = toJSON(inner, outer, Object.fromEntries(own.map((name) => [name, {}])))
+    expect(sent).toEqual({ StringValue: '', Int64Value: '0', DoubleValue: 0, Timestamp: '1970-01-01T00:00:00Z', Duration: '0s', Struct: {}, ListValue: [], Any: {} })
   })
 })

@@ -16,13 +16,18 @@ const FLOAT = new Set(['float', 'double'])
 const WRAPPER = /^google\.protobuf\.(Double|Float|U?Int32|U?Int64|Bool|String|Bytes)Value$/
 const WRITTEN = /^google\.protobuf\.(Timestamp|Duration|FieldMask)$/
 const FREE = /^google\.protobuf\.(Struct|Value|ListValue|Any)$/
+/** The JSON of those that have nothing in them; null would be none at all, but of a Value. */
+const NOTHING: Record<string, unknown> = {
+  Timestamp: '1970-01-01T00:00:00Z', Duration: '0s', FieldMask: '', Struct: {}, Value: null, ListValue: [], Any: {},
+  BoolValue: false, StringValue: '', BytesValue: '', Int64Value: '0', UInt64Value: '0', Int32Value: 0, UInt32Value: 0, DoubleValue: 0, FloatValue: 0,
+}
 const special = (name: string): boolean => WRAPPER.test(name) || WRITTEN.test(name) || FREE.test(name)
 
 /** What there is to fill in of a message. Of protobuf's own it is one value, as their JSON is. */
 export function fieldsOf(message: FormMessage): FormField[] {
   const kind = WRITTEN.test(message.name) ? 'string' : FREE.test(message.name) ? 'json' : ''
   if (kind === '') return message.fields
-  return [{ name: 'value', json: 'value', kind, repeated: false, map: false, key: '', message: '', enum: null, oneof: '' }]
+  return [{ name: 'value', json: 'value', kind, repeated: false, map: false, key: '', message: '', enum: null, oneof: '', presence: false }]
 }
 
 export function isDraft(typed: Typed | undefined): typed is Draft {
@@ -34,6 +39,11 @@ export function blank(field: FormField): Typed {
   if (field.kind === 'message') return {}
   if (field.kind === 'bool') return false
   return field.kind === 'enum' ? (field.enum?.[0] ?? '') : ''
+}
+
+/** The empty value of a field that can be sent so. */
+export function empty(field: FormField): Typed {
+  return INT32.has(field.kind) || INT64.has(field.kind) || FLOAT.has(field.kind) ? '0' : blank(field)
 }
 
 /** Sets a field; of a oneof only the last that was set stays. undefined takes it away. */
@@ -55,7 +65,7 @@ export function toJSON(form: CallForm, message: FormMessage, draft: Draft): unkn
   if (special(message.name)) {
     const [field] = fieldsOf(message)
     const typed = draft['value']
-    return typed === undefined || !field ? null : single(form, field, typed)
+    return typed === undefined || !field ? (NOTHING[message.name.slice('google.protobuf.'.length)] ?? null) : single(form, field, typed)
   }
   const out: Record<string, unknown> = {}
   for (const field of message.fields) {

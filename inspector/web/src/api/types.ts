@@ -299,6 +299,8 @@ export interface FormField {
   message: string
   enum: string[] | null
   oneof: string
+  /** Its empty value can be sent, and is not the same as none. */
+  presence: boolean
 }
 
 export interface FormMessage {
