@@ -15,6 +15,7 @@
 // Inside a method the functions act on the server that hosts the object, which
 // travels in ctx; Server.Context puts one there. With another ctx they act on the
 // process's default server: the first made by [NewServer] that has not stopped.
-// Everything here is safe for concurrent use. Errors of these functions are [*Error];
-// those of a server's Start, Stop and Run may wrap others, such as a port that is taken.
+// Everything here is safe for concurrent use. Errors of these functions, and of a server's
+// Start, Stop and Run, are [*Error], found by errors.As where they wrap what is behind them,
+// such as the system's error for a port that is taken.
 package goverseapi

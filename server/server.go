@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"sync"
@@ -85,7 +84,7 @@ func NewShared(cfg *Config, coordinators *Coordinators) *Server {
 
 // Run starts the server, waits for SIGINT or SIGTERM, and stops it; a signal while it
 // starts gives the start up. A second signal kills the process. It returns nil after a
-// clean stop.
+// clean stop, otherwise the error of [Server.Start] or of [Server.Stop].
 func (s *Server) Run() error {
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // the root of the program
 	defer restore()
@@ -107,9 +106,13 @@ func (s *Server) Run() error {
 }
 
 // Start starts the server and returns when it is ready; ctx ends a start that takes
-// too long and means nothing afterwards. Its error lists every problem of the
-// configuration. A server that was started or stopped before is
-// [object.ErrFailedPrecondition].
+// too long and means nothing afterwards. Its error is an [*object.Error] with executed=no,
+// and errors.Is finds the cause behind it: [object.ErrInvalidArgument] lists every problem of
+// the configuration, or names an address of another machine; [object.ErrUnavailable] is a
+// port or data directory that another process has, or an etcd that does not answer;
+// [object.ErrFailedPrecondition] a server that was started or stopped before, or does not fit
+// its cluster; [object.ErrCanceled] a start given up by ctx or Stop; and an object that was
+// to be created fails it with its own code.
 func (s *Server) Start(ctx context.Context) error {
 	group, err := s.prepare(ctx)
 	if err != nil {
@@ -120,7 +123,7 @@ func (s *Server) Start(ctx context.Context) error {
 		s.group = nil // the failure is this call's, not a later Stop's
 		s.mu.Unlock()
 		s.markStopped()
-		return fmt.Errorf("start server: %w", err)
+		return fail(ctx, "start server", object.ExecutedNo, err)
 	}
 	s.mu.Lock()
 	s.phase.CompareAndSwap(int32(starting), int32(running))
@@ -167,7 +170,8 @@ func (s *Server) prepare(ctx context.Context) (*lifecycle.Group, error) {
 // drain timeout, or ends soon after ctx, whichever is shorter: calls that still run then
 // are cancelled, and what ignores that is named in the error. It returns nil for a server that was never
 // started, waits with the first caller when called again, and returns the same error
-// then. After a part of the server has failed, the error is that failure.
+// then. After a part of the server has failed, the error is that failure. It is an
+// [*object.Error] with executed=yes: the server has stopped all the same.
 func (s *Server) Stop(ctx context.Context) error {
 	group, hurry := s.beginStop()
 	if group == nil {
@@ -179,7 +183,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	_ = group.Stop(context.WithoutCancel(ctx)) // each part ends with its patience; the failures are known
 	s.markStopped()
 	if err := s.failed(); err != nil {
-		return fmt.Errorf("stop server: %w", err)
+		return fail(context.WithoutCancel(ctx), "stop server", object.ExecutedYes, err) // the same for every caller
 	}
 	s.cfg.Logger.InfoContext(ctx, "server stopped")
 	return nil
