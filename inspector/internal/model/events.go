@@ -14,7 +14,7 @@ import (
 type EventFilter struct {
 	Kinds, Levels []string // any of them; none: all
 	Object, Node  string
-	Text          string // that its text has in it, in whatever case
+	Text          string // that its text, object, method or node has in it, in whatever case
 	Since         uint64 // only those told later
 	Before        uint64 // only those before the one of this number; 0: all
 	First         bool   // those told first are wanted, also where Since is 0
@@ -52,7 +52,12 @@ func (m *Model) Events(f EventFilter) Events {
 func (f *EventFilter) wants(e *Event) bool {
 	return e.Seq > f.Since && (f.Before == 0 || e.Seq < f.Before) && (len(f.Kinds) == 0 || slices.Contains(f.Kinds, e.Kind)) &&
 		(len(f.Levels) == 0 || slices.Contains(f.Levels, e.Level)) && is(f.Object, e.Object) && is(f.Node, e.Node) &&
-		(f.Text == "" || strings.Contains(strings.ToLower(e.Text), f.Text))
+		(f.Text == "" || f.says(e.Text) || f.says(e.Object) || f.says(e.Method) || f.says(e.Node))
+}
+
+// says reports whether a word of an event has the text in it.
+func (f *EventFilter) says(word string) bool {
+	return word != "" && strings.Contains(strings.ToLower(word), f.Text)
 }
 
 func byTime(a, b Event) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Seq, b.Seq)) }

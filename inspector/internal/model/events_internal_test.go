@@ -30,6 +30,7 @@ func TestEventsAreFiltered(t *testing.T) {
 		"node":         {EventFilter{Node: "A", Limit: 2}, []int{4996, 4998}},
 		"object":       {EventFilter{Object: "Room-7", Limit: 1}, []int{4997}},
 		"text":         {EventFilter{Text: "SAY ran for 4321"}, []int{4321}},
+		"text, other":  {EventFilter{Text: "ROOM-7", Limit: 1}, []int{4997}},
 		"since":        {EventFilter{Since: first + 4996}, []int{4997, 4998, 4999}},
 		"before":       {EventFilter{Before: first + 10, Limit: 2}, []int{8, 9}},
 		"all together": {EventFilter{Kinds: []string{"slow"}, Levels: []string{"warning"}, Node: "A", Object: "Room-4", Text: "ran", Since: first + 10, Before: first + 100, Limit: 2}, []int{14, 24}},

@@ -133,6 +133,33 @@ test('objects are searched, sorted and paged by the server', async ({ page, mock
   await expect(page.getByLabel('Name begins with')).toHaveValue('room-0001')
 })
 
+test('a rare event is found under thousands of others, and one that is new at once', async ({ page, mock }) => {
+  mock.noise(2000)
+  await open(page, mock, VIEWS['events']!)
+  const shown = page.locator('ol.events > li')
+  await expect(page.getByText('The last 1,000 events, newest first; the first 200 are shown. Filters look among the last 10,000.')).toBeVisible()
+  await page.getByLabel('Kind').selectOption('panic')
+  await expect(page.getByText('1 event found among the last 10,000, newest first.')).toBeVisible()
+  await expect(shown).toHaveCount(1)
+  await expect(shown).toContainText('panic: <b>runtime error</b>')
+  await page.getByLabel('Kind').selectOption('slow')
+  await expect(page.getByText('The newest 200 events found among the last 10,000')).toBeVisible()
+  await expect(shown.first()).toContainText('a call took 1999 ms')
+  mock.noise(7)
+  await expect(shown.first()).toContainText('a call took 6 ms')
+  await expect(shown).toHaveCount(200)
+  // What only the stream has told yet is there too, without a question that would take a second.
+  await page.getByLabel('Kind').selectOption('leave')
+  await expect(page.getByText('0 events found among the last 10,000')).toBeVisible()
+  await page.route('**/api/events?*', (route) => route.abort())
+  mock.killNode(2)
+  await expect(shown).toHaveCount(1)
+  await page.unroute('**/api/events?*')
+  // So too in the view of a node, whose events are far behind those of others.
+  await page.goto(`${mock.url}/#/node/n3-5f3a90b3`)
+  await expect(shown.filter({ hasText: 'node 10.0.0.3:7000 joins' })).toHaveCount(1)
+})
+
 test('events are filtered by kind, level and words, and the page says among how many', async ({ page, mock }) => {
   await open(page, mock, VIEWS['events']!)
   const shown = page.locator('ol.events > li')
@@ -141,13 +168,14 @@ test('events are filtered by kind, level and words, and the page says among how 
   await expect(shown.first()).toContainText('panic')
   await page.getByLabel('At least').selectOption('warning')
   await expect(shown).toHaveCount(2)
-  await expect(page.getByText('2 of 6 events, newest first. The inspector keeps the last 1,000: filters look among those.')).toBeVisible()
+  await expect(page.getByText('2 events found among the last 10,000, newest first.')).toBeVisible()
   await page.getByLabel('Kind').selectOption('slow')
   await expect(shown).toHaveCount(1)
   await page.getByLabel('Kind').selectOption('all')
   await page.getByLabel('Words').fill('JOIN')
   await expect(shown).toHaveCount(1)
   await expect(shown).toContainText('method Join')
+  await expect.poll(() => mock.state.eventsAsked).toContain('?level=warning%2Cerror&text=JOIN&limit=200')
 })
 
 test('the shards are told of to a keyboard too', async ({ page, mock }) => {

@@ -13,7 +13,7 @@ const MIME = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.
 export const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 export async function startMock({ port = 0, actions = false, token = '', waiting = false, live = true, busy = false } = {}) {
-  const state = { world: w.makeWorld({ waiting }), actions, token, actionsDone: [], streams: new Set(), refuse: 0, refuseWith: 503, lastIds: [], callAnswer: /** @type {Record<string, unknown>} */ ({ reply: { ok: true }, took: 1.5 }), hold: /** @type {Promise<void> | null} */ (null), instance: 'mock', id: 0, bytes: 0, missing: /** @type {string[]} */ ([]), mute: new Set() }
+  const state = { world: w.makeWorld({ waiting }), actions, token, actionsDone: [], streams: new Set(), refuse: 0, refuseWith: 503, lastIds: [], callAnswer: /** @type {Record<string, unknown>} */ ({ reply: { ok: true }, took: 1.5 }), hold: /** @type {Promise<void> | null} */ (null), instance: 'mock', id: 0, bytes: 0, missing: /** @type {string[]} */ ([]), mute: new Set(), eventsAsked: /** @type {string[]} */ ([]) }
   const server = createServer((request, response) => void handle(state, request, response))
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve))
   const timers = [live ? setInterval(() => tick(state), 1000) : undefined, busy ? setInterval(() => hurry(state), 500) : undefined]
@@ -76,6 +76,12 @@ export async function startMock({ port = 0, actions = false, token = '', waiting
       state.refuse = times
       for (const { response } of state.streams) response.destroy()
     },
+    /** So many slow calls are told of. */
+    noise(count) {
+      const first = state.world.seq
+      for (let i = 0; i < count; i++) w.addEvent(state.world, { kind: 'slow', level: 'warning', text: `a call took ${i} ms` })
+      send(state, 'events', { events: state.world.events.filter((e) => e.seq > first), next: state.world.seq })
+    },
     tick: () => tick(state),
     hurry: () => hurry(state),
     async close() {
@@ -136,7 +142,7 @@ function stream(state, url, request, response) {
   const world = state.world
   const first = {
     overview: () => w.overview(world), nodes: () => nodes(state), shards: () => w.shards(world), types: () => ({ types: w.types(world), sampling: world.sampling }),
-    graph: () => w.graph(world, q), events: () => ({ events: world.events, next: world.seq }), object: () => w.detail(world, q.get('focus')),
+    graph: () => w.graph(world, q), events: () => ({ events: world.events.slice(-1000), next: world.seq }), object: () => w.detail(world, q.get('focus')),
   }
   write(state, response, 'hello', meta(state))
   for (const topic of topics) if (first[topic] && !state.mute.has(topic)) write(state, response, topic, first[topic]())
@@ -184,6 +190,9 @@ async function handle(state, request, response) {
       return json(response, parts.length === 1 ? { types: w.types(world), sampling: world.sampling } : parts[4] === 'history' ? w.methodHistory(world) : w.FORM)
     case 'objects':
       return json(response, parts.length === 1 ? { ...w.search(world, url.searchParams), missing: state.missing } : w.detail(world, parts[1]))
+    case 'events':
+      state.eventsAsked.push(url.search)
+      return json(response, w.findEvents(world, url.searchParams))
     case 'clients':
       return json(response, { ...w.clients(world, url.searchParams), missing: state.missing })
     default:

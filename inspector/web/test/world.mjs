@@ -64,6 +64,14 @@ export function addEvent(world, event) {
   return whole
 }
 
+/** The events that fit all filters, the newest last. */
+export function findEvents(world, q) {
+  const any = (name, value) => !q.get(name) || q.get(name).split(',').includes(value)
+  const text = (q.get('text') ?? '').toLowerCase()
+  const found = world.events.filter((e) => any('kind', e.kind) && any('level', e.level) && any('node', e.node) && [e.text, e.object, e.method, e.node].some((word) => word.toLowerCase().includes(text)))
+  return { events: found.slice(-Number(q.get('limit') ?? 200)), next: world.seq }
+}
+
 /** Half a second more of a busy cluster. */
 export function hurry(world) {
   world.beat++

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ClusterEvent, ClusterNode, Overview, Point, Shards, Turn } from '../api/types'
-import { addPoint, addSecond, EVENTS, filterEvents, HISTORY, ranFor, reduceEvents, reduceOverview, reduceShards, sortTurns, summarize } from './reduce'
+import { addPoint, addSecond, EVENTS, eventQuery, filterEvents, HISTORY, ranFor, reduceEvents, reduceOverview, reduceShards, sortTurns, summarize } from './reduce'
 
 const point = (t: number, calls = 1): Point => ({
   t, calls, errors: 0, p50: null, p95: null, p99: null, objects: 0, clients: 0, activations: 0, pushes: 0, moves: 0, fenced: 0, waiting: 0, nodes: 1,
@@ -100,6 +100,14 @@ describe('events', () => {
     const state = reduceEvents([], { events: many, next: 0 })
     expect([state.length, state[0]!.seq]).toEqual([EVENTS, 10])
   })
+  it('stands by time where an older one is told later', () => {
+    const state = reduceEvents([event(1, { at: 50 }), event(2, { at: 70 })], { events: [event(3, { at: 60 })], next: 3 })
+    expect(state.map((e) => e.seq)).toEqual([1, 3, 2])
+  })
+  it('is asked for as it is filtered', () => {
+    expect(eventQuery({ kind: 'panic', level: 'warning', text: 'x', node: 'n' }, 20)).toEqual({ kind: 'panic', level: 'warning,error', text: 'x', node: 'n', limit: 20 })
+    expect(eventQuery({ kind: '', level: '', text: '' }, 200)).toEqual({ kind: '', level: '', text: '', node: '', limit: 200 })
+  })
   it('is filtered by kind, level and words, whatever their case', () => {
     const all = [event(1), event(2, { level: 'error', kind: 'panic', object: 'Room/Lobby' }), event(3, { level: 'warning', kind: 'slow' })]
     const seqs = (filter: Parameters<typeof filterEvents>[1]) => filterEvents(all, filter).map((e) => e.seq)
@@ -107,6 +115,7 @@ describe('events', () => {
     expect(seqs({ kind: 'slow', level: '', text: '' })).toEqual([3])
     expect(seqs({ kind: '', level: 'warning', text: '' })).toEqual([2, 3])
     expect(seqs({ kind: '', level: '', text: 'lobby' })).toEqual([2])
+    expect([seqs({ kind: '', level: '', text: '', node: 'n' }), filterEvents([event(1, { node: 'n' }), event(2)], { kind: '', level: '', text: '', node: 'n' }).length]).toEqual([[], 1])
   })
 })
 

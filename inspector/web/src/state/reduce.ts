@@ -78,21 +78,29 @@ export function shardsByOwner(shards: Shards['shards'], nodes: number): number[]
   return counts
 }
 
-/** Events by number, each once, the last EVENTS of them. */
+/** Events by time, as the API has them, each number once, the last EVENTS of them. */
 export function reduceEvents(state: readonly ClusterEvent[], message: EventBatch): ClusterEvent[] {
   if (message.events.length === 0) return state as ClusterEvent[]
   const bySeq = new Map(state.map((e) => [e.seq, e]))
   for (const event of message.events) bySeq.set(event.seq, event)
-  return [...bySeq.values()].sort((a, b) => a.seq - b.seq).slice(-EVENTS)
+  return [...bySeq.values()].sort((a, b) => a.at - b.at || a.seq - b.seq).slice(-EVENTS)
 }
 
 export interface EventFilter {
   kind: string
   level: string
   text: string
+  /** Its incarnation; absent: of any. */
+  node?: string
 }
 
 const LEVELS = ['info', 'warning', 'error']
+
+/** The parameters by which the API finds the same events as filterEvents. */
+export function eventQuery(filter: EventFilter, limit: number): Record<string, string | number> {
+  const least = LEVELS.indexOf(filter.level)
+  return { kind: filter.kind, level: least > 0 ? LEVELS.slice(least).join(',') : '', text: filter.text, node: filter.node ?? '', limit }
+}
 
 /** Events of a kind, of at least a level, with a text in any of their words. */
 export function filterEvents(events: readonly ClusterEvent[], filter: EventFilter): ClusterEvent[] {
@@ -102,6 +110,7 @@ export function filterEvents(events: readonly ClusterEvent[], filter: EventFilte
     (e) =>
       (filter.kind === '' || e.kind === filter.kind) &&
       LEVELS.indexOf(e.level) >= least &&
+      (!filter.node || e.node === filter.node) &&
       (text === '' || `${e.text}\n${e.object}\n${e.method}\n${e.node}`.toLowerCase().includes(text)),
   )
 }

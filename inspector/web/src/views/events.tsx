@@ -1,13 +1,18 @@
-import type { ClusterEvent } from '../api/types'
+import type { ClusterEvent, EventBatch } from '../api/types'
 import { count, moment, plural } from '../state/format'
-import { EVENTS, filterEvents } from '../state/reduce'
+import { EVENTS, eventQuery, filterEvents, reduceEvents, type EventFilter } from '../state/reduce'
 import { route, setQuery } from '../state/router'
-import { events } from '../state/store'
+import { events, meta } from '../state/store'
 import { NodeLink, ObjectLink } from '../ui/name'
 import { Badge, Stack } from '../ui/parts'
+import { usePolled } from '../ui/poll'
 
 const KINDS = ['join', 'leave', 'drain', 'lease', 'fenced', 'resumed', 'move', 'panic', 'deadlock', 'slow', 'overloaded', 'client', 'action', 'link']
 const SHOWN = 200
+/** How many the inspector keeps. */
+const KEPT = '10,000'
+/** Between two questions for what fits a filter, in ms: what is new comes sooner, with the stream. */
+const ASKED = 1000
 
 export function EventList({ events: list }: { events: readonly ClusterEvent[] }) {
   if (list.length === 0) return <p class="empty">Nothing has happened.</p>
@@ -42,9 +47,49 @@ export function EventList({ events: list }: { events: readonly ClusterEvent[] })
   )
 }
 
+/** What fits a filter, oldest first: of what the inspector keeps, which knows more than the page, and of what the page has just been told. */
+function useFound(filter: EventFilter, most: number): { found: ClusterEvent[]; asked: boolean; error: string } {
+  const { data, error } = usePolled<EventBatch>('events', eventQuery(filter, most), ASKED)
+  const found = reduceEvents(data?.events ?? [], { events: filterEvents(events.value, filter), next: 0 })
+  return { found: found.slice(-most), asked: data !== null, error }
+}
+
+/** The last events that a filter finds, with how many there are if that is wanted. Another filter, or another inspector, is another one of these. */
+export function Found({ filter, most = SHOWN, counted = false }: { filter: EventFilter; most?: number; counted?: boolean }) {
+  const { found, asked, error } = useFound(filter, most)
+  const number = found.length < most ? plural(found.length, 'event') : `The newest ${count(most)} events`
+  return (
+    <>
+      {error !== '' && <p class="notice">▲ {error}</p>}
+      {counted && (
+        <p class="muted">
+          {number} found{asked ? ` among the last ${KEPT}` : ' so far'}, newest first.
+        </p>
+      )}
+      <EventList events={found.reverse()} />
+    </>
+  )
+}
+
+/** What tells one Found from another. */
+export const foundKey = (filter: EventFilter): string => JSON.stringify([filter, meta.value?.instance])
+
+function Latest() {
+  const all = events.value
+  return (
+    <>
+      <p class="muted">
+        {all.length < EVENTS ? plural(all.length, 'event') : `The last ${count(EVENTS)} events`}, newest first
+        {all.length > SHOWN && `; the first ${SHOWN} are shown`}. Filters look among the last {KEPT}.
+      </p>
+      <EventList events={all.slice(-SHOWN).reverse()} />
+    </>
+  )
+}
+
 export function Events() {
   const { kind = '', level = '', text = '' } = route.value.query
-  const found = filterEvents(events.value, { kind, level, text })
+  const filter = { kind, level, text }
   return (
     <>
       <h1>Events</h1>
@@ -71,11 +116,7 @@ export function Events() {
           <input type="search" value={text} placeholder="object, node, text" onInput={(e) => setQuery({ text: e.currentTarget.value })} />
         </label>
       </form>
-      <p class="muted">
-        {found.length === events.value.length ? plural(found.length, 'event') : `${count(found.length)} of ${plural(events.value.length, 'event')}`}, newest first
-        {found.length > SHOWN && `; the first ${SHOWN} are shown`}. The inspector keeps the last {count(EVENTS)}: filters look among those.
-      </p>
-      <EventList events={found.slice(-SHOWN).reverse()} />
+      {kind === '' && level === '' && text === '' ? <Latest /> : <Found key={foundKey(filter)} filter={filter} counted />}
     </>
   )
 }

@@ -6,11 +6,11 @@ import { addPoint, addSecond } from '../state/reduce'
 import { bytes, cores, count, micros, millis, moment, rate } from '../state/format'
 import { href, route } from '../state/router'
 import { farewell, isSilent, momentary } from '../state/node'
-import { events, nodes } from '../state/store'
+import { nodes } from '../state/store'
 import { Calls, CPU, Goroutines, Latency, Memory, Shards } from '../ui/charts'
 import { Name } from '../ui/name'
 import { Badge, Empty, Estimates, Facts, Figure, Panel } from '../ui/parts'
-import { EventList } from './events'
+import { Found, foundKey } from './events'
 
 export function NodeView() {
   const id = route.value.args[0] ?? ''
@@ -37,6 +37,7 @@ export function NodeView() {
     )
   }
   const now = momentary(node)
+  const about = { kind: '', level: '', text: '', node: node.incarnation }
   return (
     <>
       <h1>
@@ -86,12 +87,7 @@ export function NodeView() {
         />
       </Panel>
       <Panel title="Events">
-        <EventList
-          events={events.value
-            .filter((e) => e.node === node.incarnation)
-            .slice(-20)
-            .reverse()}
-        />
+        <Found key={foundKey(about)} filter={about} most={20} />
       </Panel>
     </>
   )
