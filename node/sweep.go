@@ -44,9 +44,12 @@ func (n *Node) sweepEvery() time.Duration {
 	return max(minQuantum, shortest/8)
 }
 
-// never is an idle timeout that does not come; small enough to be added to a time.
+// never is a time that does not come, in some 73 years: small enough to be added to
+// another. No timeout that the node counts with is longer, whatever users ask for.
 const never = time.Duration(1 << 61)
 
+// idleTimeout is how long an object of the type stays without calls; never for one that
+// stays for ever.
 func (n *Node) idleTimeout(typ *object.Type) time.Duration {
 	d := typ.IdleTimeout
 	if d == 0 {
@@ -55,7 +58,7 @@ func (n *Node) idleTimeout(typ *object.Type) time.Duration {
 	if d < 0 {
 		return never
 	}
-	return d
+	return min(d, never)
 }
 
 func (n *Node) sweep() {

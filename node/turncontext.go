@@ -29,7 +29,7 @@ func (t *turn) limit(timeout time.Duration) {
 		timeout = t.node().cfg.CallTimeout
 	}
 	if timeout > 0 && t.deadline == 0 && !t.parentHasDeadline() {
-		t.deadline = -int64(timeout) // nobody else has the turn yet
+		t.deadline = -int64(min(timeout, never)) // nobody else has the turn yet
 	}
 }
 

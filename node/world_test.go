@@ -51,12 +51,20 @@ type scene struct {
 	logged  strings.Builder
 
 	left atomic.Pointer[sync.WaitGroup] // goroutines that turns left behind
+
+	configure func(*node.Config) // changes what nodes are made of; nil: nothing
 }
 
 // newWorld returns a world whose node owns all its shards. It needs [world.close].
 func newWorld(t *testing.T, c clock.Clock, types ...registration) *world {
 	t.Helper()
-	w := newNode(&scene{t: t, actions: make(map[string]action), gates: make(map[string]chan struct{})}, c, types...)
+	return newWorldOf(t, c, nil, types...)
+}
+
+// newWorldOf is newWorld with a node that is made in another way.
+func newWorldOf(t *testing.T, c clock.Clock, configure func(*node.Config), types ...registration) *world {
+	t.Helper()
+	w := newNode(&scene{t: t, actions: make(map[string]action), gates: make(map[string]chan struct{}), configure: configure}, c, types...)
 	w.openShards(0, 16)
 	w.standardActions()
 	return w
@@ -81,10 +89,14 @@ func newNode(scene *scene, c clock.Clock, types ...registration) *world {
 		}
 	}
 	w := &world{scene: scene}
-	w.Node = node.New(node.Config{
+	cfg := node.Config{
 		Registry: r, Clock: c, Runtime: w, Shards: 16, ClientGone: func(id string) { w.note("gone %s", id) }, Event: scene.diary.add,
 		Logger: slog.New(slog.NewTextHandler(lockedWriter{w}, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	}
+	if scene.configure != nil {
+		scene.configure(&cfg)
+	}
+	w.Node = node.New(cfg)
 	return w
 }
 
@@ -112,8 +124,14 @@ func (w *world) logText() string {
 // its node afterwards.
 func inBubble(t *testing.T, f func(w *world), types ...registration) {
 	t.Helper()
+	inBubbleOf(t, nil, f, types...)
+}
+
+// inBubbleOf is inBubble with a node that is made in another way.
+func inBubbleOf(t *testing.T, configure func(*node.Config), f func(w *world), types ...registration) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, clock.Virtual(), types...)
+		w := newWorldOf(t, clock.Virtual(), configure, types...)
 		defer w.sweep()()
 		defer func() { // also after Fatal
 			w.openAll()
