@@ -15,7 +15,7 @@ import (
 func (n *Node) activate(t *turn) error {
 	a := t.act
 	t.due() // the call's time begins before that of the hook
-	if err := n.bringUp(a, func() *object.Error { return n.runOnActivate(a, t) }); err != nil {
+	if err := n.bringUp(a, nil, func() *object.Error { return n.runOnActivate(a, t) }); err != nil {
 		if n.suspended() || !object.FromHook(err) {
 			return t.fenced() // not what the object says, but that it could not
 		}
@@ -52,22 +52,27 @@ func (n *Node) becomeLive(a *activation, mode *object.Mode) {
 }
 
 // bringUp makes the object and runs its first hooks. Nobody else is in the activation,
-// which is abandoned where a hook fails or ends its goroutine.
-func (n *Node) bringUp(a *activation, hooks func() *object.Error) (failure *object.Error) {
-	returned := false
+// which is abandoned where a hook fails or ends its goroutine. What create, which may be nil,
+// fails with concerns nobody but the caller; what first fails with concerns all that wait.
+func (n *Node) bringUp(a *activation, create, first func() *object.Error) (failure *object.Error) {
+	returned, ofAll := false, create == nil
 	defer func() {
 		if !returned {
 			failure = object.Refuse(object.CodeInternal, "", "activate", a.id, "", "the goroutine of a hook exited; see the server's log").OfHook()
 		}
 		if failure != nil {
-			n.abandon(a, failure)
+			n.abandon(a, failure, ofAll)
 		}
 	}()
 	a.obj = a.typ.New()
 	object.Bind(a.obj, (*host)(a))
 	was := a.shard.keptOf(a.id)
-	if failure = n.restore(a, was); failure == nil {
-		failure = hooks()
+	if failure = n.restore(a, was); failure == nil && create != nil {
+		failure = create()
+	}
+	if failure == nil {
+		ofAll = true
+		failure = first()
 	}
 	if failure == nil {
 		a.shard.used(was)
@@ -92,15 +97,15 @@ func (n *Node) runOnActivate(a *activation, cause *turn) *object.Error {
 	return n.runHook(a, cause, onActivate, activator.OnActivate)
 }
 
-// abandon ends an activation whose hooks failed: the calls that waited for it fail
-// with its error, creations and deletions try again, and so do all where it was only cut
-// short.
-func (n *Node) abandon(a *activation, failure *object.Error) {
+// abandon ends an activation whose hooks failed: where that is of all, the calls that waited
+// for it fail with its error. Creations and deletions try again, and so do all where it is
+// not, or was only cut short.
+func (n *Node) abandon(a *activation, failure *object.Error, ofAll bool) {
 	n.retire(a, func(w *waiter) error {
 		switch {
 		case w.persists && a.pinned:
 			return clientGone("call", a.id, "")
-		case w.persists, !object.FromHook(failure):
+		case w.persists, !ofAll, !object.FromHook(failure):
 			return n.carryOn(w)
 		}
 		return failure
@@ -256,12 +261,8 @@ func (n *Node) CreateFor(ctx context.Context, chain []Step, typ, id string, init
 		_ = n.giveBack(t)
 		return "", t.exists()
 	}
-	if err := n.bringUp(a, func() *object.Error {
-		if err := n.runOnCreate(a, t, init); err != nil {
-			return err
-		}
-		return n.runOnActivate(a, t)
-	}); err != nil {
+	create := func() *object.Error { return n.runOnCreate(a, t, init) }
+	if err := n.bringUp(a, create, func() *object.Error { return n.runOnActivate(a, t) }); err != nil {
 		return "", err.At("create", id, "")
 	}
 	n.becomeLive(a, nil)

@@ -31,7 +31,7 @@ func (n *Node) AttachClient(ctx context.Context, id string) error {
 	case !added:
 		return object.Refuse(object.CodeAlreadyExists, "", "connect", id, "", "a client has this object")
 	}
-	if failure := n.bringUp(a, func() *object.Error { return n.runOnConnect(a) }); failure != nil {
+	if failure := n.bringUp(a, nil, func() *object.Error { return n.runOnConnect(a) }); failure != nil {
 		return failure.At("connect", id, "")
 	}
 	n.becomeLive(a, nil)
