@@ -33,6 +33,11 @@ const memoryTTL = 24 * time.Hour
 // maxLeaseTTL is the longest lease from an etcd.
 const maxLeaseTTL = 5 * time.Minute
 
+// longest is the most that a lease or a stop may take: nobody waits so long, and it can be
+// added to any time. (Calls and idle objects may have all the time there is: what is more
+// than a lifetime is never, see package node.)
+const longest = 365 * 24 * time.Hour
+
 // Memory is the value of Etcd and Store that keeps everything inside the process.
 const Memory = "memory:"
 
@@ -89,7 +94,7 @@ type Config struct {
 	Store string
 	// LeaseTTL is how long the server counts as alive without a sign of life: others take
 	// its shards then, and it has stopped answering before. Default 6 s, with "memory:" a
-	// day; at least 2 s, and but for "memory:" at most 5 min. etcd grants whole seconds.
+	// day; at least 2 s, and at most 5 min, with "memory:" a year. etcd grants whole seconds.
 	LeaseTTL time.Duration
 	// Shards is how many parts the objects of a cluster are divided into. Default 8192.
 	Shards int
@@ -105,7 +110,7 @@ type Config struct {
 	// DrainTimeout limits a stop: calls that still run then are cancelled. Four fifths of
 	// it are for handing the shards over to other servers, and for the drain of a shard in
 	// any planned move, where that is less than 10 s. Default 30 s; but for "memory:" at
-	// least 1 s.
+	// least 1 s; at most a year.
 	DrainTimeout time.Duration
 	// Registry holds the types. Default for goverseapi.NewServer: the process's;
 	// required for [New].
@@ -271,10 +276,10 @@ func (c Config) timeProblem() error {
 		shortestStop = time.Millisecond
 	}
 	problems := []error{
-		atLeast("LeaseTTL", c.LeaseTTL, cluster.MinLeaseTTL),
-		atLeast("DrainTimeout", c.DrainTimeout, shortestStop),
+		between("LeaseTTL", c.LeaseTTL, cluster.MinLeaseTTL, longest),
+		between("DrainTimeout", c.DrainTimeout, shortestStop, longest),
 	}
-	if c.LeaseTTL > maxLeaseTTL && !c.inMemory() {
+	if c.LeaseTTL > maxLeaseTTL && c.LeaseTTL <= longest && !c.inMemory() {
 		problems = append(problems, problem("LeaseTTL", "%v is more than %v: so long nobody would take over the shards of a server that died", c.LeaseTTL, maxLeaseTTL))
 	}
 	return errors.Join(problems...)
@@ -323,9 +328,12 @@ func advertiseProblem(address string) error {
 	return nil
 }
 
-func atLeast(field string, d, least time.Duration) error {
-	if d < least {
+func between(field string, d, least, most time.Duration) error {
+	switch {
+	case d < least:
 		return problem(field, "%v is less than %v", d, least)
+	case d > most:
+		return problem(field, "%v is more than %v", d, most)
 	}
 	return nil
 }

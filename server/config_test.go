@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -73,9 +74,15 @@ func TestMoreMistakesInTheConfiguration(t *testing.T) {
 		"Etcd: configure embedded etcd: invalid argument: 10.0.0.1:1 is not a loopback address": func(c *server.Config) { c.Etcd = []string{"embedded:10.0.0.1:1"} },
 		"EtcdTLS, EtcdUsername, EtcdPassword: they are for endpoints, and Etcd names none":      func(c *server.Config) { c.EtcdTLS = &tls.Config{} },
 		"EtcdUsername, EtcdPassword: both are needed, or neither":                               func(c *server.Config) { c.Etcd, c.EtcdUsername = []string{"a:1"}, "root" },
-		"Etcd: an address is empty": func(c *server.Config) { c.Etcd = []string{"embedded:"} },
-		"LeaseTTL: -1s is less":     func(c *server.Config) { c.LeaseTTL = -time.Second },
-		"Shards: 65537 is not":      func(c *server.Config) { c.Shards = 1<<16 + 1 },
+		"Etcd: an address is empty":                                 func(c *server.Config) { c.Etcd = []string{"embedded:"} },
+		"LeaseTTL: 8760h0m0.000000001s is more than 8760h0m0s":      func(c *server.Config) { c.LeaseTTL = 365*24*time.Hour + 1 },
+		"LeaseTTL: 2562047h47m16.854775807s is more than":           func(c *server.Config) { c.LeaseTTL = math.MaxInt64 },
+		"DrainTimeout: 2562047h47m16.854775807s is more than 8760h": func(c *server.Config) { c.DrainTimeout = math.MaxInt64 },
+		"LeaseTTL: 2562047h47m16.854775807s is more than 8760h0m0s; DrainTimeout: 2562047h47m16.854775807s is more than 8760h0m0s": func(c *server.Config) {
+			c.Etcd, c.LeaseTTL, c.DrainTimeout = []string{"127.0.0.1:1"}, math.MaxInt64, math.MaxInt64
+		},
+		"LeaseTTL: -1s is less": func(c *server.Config) { c.LeaseTTL = -time.Second },
+		"Shards: 65537 is not":  func(c *server.Config) { c.Shards = 1<<16 + 1 },
 		"LeaseTTL: 5m0.001s is more than 5m0s": func(c *server.Config) {
 			c.Etcd, c.LeaseTTL = []string{"127.0.0.1:1"}, 5*time.Minute+time.Millisecond
 		},
@@ -149,6 +156,23 @@ func TestSupportedSettings(t *testing.T) {
 		if got := f.add(t, boxNo(i), 5); got != 5 {
 			t.Errorf("%s is %d", boxNo(i), got)
 		}
+	}
+}
+
+// The longest times that are allowed overflow nothing, and the timeouts of calls and idle
+// objects may have all the time there is.
+func TestLongestTimes(t *testing.T) {
+	t.Parallel()
+	f := start(t, func(c *server.Config) {
+		c.LeaseTTL, c.DrainTimeout = 365*24*time.Hour, 365*24*time.Hour
+		c.IdleTimeout, c.CallTimeout = math.MaxInt64, math.MaxInt64
+	})
+	if got := f.add(t, "Box-1", 5); got != 5 {
+		t.Errorf("Box-1 is %d, want 5", got)
+	}
+	whoami(t, f.dial(t))
+	if err := f.Stop(t.Context()); err != nil {
+		t.Errorf("stop: %v", err)
 	}
 }
 
