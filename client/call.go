@@ -29,18 +29,18 @@ func (s *Service) call(ctx context.Context, in *client_pb.CallRequest) (*client_
 		return nil, err
 	}
 	defer end()
-	ctx, release, ok := sess.beginCall(ctx)
-	if !ok { // it ended just now, or the server began to stop
+	work := sess.beginCall(ctx)
+	if work == nil { // it ended just now, or the server began to stop
 		_, _, err := s.findCaller("")
 		return nil, err
 	}
-	defer release()
+	defer work.release()
 	req, err := request(ctx, sess.id, in)
 	if err != nil {
 		return nil, err
 	}
-	place.wait(ctx, s.clock, s.limits.Body)
-	run := s.node.Accept(traced(ctx), req)
+	place.wait(work, s.clock, s.limits.Body)
+	run := s.node.Accept(traced(work), req)
 	place.leave()
 	reply, err := run()
 	if err != nil {

@@ -9,12 +9,13 @@ import (
 	"github.com/xiaonanln/goverse/util/ends"
 )
 
-// callContext is the context of a call of a session. It ends with its deadline, when
+// callContext is the context of a call. It ends with its parent or its deadline, when
 // it is cancelled and when the call is over. What costs something is made when somebody
 // asks for it, which most methods never do.
 type callContext struct {
-	clock    clock.Clock
-	deadline time.Time // zero: none
+	parent   context.Context //nolint:containedctx // the rpc's; nil: a call of a session, which no rpc is
+	clock    clock.Clock     // nil with a parent
+	deadline time.Time       // its own; zero: none, as always with a parent
 
 	mu     sync.Mutex
 	cause  error           // guarded by mu: it was cancelled; nil: it was not
@@ -25,7 +26,12 @@ type callContext struct {
 }
 
 // Deadline implements [context.Context].
-func (c *callContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+func (c *callContext) Deadline() (time.Time, bool) {
+	if c.parent != nil {
+		return c.parent.Deadline()
+	}
+	return c.deadline, !c.deadline.IsZero()
+}
 
 // Done implements [context.Context].
 func (c *callContext) Done() <-chan struct{} { return c.lived().Done() }
@@ -34,28 +40,41 @@ func (c *callContext) Done() <-chan struct{} { return c.lived().Done() }
 func (c *callContext) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.life == nil && c.cause == nil && (c.deadline.IsZero() || c.clock.Now().Before(c.deadline)) {
+	switch {
+	case c.life != nil || c.cause != nil:
+		return c.livedLocked().Err()
+	case c.parent != nil:
+		return c.parent.Err()
+	case c.deadline.IsZero() || c.clock.Now().Before(c.deadline):
 		return nil
 	}
 	return c.livedLocked().Err()
 }
 
-// Value implements [context.Context]: it answers only what package context looks for.
+// Value implements [context.Context]: without a parent it answers only what package
+// context looks for.
 func (c *callContext) Value(key any) any {
-	c.mu.Lock()
-	life := c.life
-	c.mu.Unlock()
-	if life == nil {
-		return nil
+	if at := c.valued(); at != nil {
+		return at.Value(key)
 	}
-	return life.Value(key)
+	return nil
+}
+
+// valued is what knows the values; nil: there are none.
+func (c *callContext) valued() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life == nil && (c.cause == nil || c.parent == nil) {
+		return c.parent
+	}
+	return c.livedLocked() // which knows the cause too
 }
 
 // AfterFunc lets [context.AfterFunc] and derived contexts follow without a goroutine.
 func (c *callContext) AfterFunc(f func()) func() bool { return context.AfterFunc(c.lived(), f) }
 
-// Follow implements [ends.Source].
-func (c *callContext) Follow(f *ends.Follower) bool { return c.ended.Follow(f) }
+// Follow implements [ends.Source]. The end of a parent can only be followed by its Done.
+func (c *callContext) Follow(f *ends.Follower) bool { return c.parent == nil && c.ended.Follow(f) }
 
 // end cancels the context, the first time.
 func (c *callContext) end(cause error) {
@@ -88,7 +107,11 @@ func (c *callContext) livedLocked() context.Context {
 	if c.life != nil {
 		return c.life
 	}
-	ctx, cancel := context.WithCancelCause(context.Background()) //nolint:forbidigo // a session outlives its streams
+	parent := c.parent
+	if parent == nil {
+		parent = context.Background() //nolint:forbidigo // a session outlives its streams
+	}
+	ctx, cancel := context.WithCancelCause(parent)
 	c.life, c.cancel = ctx, cancel
 	if c.cause != nil { // before its deadline
 		cancel(c.cause)

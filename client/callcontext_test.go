@@ -93,3 +93,58 @@ func TestFollowACallContext(t *testing.T) {
 		t.Error("what has ended was followed")
 	}
 }
+
+// valueKey is of a value that an rpc's context has.
+type valueKey struct{}
+
+// A call of an rpc ends with that, or when it is cancelled before, and knows what that knows,
+// whether somebody looks at its Done or not.
+func TestCallContextOfAnRPC(t *testing.T) {
+	t.Parallel()
+	why, hungUp := errors.New("why"), errors.New("the rpc is over")
+	for name, test := range map[string]struct {
+		happens func(c *callContext, rpc context.CancelCauseFunc)
+		err     error
+		cause   error
+	}{
+		"the rpc ends":    {func(_ *callContext, rpc context.CancelCauseFunc) { rpc(hungUp) }, context.Canceled, hungUp},
+		"it is cancelled": {func(c *callContext, _ context.CancelCauseFunc) { c.end(why) }, context.Canceled, why},
+		"it expires":      {func(*callContext, context.CancelCauseFunc) { time.Sleep(time.Minute) }, context.DeadlineExceeded, context.DeadlineExceeded}, //nolint:forbidigo // in a bubble
+		"it expires, then is over": {func(c *callContext, _ context.CancelCauseFunc) {
+			time.Sleep(time.Minute) //nolint:forbidigo // in a bubble
+			synctest.Wait()
+			c.end(errCallOver)
+		}, context.DeadlineExceeded, context.DeadlineExceeded},
+	} {
+		for _, looks := range []bool{true, false} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					rpc, hangUp := context.WithCancelCause(context.WithValue(t.Context(), valueKey{}, "a span"))
+					defer hangUp(nil)
+					timed, cancel := context.WithTimeout(rpc, time.Minute)
+					defer cancel()
+					c := &callContext{parent: timed}
+					if looks {
+						c.Done()
+					}
+					if d, ok := c.Deadline(); !ok || !d.Equal(time.Now().Add(time.Minute)) || c.Err() != nil {
+						t.Errorf("before: deadline %v, %v, error %v", d, ok, c.Err())
+					}
+					if c.Follow(new(ends.Follower)) {
+						t.Error("who follows it would not hear of the rpc's end")
+					}
+					test.happens(c, hangUp)
+					synctest.Wait()                                                                      // a timer has its own goroutine
+					if err, cause := c.Err(), context.Cause(c); err != test.err || cause != test.cause { //nolint:errorlint // identity
+						t.Errorf("it ends with %v, caused by %v", err, cause)
+					}
+					if v := c.Value(valueKey{}); v != "a span" {
+						t.Errorf("the rpc's value is %v", v)
+					}
+					<-c.Done()
+				})
+			})
+		}
+	}
+}

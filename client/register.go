@@ -35,16 +35,16 @@ func (s *Service) register(str stream) error {
 
 // attach creates the client's object.
 func (s *Service) attach(ctx context.Context, sess *session) error {
-	ctx, release := sess.begin(ctx)
-	defer release()
-	return s.node.AttachClient(ctx, sess.id)
+	hook := sess.begin(ctx)
+	defer hook.release()
+	return s.node.AttachClient(hook, sess.id)
 }
 
 // detach removes the client's object, for which the client need not be there.
 func (s *Service) detach(ctx context.Context, sess *session, reason object.DisconnectReason) {
-	ctx, release := sess.begin(context.WithoutCancel(ctx))
-	defer release()
-	if err := s.node.DetachClient(ctx, sess.id, reason); err != nil {
+	hook := sess.begin(context.WithoutCancel(ctx))
+	defer hook.release()
+	if err := s.node.DetachClient(hook, sess.id, reason); err != nil {
 		s.log.WarnContext(ctx, "client not detached cleanly", "client", sess.id, "error", err)
 	}
 	s.log.DebugContext(ctx, "client disconnected", "client", sess.id, "reason", reason.String())

@@ -43,7 +43,7 @@ type session struct {
 	deaf    bool                // guarded by mu: no new calls
 	made    uint64              // guarded by mu: calls of a Register stream's client
 	abort   error               // guarded by mu: why all work is cancelled; nil: it is not
-	work    map[*work]struct{}  // guarded by mu: running calls and hooks
+	work    *work               // guarded by mu: the first of the running calls and hooks
 	running map[uint64]*running // guarded by mu: calls of a resumable, by their numbers
 	finish  func()              // guarded by mu: what follows the end, on a goroutine of its own; nil: nothing
 }
@@ -56,8 +56,14 @@ type outbox interface {
 	abandon()
 }
 
-// work is a call or a hook that runs for a session.
-type work struct{ cancel context.CancelCauseFunc }
+// work is a call or a hook that runs for a session, and its context.
+type work struct {
+	callContext
+
+	session    *session
+	isCall     bool
+	prev, next *work // guarded by session.mu
+}
 
 func newSession(id string, l Limits) *session {
 	queue := newPushQueue(l.QueueMessages, l.QueueBytes)
@@ -102,43 +108,57 @@ func (s *session) isOver() bool {
 	}
 }
 
-// begin ties work to the session: its context ends with the session's abort too.
-// release must be called when the work is over.
-func (s *session) begin(ctx context.Context) (_ context.Context, release func()) {
+// begin ties a hook to the session: its context ends with the session's abort too. It
+// must be released when it is over.
+func (s *session) begin(ctx context.Context) *work {
+	w := &work{session: s, callContext: callContext{parent: ctx}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.beginLocked(ctx)
+	s.beginLocked(w)
+	return w
 }
 
-func (s *session) beginLocked(ctx context.Context) (_ context.Context, release func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	w := &work{cancel}
+func (s *session) beginLocked(w *work) {
 	if s.abort != nil {
-		cancel(s.abort)
+		w.end(s.abort)
 	}
-	if s.work == nil {
-		s.work = make(map[*work]struct{})
+	if w.next = s.work; w.next != nil {
+		w.next.prev = w
 	}
-	s.work[w] = struct{}{}
-	return ctx, func() {
-		cancel(nil)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.work, w)
-	}
+	s.work = w
 }
 
-// beginCall is begin for a call; not ok when the session takes none any more.
-func (s *session) beginCall(ctx context.Context) (_ context.Context, release func(), ok bool) {
+// beginCall is begin for a call; nil when the session takes none any more.
+func (s *session) beginCall(ctx context.Context) *work {
+	w := &work{session: s, isCall: true, callContext: callContext{parent: ctx}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.deaf {
-		return ctx, nil, false
+		return nil
 	}
-	ctx, done := s.beginLocked(ctx)
+	s.beginLocked(w)
 	s.made++
 	s.calls.Add(1)
-	return ctx, func() { done(); s.calls.Done() }, true
+	return w
+}
+
+// release is the end of the work, and of its context.
+func (w *work) release() {
+	w.end(errCallOver)
+	s := w.session
+	s.mu.Lock()
+	if w.prev == nil {
+		s.work = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	}
+	s.mu.Unlock()
+	if w.isCall {
+		s.calls.Done()
+	}
 }
 
 // refuseCalls lets no more calls begin.
@@ -152,8 +172,8 @@ func (s *session) refuseCalls() {
 func (s *session) cancelWork(cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for w := range s.work {
-		w.cancel(cause)
+	for w := s.work; w != nil; w = w.next {
+		w.end(cause)
 	}
 	for _, c := range s.running {
 		c.end(cause)

@@ -31,15 +31,15 @@ func TestNoCallSlipsThroughAStop(t *testing.T) {
 		t.Fatalf("found %v, %v", found, err)
 	}
 	end()
-	ctx, release, ok := found.beginCall(t.Context())
-	if !ok || ctx.Err() != nil {
+	call := found.beginCall(t.Context())
+	if call == nil || call.Err() != nil {
 		t.Fatal("a call cannot begin")
 	}
-	release()
+	call.release()
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Stop(t.Context()) }()
 	<-sess.ended
-	if _, _, ok := found.beginCall(t.Context()); ok {
+	if found.beginCall(t.Context()) != nil {
 		t.Error("a call begins although the stop has counted the calls")
 	}
 	s.shutOut(sess, hash)
@@ -66,18 +66,22 @@ func TestAbortIsForAllWork(t *testing.T) {
 	t.Parallel()
 	sess := newSession("Tester-x", Limits{}.withDefaults())
 	cause := errors.New("out of patience")
-	before, releaseBefore := sess.begin(t.Context())
+	before, other := sess.begin(t.Context()), sess.begin(t.Context())
 	sess.abortWork(cause)
-	after, releaseAfter := sess.begin(t.Context())
-	for _, ctx := range []context.Context{before, after} {
+	after := sess.begin(t.Context())
+	for _, ctx := range []context.Context{before, other, after} {
 		if context.Cause(ctx) != cause { //nolint:errorlint // identity
 			t.Errorf("the context's cause is %v", context.Cause(ctx))
 		}
 	}
-	releaseBefore()
-	releaseAfter()
-	if len(sess.work) != 0 {
-		t.Errorf("%d works are left", len(sess.work))
+	other.release()
+	before.release()
+	if after.prev != nil || after.next != nil {
+		t.Error("work that was released is still known")
+	}
+	after.release()
+	if sess.work != nil {
+		t.Error("work is left")
 	}
 }
 
