@@ -35,12 +35,19 @@ func (s *Service) call(ctx context.Context, in *client_pb.CallRequest) (*client_
 		return nil, err
 	}
 	defer work.release()
-	req, err := request(ctx, sess.id, in)
+	req, err := request(sess.id, in)
 	if err != nil {
 		return nil, err
 	}
+	ctx = work
+	if place == nil || !place.plain {
+		if req.Metadata, err = callMetadata(ctx, req); err != nil {
+			return nil, err
+		}
+		ctx = traced(ctx)
+	}
 	place.wait(work, s.clock, s.limits.Body)
-	run := s.node.Accept(traced(work), req)
+	run := s.node.Accept(ctx, req)
 	place.leave()
 	reply, err := run()
 	if err != nil {
@@ -50,7 +57,7 @@ func (s *Service) call(ctx context.Context, in *client_pb.CallRequest) (*client_
 }
 
 // request is what a CallRequest means.
-func request(ctx context.Context, id string, in *client_pb.CallRequest) (object.Request, error) {
+func request(id string, in *client_pb.CallRequest) (object.Request, error) {
 	req := object.Request{ID: id, Method: in.GetMethod()}
 	if isCorrupt(in) {
 		req.Method = ""
@@ -64,9 +71,18 @@ func request(ctx context.Context, id string, in *client_pb.CallRequest) (object.
 			return req, refuseCall(req, "the request's type URL names no message")
 		}
 	}
-	var err error
-	req.Metadata, err = callMetadata(ctx, req)
-	return req, err
+	return req, nil
+}
+
+// isPlain reports that the metadata with which an rpc came say nothing to its method.
+// Most do not, and to look is less than gRPC's copy of them costs.
+func isPlain(header metadata.MD) bool {
+	for key := range header {
+		if strings.HasPrefix(key, MetadataPrefix) || key == w3c.TraceParent {
+			return false
+		}
+	}
+	return true
 }
 
 // callMetadata picks what of the rpc's metadata is meant for the method. Of several

@@ -20,7 +20,14 @@ func (w watching) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo,
 	if err != nil {
 		return inner, info, err
 	}
-	return &conn{Conn: inner, frames: newFrames()}, info, nil
+	c := &conn{Conn: inner, frames: newFrames()}
+	if inner != raw { // what arrives is encrypted, and not to be read past who decrypts it
+		return c, info, nil
+	}
+	if s := newSocket(raw); s != nil {
+		return &readyConn{conn: c, socket: s}, info, nil
+	}
+	return c, info, nil
 }
 
 func (w watching) Clone() credentials.TransportCredentials {
@@ -40,10 +47,15 @@ type conn struct {
 
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if c.frames.scan(p[:n]) {
+	c.see(p[:n])
+	return n, err
+}
+
+// see follows what was read.
+func (c *conn) see(p []byte) {
+	if c.frames.scan(p) {
 		c.goAway.Store(true)
 	}
-	return n, err
 }
 
 func (c *conn) Close() error {

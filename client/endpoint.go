@@ -21,8 +21,6 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
-const readBufferBytes = 2 << 10
-
 // endpoint is where gRPC and its statuses end and the service begins.
 type endpoint struct {
 	client_pb.UnimplementedClientServiceServer
@@ -58,6 +56,10 @@ func (s *Service) ServerOptions(creds credentials.TransportCredentials) []grpc.S
 	if creds == nil {
 		creds = insecure.NewCredentials()
 	}
+	readBuffer := heldBufferBytes
+	if readsWhenReady && creds.Info().SecurityProtocol == insecure.NewCredentials().Info().SecurityProtocol {
+		readBuffer = readyBufferBytes
+	}
 	l := s.limits
 	return []grpc.ServerOption{
 		grpc.Creds(watching{creds}),
@@ -66,9 +68,7 @@ func (s *Service) ServerOptions(creds credentials.TransportCredentials) []grpc.S
 		grpc.MaxSendMsgSize(l.MessageBytes),
 		grpc.MaxConcurrentStreams(l.Streams),
 		grpc.MaxHeaderListSize(l.HeaderBytes),
-		// Most connections are idle, and each owns its buffer for reading, of 32 KiB by
-		// default. What is larger is read past it.
-		grpc.ReadBufferSize(readBufferBytes),
+		grpc.ReadBufferSize(readBuffer),
 		grpc.ConnectionTimeout(l.Handshake),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: l.Ping, Timeout: l.PingTimeout, MaxConnectionIdle: l.Idle}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: l.MinPing, PermitWithoutStream: true}),

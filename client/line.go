@@ -33,6 +33,7 @@ type place struct {
 	context.Context //nolint:containedctx // it is one
 
 	line       *line
+	plain      bool          // its metadata say nothing to its method
 	prev, next *place        // guarded by line.mu
 	inLine     bool          // guarded by line.mu
 	arrived    bool          // guarded by line.mu: its request is there
@@ -62,7 +63,9 @@ func lineUp(ctx context.Context, rpc *tap.Info) (context.Context, error) {
 		return ctx, nil
 	}
 	if c := connOf(ctx); c != nil {
-		return c.calls.join(ctx), nil
+		p := c.calls.join(ctx)
+		p.plain = isPlain(rpc.Header)
+		return p, nil
 	}
 	return ctx, nil
 }

@@ -9,7 +9,6 @@ import (
 
 	"google.golang.org/grpc"
 
-	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
 	"github.com/xiaonanln/goverse/util/crew"
@@ -101,7 +100,7 @@ func NewService(cfg Config) *Service {
 // Register adds the service to a gRPC server, which should be made with
 // [Service.ServerOptions].
 func (s *Service) Register(r grpc.ServiceRegistrar) {
-	client_pb.RegisterClientServiceServer(r, &endpoint{service: s})
+	r.RegisterService(describe(), &endpoint{service: s})
 }
 
 // Clients returns how many clients there are, those that come and go included.

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -55,6 +57,16 @@ func (c *conn) Close() error {
 	delete(c.listener.open, c)
 	c.listener.mu.Unlock()
 	return c.Conn.Close()
+}
+
+// SyscallConn implements [syscall.Conn]: the client service reads by it when there is
+// something to read.
+func (c *conn) SyscallConn() (syscall.RawConn, error) {
+	opaque, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return opaque.SyscallConn()
 }
 
 // hangUp closes all connections, those to come included, without a word.
