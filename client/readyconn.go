@@ -26,4 +26,3 @@ func (c *readyConn) ReadOnReady(size int, pool mem.BufferPool) (buf *[]byte, n i
 	}
 	return buf, n, err
 }
-
