@@ -91,30 +91,40 @@ func (l *line) join(ctx context.Context) *place {
 	return p
 }
 
-// wait returns when all ahead have left, or ctx has ended. For requests that are not
-// there it waits as long as patience, then those lose their places.
+// yields is how often a Call lets others go on before it waits: mostly those ahead are as
+// good as here, and it saves a channel, and more.
+const yields = 4
+
+// wait returns when all ahead have left, or the rpc or ctx has ended. For requests that
+// are not there it waits as long as patience, then those lose their places.
 func (p *place) wait(ctx context.Context, clk clock.Clock, patience time.Duration) {
-	if p.arrive() {
-		return
+	for range yields {
+		if p.arrive() {
+			return
+		}
+		runtime.Gosched()
 	}
-	runtime.Gosched() // mostly those ahead are as good as here: it saves a channel and a timer
-	turn := p.queue()
+	turn, missing := p.queue()
 	if turn == nil {
 		return
 	}
-	timer := clk.NewTimer(patience)
-	defer timer.Stop()
+	if missing {
+		timer := clk.NewTimer(patience)
+		defer timer.Stop()
+		select {
+		case <-turn:
+			return
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			p.overtake()
+		}
+	}
+	// Those ahead are all here, and wait for nobody but each other: it does not take long,
+	// and the end of the rpc, which is there to be seen, is enough to look for.
 	select {
 	case <-turn:
-		return
-	case <-ctx.Done():
-		return
-	case <-timer.C:
-		p.overtake()
-	}
-	select { // those ahead are all here, and wait for nobody but each other
-	case <-turn:
-	case <-ctx.Done():
+	case <-p.Done():
 	}
 }
 
@@ -130,9 +140,9 @@ func (p *place) arrive() (first bool) {
 }
 
 // queue returns what is closed when it is p's turn; nil: it is. Those ahead whose
-// requests are not there are watched from now on, so that none is waited for that
+// requests are missing are watched from now on, so that none is waited for that
 // ends.
-func (p *place) queue() (turn <-chan struct{}) {
+func (p *place) queue() (turn <-chan struct{}, missing bool) {
 	p.line.mu.Lock()
 	defer p.line.mu.Unlock()
 	for q := p.prev; q != nil && !q.arrived; { // who is there looks after those ahead of it
@@ -146,10 +156,21 @@ func (p *place) queue() (turn <-chan struct{}) {
 		q = ahead
 	}
 	if p.prev == nil {
-		return nil
+		return nil, false
 	}
 	p.turn = make(chan struct{})
-	return p.turn
+	return p.turn, p.missingAhead()
+}
+
+// missingAhead reports whether a request of those ahead is not there. The caller holds
+// line.mu.
+func (p *place) missingAhead() bool {
+	for q := p.prev; q != nil; q = q.prev {
+		if !q.arrived {
+			return true
+		}
+	}
+	return false
 }
 
 // overtake takes the places of all ahead whose requests are not there.

@@ -88,7 +88,7 @@ func move(kind string, all []*caller, i int) {
 	case kind == "arrive" && !c.arrived && c.Err() == nil:
 		c.arrived = true
 		if !c.arrive() {
-			c.turn = c.queue()
+			c.turn, _ = c.queue()
 		}
 	case kind == "go" && c.arrived && c.counts && (c.turn == nil || c.mayGo()):
 		c.leave()
@@ -138,7 +138,7 @@ func TestDeadRPCsDoNotPileUp(t *testing.T) {
 	}
 	kill()
 	p := l.join(t.Context())
-	if p.arrive() || p.queue() == nil {
+	if turn, missing := p.queue(); p.arrive() || turn == nil || !missing {
 		t.Error("a living one was dropped")
 	}
 	if l.length != 2 {
@@ -188,10 +188,10 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	for _, patience := range []time.Duration{time.Second, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			l := &line{}
-			slow, p := l.join(t.Context()), l.join(t.Context())
-			slow.arrive()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
+			missing, slow, p := l.join(t.Context()), l.join(t.Context()), l.join(ctx)
+			slow.arrive()
 			begin := time.Now()
 			p.wait(ctx, clock.Virtual(), patience)
 			if got := time.Since(begin); got != time.Minute {
@@ -199,6 +199,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 			}
 			p.leave()
 			slow.leave()
+			missing.leave()
 		})
 	}
 }

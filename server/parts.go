@@ -158,21 +158,35 @@ func (s *Server) validForClients(p *parts) func() bool {
 
 // Accept implements [client.Node].
 func (g guarded) Accept(ctx context.Context, req object.Request) (run func() (object.Reply, error)) {
-	if !g.valid() {
-		return func() (object.Reply, error) { return object.Reply{}, g.refuse(req) }
+	c := &clientCall{guarded: g, id: req.ID, method: req.Method, begun: g.valid()}
+	if c.begun {
+		c.arrival.Begin(ctx, g.Node, &node.Departure{Request: req})
 	}
-	accepted := g.Node.Accept(ctx, req)
-	return func() (object.Reply, error) {
-		reply, err := accepted()
-		if g.valid() || err != nil && object.Executed(err) == object.ExecutedNo {
-			return reply, err
-		}
-		return object.Reply{}, g.refuse(req).WithExecuted(object.ExecutedUnknown)
-	}
+	return c.run
 }
 
-func (guarded) refuse(req object.Request) *object.Error {
-	return object.Refuse(object.CodeUnavailable, object.Fenced, "call", req.ID, req.Method, "the server is cut off from its cluster")
+// clientCall is a call of a client on its way through the node.
+type clientCall struct {
+	guarded
+
+	arrival    node.Arrival
+	id, method string
+	begun      bool
+}
+
+func (c *clientCall) run() (object.Reply, error) {
+	if !c.begun {
+		return object.Reply{}, c.refuse()
+	}
+	reply, err := c.arrival.Run()
+	if c.valid() || err != nil && object.Executed(err) == object.ExecutedNo {
+		return reply, err
+	}
+	return object.Reply{}, c.refuse().WithExecuted(object.ExecutedUnknown)
+}
+
+func (c *clientCall) refuse() *object.Error {
+	return object.Refuse(object.CodeUnavailable, object.Fenced, "call", c.id, c.method, "the server is cut off from its cluster")
 }
 
 // holdDir keeps other servers away from the data directory.
