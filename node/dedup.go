@@ -125,24 +125,26 @@ func (n *Node) claim(t *turn, key string, digest [sha256.Size]byte) (o *outcome,
 	return o, true
 }
 
-// invokeFirst runs the call and keeps its outcome: a reply or an application error.
-// A call that did not come to one, by a panic or the end of its context, is
-// forgotten, so that it can be tried again.
+// invokeFirst runs the call and keeps its outcome: a reply, or an application error, or
+// that its reply cannot be encoded for a caller on another node: the method has run all the
+// same. A call that did not come to one, by a panic or the end of its context, is forgotten, so
+// that it can be tried again.
 func (n *Node) invokeFirst(t *turn, key string, o *outcome) error {
 	defer func() {
 		n.settle(t, key, o)
 		close(o.done)
 	}()
 	out, err := t.method().Invoke(t, t.act.obj, t.msg)
+	if err == nil {
+		err = n.answer(t, out)
+	} else {
+		err = n.appError(t, err)
+	}
 	if err != nil {
-		failure := n.appError(t, err)
 		var known *object.Error
-		if errors.As(error(failure), &known) && object.Executed(known) == object.ExecutedYes {
+		if errors.As(err, &known) && object.Executed(known) == object.ExecutedYes {
 			o.err, o.kept = known, true
 		}
-		return failure
-	}
-	if err := n.answer(t, out); err != nil {
 		return err
 	}
 	if !t.act.typ.Share {

@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/xiaonanln/goverse/object"
@@ -189,7 +188,7 @@ func TestKeyReusedWithinAChain(t *testing.T) {
 	})
 }
 
-// A panic is no outcome, nor is a reply that cannot be encoded.
+// A panic is no outcome.
 func TestKeyAfterAPanic(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
@@ -223,6 +222,35 @@ func TestKeyAfterAPanic(t *testing.T) {
 			w.t.Errorf("after the panics: %q, %v", out, err)
 		}
 	})
+}
+
+// A reply that cannot be encoded for another node is an outcome: the method has run.
+func TestKeyOfAReplyThatCannotBeEncoded(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"Write", "Read", "Free", "Loose"} {
+		inBubble(t, func(w *world) {
+			w.on("garble", func(context.Context, *actor, string) (string, error) { w.note("ran"); return "\xff", nil })
+			request := func(key string) object.Request {
+				return object.Request{ID: "Plain-a", Method: method, Message: strName, Body: encoded(w.t, word("garble")), Key: key}
+			}
+			for range 3 {
+				_, err := w.Serve(w.t.Context(), request("k"))
+				wantErr(w.t, err, object.ErrInternal, object.ExecutedYes, "encode the reply")
+			}
+			_, err := w.keyed("Plain-a", method, "k", "garble") // of the same node, which needs no encoding
+			wantErr(w.t, err, object.ErrInternal, object.ExecutedYes, "encode the reply")
+			w.wantNotes("ran")
+			_, err = w.keyed("Plain-a", method, "k", "garble more")
+			wantErr(w.t, err, object.ErrKeyReused, object.ExecutedNo)
+
+			if out, err := w.keyed("Plain-a", method, "l", "garble"); err != nil || out != "\xff" {
+				w.t.Errorf("%s: %q, %v", method, out, err)
+			}
+			_, err = w.Serve(w.t.Context(), request("l")) // the outcome is a reply, which it cannot have
+			wantErr(w.t, err, object.ErrInternal, object.ExecutedYes, "encode the reply")
+			w.wantNotes("ran")
+		})
+	}
 }
 
 // An activation remembers its last 1024 keys.
@@ -312,47 +340,4 @@ func TestReplayedReplyIsIsolated(t *testing.T) {
 			reply.(*str).Value = "spoilt"
 		}
 	})
-}
-
-// ledger keeps its own record of keys.
-type ledger struct {
-	actor
-
-	record map[string]string
-}
-
-func (l *ledger) Lookup(_ context.Context, key string) (proto.Message, bool) {
-	if key == "panic" {
-		panic(key)
-	}
-	out, ok := l.record[key]
-	return wrapperspb.String(out), ok
-}
-
-func (l *ledger) Remember(_ context.Context, key string, reply proto.Message) {
-	if l.record == nil {
-		l.record = make(map[string]string)
-	}
-	l.record[key] = reply.(*str).GetValue() + " of old"
-}
-
-func TestObjectsOwnRecord(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(w *world) {
-		w.countRuns()
-		for i, want := range []string{"run 1", "run 1 of old", "run 1 of old"} {
-			if out, err := w.keyed("Ledger-a", "Write", "k", "run"); err != nil || out != want {
-				w.t.Errorf("call %d: %q, %v", i, out, err)
-			}
-		}
-		for want := 2; want < 4; want++ { // what failed is not remembered
-			_, err := w.keyed("Ledger-a", "Write", "f", "run fail")
-			wantErr(w.t, err, object.ErrAborted, object.ExecutedYes, fmt.Sprint("run ", want))
-		}
-		_, err := w.keyed("Ledger-a", "Write", "panic", "run")
-		wantErr(w.t, err, object.ErrInternal, object.ExecutedYes)
-		if out, err := w.keyed("Ledger-a", "Write", "k", "run"); err != nil || out != "run 4" {
-			w.t.Errorf("on the next activation: %q, %v", out, err)
-		}
-	}, typed((*ledger)(nil), "Ledger"))
 }
