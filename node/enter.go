@@ -145,7 +145,7 @@ func (n *Node) queue(t *turn, a *activation, privileged bool) (*waiter, error) {
 	if privileged && a.phase == closing {
 		return nil, t.refuse(object.CodeUnavailable, "", endingMessage)
 	}
-	if limit := a.typ.MailboxLimit; limit > 0 && t.mode != alone && a.queue.isFull(limit) {
+	if limit := a.typ.MailboxLimit; limit > 0 && a.queue.isFullFor(t, limit) {
 		return nil, n.overloaded(t, a, limit)
 	}
 	if n.killed.Err() != nil && !t.clears() {
@@ -163,12 +163,16 @@ const (
 	mostRetry  = 10 * time.Second
 )
 
-// overloaded is the error of a call that finds as many waiting as may. When to try again
+// overloaded is the error of a turn that finds as many waiting as may. When to try again
 // is how long the first of them has waited: so long takes the whole queue, at the pace
 // that the object has. The activation's lock is held.
 func (n *Node) overloaded(t *turn, a *activation, limit int) error {
+	what := "calls"
+	if t.mode == alone {
+		what = "deletions or deactivations"
+	}
 	err := t.refuse(object.CodeResourceExhausted, object.Overloaded,
-		fmt.Sprintf("%d calls wait for the object already, its mailbox limit", limit))
+		fmt.Sprintf("%d %s wait for the object already, its mailbox limit", limit, what))
 	err.RetryAfter = min(max(n.elapsed()-a.queue.since(), leastRetry), mostRetry)
 	n.tellOverload(t, err.Message)
 	return err

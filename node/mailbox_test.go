@@ -161,3 +161,75 @@ func TestNoMailboxLimit(t *testing.T) {
 		}
 	})
 }
+
+// Deletions and deactivations have a bound of the same size together: they take no call's
+// place, and calls none of theirs.
+func TestMailboxLimitOfDeletions(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		head := w.begin("Tight-a", "Write", "hold head")
+		ended := make(chan error, 3)
+		begin := func(ctx context.Context, end func(context.Context, string) error) {
+			go func() { ended <- end(ctx, "Tight-a") }()
+			synctest.Wait()
+		}
+		limited, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
+		defer cancel()
+		begin(w.t.Context(), w.Delete)
+		begin(limited, w.Deactivate)
+		begin(w.t.Context(), w.Delete)
+		sleep(2 * time.Second)
+		var calls []*pending
+		for range 3 {
+			calls = append(calls, w.begin("Tight-a", "Write", "who"))
+		}
+		for _, end := range []func(context.Context, string) error{w.Delete, w.Deactivate} {
+			err := end(w.t.Context(), "Tight-a")
+			wantErr(w.t, err, object.ErrOverloaded, object.ExecutedNo, "Tight-a", "3 deletions or deactivations wait")
+			if d := object.FromError(err).RetryAfter; d != 2*time.Second {
+				w.t.Errorf("try again after %v, want 2 s", d)
+			}
+		}
+		w.diary.only(w.t, "overloaded", "warning", "Tight-a", "Delete")
+		_, err := w.do("Tight-a", "Write", "who")
+		wantErr(w.t, err, object.ErrOverloaded, object.ExecutedNo, "3 calls wait")
+
+		wantErr(w.t, <-ended, object.ErrDeadlineExceeded, object.ExecutedNo) // its place is free again
+		begin(w.t.Context(), w.Delete)
+		w.open("head")
+		head.ok("head")
+		for range 3 {
+			if err := <-ended; err != nil {
+				w.t.Error(err)
+			}
+		}
+		for _, p := range calls {
+			p.ok("1")
+		}
+	})
+}
+
+// The end that comes with a node's stop or a shard's move is refused by nobody.
+func TestMailboxLimitIsNotForTheNode(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		one := "Single-a"
+		head := w.begin(one, "Write", "hold head")
+		deleted, stopped := make(chan error, 1), make(chan error, 1)
+		go func() { deleted <- w.Delete(w.t.Context(), one) }()
+		synctest.Wait()
+		wantErr(w.t, w.Delete(w.t.Context(), one), object.ErrOverloaded, object.ExecutedNo)
+		drained := w.drain(w.t.Context(), w.ShardOf(one))
+		go func() { stopped <- w.Stop(w.t.Context()) }()
+		synctest.Wait()
+		drained.running()
+		w.open("head")
+		head.ok("head")
+		drained.ok()
+		for _, over := range []chan error{deleted, stopped} {
+			if err := <-over; err != nil {
+				w.t.Error(err)
+			}
+		}
+	}, typed((*actor)(nil), "Single", object.MailboxLimit(1)))
+}

@@ -73,6 +73,16 @@ func (q *queue) len() int {
 	return int(q.calls + q.barriers)
 }
 
+// isFullFor reports whether as many wait as the limit allows of what the turn is: calls, or
+// else what ends the activation at somebody's request, which takes no place of a call's. The
+// end that comes with a shard's, a node's or a client's is not refused.
+func (q *queue) isFullFor(t *turn, limit int) bool {
+	if t.mode != alone {
+		return q.isFull(limit)
+	}
+	return q != nil && int(q.barriers) >= limit && !t.flags.has(inner)
+}
+
 // isFull reports whether as many calls wait as the limit allows.
 func (q *queue) isFull(limit int) bool {
 	if q == nil || int(q.calls)+batchSize < limit {

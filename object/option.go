@@ -108,8 +108,8 @@ func IdleTimeout(d time.Duration) RegisterOption {
 	return registerOptionFunc(func(s *typeSettings) { s.idle = d })
 }
 
-// MailboxLimit sets how many calls may wait for one object; the next is refused as
-// [ErrOverloaded]. Default 10 000; negative: no limit.
+// MailboxLimit sets how many calls may wait for one object, and how many deletions beside
+// them; the next is refused as [ErrOverloaded]. Default 10 000; negative: no limit.
 func MailboxLimit(n int) RegisterOption {
 	return registerOptionFunc(func(s *typeSettings) { s.mailbox = n })
 }
