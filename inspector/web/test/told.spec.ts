@@ -150,11 +150,19 @@ async function table(page: Page, title: string): Promise<Locator> {
   return page.getByRole('table', { name: `${title} by second` }).getByRole('row')
 }
 
+/** A row of such a table: a second, and the figures of it. */
+const row = (figures: string) => new RegExp(`^\\d\\d:\\d\\d:\\d\\d${figures}$`)
+
 test.describe('while nothing goes on by itself', () => {
   test.use({ options: { live: false } })
   test('a node has its past: what it takes of its machine, one point a second', async ({ page, mock }) => {
     await open(page, mock, VIEWS['node']!)
-    for (const title of ['CPU, in cores', 'Memory', 'Goroutines', 'Shards']) await expect(await table(page, title)).toHaveCount(61)
+    for (const [title, figures] of [['CPU, in cores', '[01]\\.\\d\\d'], ['Memory', '3\\d\\d MiB(1|2)\\d\\d MiB'], ['Goroutines', '[34]\\d\\d'], ['Shards', '2,7\\d\\d']] as const) {
+      const rows = await table(page, title)
+      await expect(rows).toHaveCount(61)
+      await expect(rows.nth(1), title).toHaveText(row(figures))
+      await expect(rows.nth(60), title).toHaveText(row(figures))
+    }
     const shards = page.getByRole('table', { name: 'Shards by second' }).getByRole('row')
     const newest = await shards.nth(1).textContent()
     mock.silence(0, 0) // told again, of the same second
@@ -176,8 +184,12 @@ test.describe('while nothing goes on by itself', () => {
     const calls = await table(page, 'Calls and errors')
     await expect(calls).toHaveCount(61)
     await expect(calls.first()).toContainText('Timecallserrors')
+    const latency = await table(page, 'Latency')
+    await expect(latency).toHaveCount(61)
+    for (const at of [1, 60]) await expect(calls.nth(at)).toHaveText(row('\\d,\\d\\d\\d/s(0|12)/s'))
+    await expect(latency.nth(1)).toHaveText(row('–')) // a second without calls
+    for (const at of [2, 60]) await expect(latency.nth(at)).toHaveText(row('[1-3]\\.?\\d* ms'))
     const newest = await calls.nth(1).textContent()
-    await expect(await table(page, 'Latency')).toHaveCount(61)
     mock.tick()
     await expect(calls.nth(2)).toHaveText(newest!)
   })
