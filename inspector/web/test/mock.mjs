@@ -105,10 +105,18 @@ function hurry(state) {
   const first = state.world.events.at(-8).seq
   send(state, 'events', { events: state.world.events.filter((e) => e.seq > first), next: state.world.seq })
   send(state, 'shards', w.moveSome(state.world))
-  send(state, 'types', { types: w.types(state.world), sampling: state.world.sampling })
+  sendTypes(state)
   for (const { response, topics, q } of state.streams) {
     if (topics.has('graph')) write(state, response, 'graph', w.graph(state.world, q))
     if (topics.has('object')) write(state, response, 'object', w.detail(state.world, q.get('focus')))
+  }
+}
+
+/** The types to who wants them whole, what has changed to who wants that. */
+function sendTypes(state) {
+  const types = w.types(state.world)
+  for (const { response, topics, q } of state.streams) {
+    if (topics.has('types')) write(state, response, 'types', { ...(q.get('changes') === '1' ? { changed: w.busyTypes(state.world) } : { types }), sampling: state.world.sampling })
   }
 }
 

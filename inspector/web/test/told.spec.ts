@@ -15,6 +15,18 @@ test('another view takes the focus, names itself in the title and is marked in t
   await expect(views.locator('[aria-current=page]')).toHaveText('Types')
 })
 
+test('of types only what has changed is sent, and the rest stays', async ({ page, mock }) => {
+  await open(page, mock, VIEWS['types']!)
+  const rows = (type: string) => page.getByRole('table', { name: `Methods of ${type}`, exact: true }).getByRole('row')
+  await expect(rows('ChatRoom')).toHaveCount(4)
+  mock.hurry()
+  await expect(page.getByRole('link', { name: '9,801 objects' })).toBeVisible()
+  await expect(rows('ChatRoom').filter({ hasText: 'SendChatMessage' })).toContainText('101')
+  await expect(rows('ChatRoom')).toHaveCount(4)
+  await expect(page.getByRole('region', { name: 'ChatRoomMgr' })).toBeVisible()
+  expect([...mock.state.streams].map((s) => s.q.get('changes'))).toEqual(['1'])
+})
+
 test('all filters of objects are asked of the server', async ({ page, mock }) => {
   const asked: URLSearchParams[] = []
   page.on('request', (r) => {

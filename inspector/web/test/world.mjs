@@ -163,6 +163,11 @@ export function types(world) {
   ]
 }
 
+/** What changes of the types from one half second to the next: the busiest method of each of two. */
+export function busyTypes(world) {
+  return types(world).slice(0, 2).map((t) => ({ ...t, objects: t.objects + world.beat, methods: [{ ...t.methods[0], running: 100 + world.beat }] }))
+}
+
 const IDS = [...HOSTILE, ...Array.from({ length: 9794 }, (_, i) => `ChatRoom-room-${String(i).padStart(5, '0')}`), 'ChatRoomMgr-ChatRoomMgr0']
 
 export function objectRow(world, id, i) {

@@ -6,6 +6,8 @@ export interface Subscription {
   types?: string
   objects?: boolean
   focus?: string
+  /** Of types, after the first message only what has changed is wanted. */
+  changes?: boolean
 }
 
 export type Link = 'connecting' | 'open' | 'reconnecting'
@@ -22,8 +24,8 @@ const FIRST_DELAY = 500
 const LONGEST_DELAY = 10_000
 
 export function streamPath(wanted: Subscription): string {
-  const { topics, types, objects, focus } = wanted
-  return `api/stream${query({ topics: topics.join(','), types, objects, focus })}`
+  const { topics, types, objects, focus, changes } = wanted
+  return `api/stream${query({ topics: topics.join(','), types, objects, focus, changes })}`
 }
 
 /**

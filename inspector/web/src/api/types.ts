@@ -166,6 +166,12 @@ export interface Types {
   sampling?: number
 }
 
+/** Types that have changed, each with those of its methods that have. */
+export interface TypeChanges {
+  changed: ObjectType[]
+  sampling?: number
+}
+
 export interface ObjectRow {
   id: string
   type: string

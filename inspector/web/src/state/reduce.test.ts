@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { ClusterEvent, ClusterNode, Overview, Point, Shards, Turn } from '../api/types'
-import { addPoint, addSecond, EVENTS, eventQuery, filterEvents, HISTORY, ranFor, reduceEvents, reduceOverview, reduceShards, sortTurns, summarize } from './reduce'
+import type { ClusterEvent, ClusterNode, Method, ObjectType, Overview, Point, Shards, Turn } from '../api/types'
+import { addPoint, addSecond, EVENTS, eventQuery, filterEvents, HISTORY, ranFor, reduceEvents, reduceOverview, reduceShards, reduceTypes, sortTurns, summarize } from './reduce'
 
 const point = (t: number, calls = 1): Point => ({
   t, calls, errors: 0, p50: null, p95: null, p99: null, objects: 0, clients: 0, activations: 0, pushes: 0, moves: 0, fenced: 0, waiting: 0, nodes: 1,
@@ -87,6 +87,28 @@ describe('shards', () => {
   })
   it('is nothing while only changes have come', () => {
     expect(reduceShards(null, { changed: [], nodes: [], skew: 0 })).toBeNull()
+  })
+})
+
+describe('types', () => {
+  const method = (name: string, calls = 0): Method => ({
+    name, request: '', reply: '', mode: '', calls, errors: 0, p50: null, p95: null, p99: null, running: 0, total_calls: 0, total_errors: 0, histogram: [], last_error: null,
+  })
+  const type = (name: string, objects: number, ...methods: Method[]): ObjectType => ({ name, client: false, objects, calls: 0, errors: 0, methods })
+  const known = [type('B', 1, method('m'), method('n'))]
+  it('are as they have changed, with the methods that have', () => {
+    const then = reduceTypes(known, { changed: [type('B', 2, method('n', 7))] })
+    expect(then).toEqual([type('B', 2, method('m'), method('n', 7))])
+    expect(known).toEqual([type('B', 1, method('m'), method('n'))])
+    expect(reduceTypes(then, { changed: [type('B', 3)] })).toEqual([type('B', 3, method('m'), method('n', 7))])
+  })
+  it('stand by name with those that are new', () => {
+    const then = reduceTypes(known, { changed: [type('A', 0, method('x')), type('B', 1, method('a'))] })
+    expect(then!.map((t) => [t.name, t.methods.map((m) => m.name)])).toEqual([['A', ['x']], ['B', ['a', 'm', 'n']]])
+  })
+  it('are all anew where one is gone, and nothing while only changes have come', () => {
+    expect(reduceTypes(known, { types: [] })).toEqual([])
+    expect(reduceTypes(null, { changed: [type('A', 0)] })).toBeNull()
   })
 })
 

@@ -1,6 +1,6 @@
 // What a message of the stream does to what is known. Pure: state in, state
 // out, the old one untouched.
-import type { ClusterEvent, ClusterNode, EventBatch, NodePoint, Overview, Point, ShardChanges, Shards, Turn } from '../api/types'
+import type { ClusterEvent, ClusterNode, EventBatch, NodePoint, ObjectType, Overview, Point, ShardChanges, Shards, Turn, TypeChanges, Types } from '../api/types'
 
 /** Ten minutes of seconds, as the server keeps. */
 export const HISTORY = 600
@@ -76,6 +76,20 @@ export function shardsByOwner(shards: Shards['shards'], nodes: number): number[]
   const counts = new Array<number>(nodes).fill(0)
   for (const [owner] of shards) if (owner >= 0 && owner < nodes) counts[owner]!++
   return counts
+}
+
+/** All types at first, and where one is gone; else those that have changed, with only those of their methods that have. */
+export function reduceTypes(state: readonly ObjectType[] | null, message: Types | TypeChanges): ObjectType[] | null {
+  if ('types' in message) return message.types
+  if (!state) return null
+  return merged(state, message.changed, (old, now) => ({ ...now, methods: merged(old?.methods ?? [], now.methods, (_, m) => m) }))
+}
+
+/** What has names, by name, with some of them as they are now. */
+function merged<T extends { name: string }>(all: readonly T[], some: readonly T[], join: (old: T | undefined, now: T) => T): T[] {
+  const byName = new Map(all.map((t) => [t.name, t]))
+  for (const t of some) byName.set(t.name, join(byName.get(t.name), t))
+  return [...byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 /** Events by time, as the API has them, each number once, the last EVENTS of them. */

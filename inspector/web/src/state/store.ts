@@ -3,7 +3,7 @@ import { computed, effect, signal } from '@preact/signals'
 import { ApiError, get, whyRefused } from '../api/http'
 import { Stream, type Link, type Subscription } from '../api/stream'
 import type * as T from '../api/types'
-import { reduceEvents, reduceOverview, reduceShards } from './reduce'
+import { reduceEvents, reduceOverview, reduceShards, reduceTypes } from './reduce'
 import { route, type Route } from './router'
 
 export const meta = signal<T.Meta | null>(null)
@@ -55,9 +55,9 @@ export function subscription(at: Route): Subscription {
       return { topics: [...topics, 'shards'] }
     case 'types':
     case 'objects':
-      return { topics: [...topics, 'types'] }
+      return { topics: [...topics, 'types'], changes: true }
     case 'object':
-      return { topics: [...topics, 'types', 'object'], focus: at.args[0] ?? '' }
+      return { topics: [...topics, 'types', 'object'], focus: at.args[0] ?? '', changes: true }
     case 'graph': {
       const { types = '', objects = '', focus = '' } = at.query
       return { topics: [...topics, 'graph'], types, objects: objects === '1', focus }
@@ -69,11 +69,6 @@ export function subscription(at: Route): Subscription {
     default:
       return { topics }
   }
-}
-
-function takeTypes(all: T.Types): void {
-  types.value = all.types
-  typesSampling.value = all.sampling ?? 1
 }
 
 function receive(topic: string, data: unknown): void {
@@ -94,7 +89,8 @@ function receive(topic: string, data: unknown): void {
       shards.value = reduceShards(shards.value, data as T.Shards | T.ShardChanges)
       return
     case 'types':
-      takeTypes(data as T.Types)
+      types.value = reduceTypes(types.value, data as T.Types | T.TypeChanges)
+      typesSampling.value = (data as T.Types | T.TypeChanges).sampling ?? 1
       return
     case 'graph':
       graph.value = data as T.Graph
