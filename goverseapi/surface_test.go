@@ -55,6 +55,7 @@ var _ interface {
 	Addr() string
 	ClientAddr() string
 	AdminAddr() string
+	InspectorAddr() string
 } = (*goverseapi.Server)(nil)
 
 var _ interface {

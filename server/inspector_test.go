@@ -76,3 +76,20 @@ func inspectorInside(t *testing.T, actions bool) {
 	}
 	t.Error("the inspector does not find its own server")
 }
+
+func TestInspectorAddr(t *testing.T) {
+	t.Parallel()
+	f := create(t, func(c *server.Config) { c.InspectorAddress = "localhost:0" })
+	if got := f.InspectorAddr(); got != "" {
+		t.Errorf("before the start: %q", got)
+	}
+	if err := f.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.InspectorAddr(); !strings.HasPrefix(got, "localhost:") || !strings.Contains(f.log.String(), "url=http://"+got+" ") {
+		t.Errorf("the log does not tell %q:\n%s", got, f.log.String())
+	}
+	if got := start(t).InspectorAddr(); got != "" {
+		t.Errorf("without one: %q", got)
+	}
+}
