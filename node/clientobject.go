@@ -54,7 +54,11 @@ func (n *Node) DetachClient(ctx context.Context, id string, reason object.Discon
 	n.run(func() {
 		defer close(done) // also where OnDisconnect ends its goroutine
 		t := &turn{parent: n.killed, act: &activation{id: id, shard: n.shardOf(id)}, entry: entry(onDisconnect), mode: alone, flags: inner}
-		err := n.endInTurn(t, ending{disconnect: reason})
+		gone := func() (bool, error) { return true, nil }
+		err := n.runErrand(t, gone, func() error {
+			n.end(t.act, t, ending{disconnect: reason})
+			return nil
+		})
 		if object.CodeOf(err) == object.CodeNotFound { // it ended in another way meanwhile
 			err = nil
 		}

@@ -2,11 +2,9 @@ package node
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"time"
 
-	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/proto/inspect/inspectmsg"
 )
 
@@ -101,42 +99,4 @@ func (w *waiter) caller() string {
 		return w.up.id()
 	}
 	return ""
-}
-
-// Deactivate lets an object go from memory as if it had been idle for its time: with its
-// hooks, after the turns that came before. It returns when the object is gone, or with the
-// error of ctx's end, and then the object stays. What is not in memory is
-// [object.ErrNotFound], a client's object [object.ErrFailedPrecondition].
-func (n *Node) Deactivate(ctx context.Context, id string) error {
-	typ, err := n.typeOf("deactivate", id)
-	if err != nil {
-		return err
-	}
-	if typ.Client {
-		return object.Refuse(object.CodeFailedPrecondition, "", "deactivate", id, "", "a client object ends with its connection")
-	}
-	t := &turn{parent: ctx, act: n.newActivation(id, typ), entry: entry(onDeactivate), mode: alone}
-	if err := n.inherit(t, typ.CallTimeout); err != nil {
-		return err
-	}
-	for {
-		a := n.objects.find(id)
-		if a == nil {
-			return object.Refuse(object.CodeNotFound, "", "deactivate", id, "", "the object is not in memory on this node")
-		}
-		w, ok, err := n.enter(t, a)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			continue
-		}
-		if w != nil {
-			if _, err := n.wait(t, w); err != nil {
-				return err
-			}
-		}
-		n.end(t.act, t, ending{reason: object.ReasonIdle})
-		return nil
-	}
 }

@@ -71,7 +71,7 @@ func TestReleaseAndSuspensionBetweenTheStepsOfAnArrival(t *testing.T) {
 			t.Errorf("%d activations that nobody activates", n.Activations())
 		}
 		tn, _ = arrive("Quiet-1")
-		if over, err := n.endKept(tn, ending{reason: object.ReasonDeleted}); over || err != nil {
+		if over, err := n.deleteKept(tn); over || err != nil {
 			t.Errorf("deleted beside an object that comes up: %v %v", over, err)
 		}
 		if _, err := n.DrainShard(ctx, 0, 2); err != nil || n.Activations() != 0 {

@@ -93,11 +93,8 @@ func (s *shardState) expireKept(now int64) {
 	}
 }
 
-// endKept ends an object that is not active; false: it is by now.
-func (n *Node) endKept(t *turn, why ending) (over bool, err error) {
-	if why.reason != object.ReasonDeleted {
-		return true, nil
-	}
+// deleteKept deletes an object that is not active; false: it is by now.
+func (n *Node) deleteKept(t *turn) (over bool, err error) {
 	seg, hash := n.objects.of(t.id())
 	seg.mu.Lock()
 	defer seg.mu.Unlock()
