@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -8,10 +9,14 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/xiaonanln/goverse/client"
 	"github.com/xiaonanln/goverse/client/goverseclient"
+	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -74,8 +79,8 @@ func write(t *testing.T, c net.Conn, s string) {
 	}
 }
 
-// 5 000 clients come, call, are pushed to and go, 50 at a time; goleak counts the
-// goroutines after.
+// 5 000 clients come, call, are pushed to and go, 50 at a time, half of them by Register
+// and half by Session; goleak counts the goroutines after.
 func TestFiveThousandClientsComeAndGo(t *testing.T) {
 	t.Parallel()
 	total := 5000
@@ -84,16 +89,17 @@ func TestFiveThousandClientsComeAndGo(t *testing.T) {
 	}
 	f := start(t)
 	var wg sync.WaitGroup
-	jobs := make(chan struct{})
+	jobs := make(chan func(*testing.T, *fixture))
 	for range 50 {
 		wg.Go(func() {
-			for range jobs {
-				comeAndGo(t, f)
+			for come := range jobs {
+				come(t, f)
 			}
 		})
 	}
-	for range total {
-		jobs <- struct{}{}
+	for range total / 2 {
+		jobs <- comeBySession
+		jobs <- comeByRegister
 	}
 	close(jobs)
 	wg.Wait()
@@ -113,7 +119,62 @@ func TestFiveThousandClientsComeAndGo(t *testing.T) {
 	}
 }
 
-func comeAndGo(t *testing.T, f *fixture) {
+// comeByRegister is what a client in another language does. Its object goes with the
+// stream, not with the connection, which closes afterwards.
+func comeByRegister(t *testing.T, f *fixture) {
+	t.Helper()
+	conn, err := grpc.NewClient(f.addr, grpc.WithTransportCredentials(f.creds))
+	if err != nil {
+		t.Errorf("dial: %v", err)
+		return
+	}
+	defer conn.Close()
+	ctx, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	rpc := client_pb.NewClientServiceClient(conn)
+	stream, err := rpc.Register(ctx, &client_pb.Empty{})
+	if err != nil {
+		t.Errorf("register: %v", err)
+		return
+	}
+	var hello client_pb.RegisterResponse
+	if err := receiveInto(stream, &hello); err != nil {
+		t.Errorf("registered: %v", err)
+		return
+	}
+	out, err := rpc.Call(ctx, &client_pb.CallRequest{ClientId: hello.GetClientId(), Method: "Who"})
+	if err != nil {
+		t.Errorf("call: %v", err)
+		return
+	}
+	var name wrapperspb.StringValue
+	if err := out.GetResponse().UnmarshalTo(&name); err != nil {
+		t.Errorf("who: %v", err)
+		return
+	}
+	who := name.GetValue()
+	if err := f.svc.Push(ctx, who, wrapperspb.String("for "+who)); err != nil {
+		t.Errorf("push: %v", err)
+		return
+	}
+	var pushed wrapperspb.StringValue
+	if err := receiveInto(stream, &pushed); err != nil || pushed.GetValue() != "for "+who {
+		t.Errorf("%s got %q, %v", who, pushed.GetValue(), err)
+	}
+	hangUp()
+	f.node.awaitLeft(who)
+}
+
+// receiveInto takes the next message of a Register stream.
+func receiveInto(stream grpc.ServerStreamingClient[anypb.Any], msg proto.Message) error {
+	packed, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	return packed.UnmarshalTo(msg)
+}
+
+func comeBySession(t *testing.T, f *fixture) {
 	t.Helper()
 	c, err := goverseclient.Dial(t.Context(), f.addr)
 	if err != nil {

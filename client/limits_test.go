@@ -84,7 +84,7 @@ func TestIdleConnectionsEnd(t *testing.T) {
 			if code != http2.ErrCodeNo || when.Sub(began) != want {
 				t.Errorf("limit %v: %v %q after %v, want it after %v", limit, code, why, when.Sub(began), want)
 			}
-			time.Sleep(2 * want)
+			time.Sleep(2 * want) //nolint:forbidigo // virtual time
 			if got := busy.reply(busy.call("Echo", "here")); got != "here" {
 				t.Errorf("limit %v: the client is answered with %q", limit, got)
 			}
@@ -97,7 +97,7 @@ func TestIdleConnectionsMayStay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, inMemory, withLimits(client.Limits{Idle: -1, Ping: 24 * time.Hour})).dialRaw()
-		time.Sleep(10 * client.DefaultIdle)
+		time.Sleep(10 * client.DefaultIdle) //nolint:forbidigo // virtual time
 		r.register()
 	})
 }
@@ -118,7 +118,7 @@ func TestClientsThatPingTooOften(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := start(t, inMemory, withLimits(client.Limits{MinPing: c.limit, Ping: 24 * time.Hour, Idle: -1})).dialRaw()
 			for range 10 {
-				time.Sleep(c.every)
+				time.Sleep(c.every) //nolint:forbidigo // virtual time
 				if r.fr.WritePing(false, [8]byte{}) != nil {
 					break // it is closed
 				}
