@@ -18,8 +18,8 @@ func TestNoMutableGlobals(t *testing.T) {
 }
 
 // checkGlobals finds package variables other than the harmless kinds: error
-// sentinels (Err…, err…), interface assertions (_), compiled regular
-// expressions and embedded files.
+// sentinels (Err…, err…, made where they are declared), interface assertions (_),
+// compiled regular expressions and embedded files.
 func checkGlobals(sources []source) []string {
 	var violations []string
 	for _, s := range sources {
@@ -47,13 +47,45 @@ func checkVariable(s source, decl *ast.GenDecl, spec ast.Spec) []string {
 	}
 	var violations []string
 	for i, name := range value.Names {
-		isSentinel := strings.HasPrefix(name.Name, "Err") || strings.HasPrefix(name.Name, "err")
-		isRegexp := i < len(value.Values) && isRegexpCompile(s, value.Values[i])
+		made := i < len(value.Values)
+		isSentinel := made && namesError(name.Name) && isError(s, value.Values[i])
+		isRegexp := made && isRegexpCompile(s, value.Values[i])
 		if name.Name != "_" && !isSentinel && !isRegexp {
 			violations = append(violations, s.at(name)+": package variable "+name.Name)
 		}
 	}
 	return violations
+}
+
+func namesError(name string) bool {
+	return strings.HasPrefix(name, "Err") || strings.HasPrefix(name, "err")
+}
+
+// isError recognises what makes an error that does not change: errors.New, fmt.Errorf,
+// &Error{…} and object's NewError and Refuse; and another package's sentinel.
+func isError(s source, value ast.Expr) bool {
+	switch v := value.(type) {
+	case *ast.CallExpr:
+		return selects(v.Fun, s.localName("errors"), "New") || selects(v.Fun, s.localName("fmt"), "Errorf") ||
+			selects(v.Fun, s.localName(module+"/object"), "NewError", "Refuse")
+	case *ast.UnaryExpr:
+		literal, ok := v.X.(*ast.CompositeLit)
+		return ok && v.Op == token.AND && namesType(literal.Type, "Error")
+	case *ast.SelectorExpr:
+		return namesError(v.Sel.Name)
+	}
+	return false
+}
+
+// namesType tells whether an expression is a type's name, of this package or another.
+func namesType(expr ast.Expr, name string) bool {
+	switch e := expr.(type) {
+	case *ast.Ident:
+		return e.Name == name
+	case *ast.SelectorExpr:
+		return e.Sel.Name == name
+	}
+	return false
 }
 
 func isEmbedded(doc *ast.CommentGroup) bool {
@@ -84,10 +116,17 @@ func TestGlobalsRuleFindsPlanted(t *testing.T) {
 		{"counter", one("var counter int\n"), []string{"a/a.go:2: package variable counter"}},
 		{"exported", one("var Default = New()\n"), []string{"Default"}},
 		{"table", one("var names = map[int]string{1: \"a\"}\n"), []string{"names"}},
-		{"block", one("var (\n\tErrA = 1\n\ta, b int\n)\n"), []string{"variable a", "variable b"}},
+		{"block", one("import \"errors\"\nvar (\n\tErrA = errors.New(\"a\")\n\ta, b int\n)\n"), []string{"variable a", "variable b"}},
+		{"error in name only", one("var errCache = map[string]error{}\n"), []string{"variable errCache"}},
+		{"error to be set", one("var errLast error\n"), []string{"variable errLast"}},
+		{"pointer to other", one("var errs = &Errors{}\n"), []string{"variable errs"}},
+		{"not errors", one("import \"x\"\nvar ErrA = x.New(\"a\")\n"), []string{"variable ErrA"}},
 		{"in a program", map[string]string{"cmd/a/a.go": "package main\nvar flag bool\n"}, []string{"flag"}},
 		{"not regexp", one("import \"x\"\nvar r = x.MustCompile(``)\n"), []string{"variable r"}},
-		{"sentinel", one("var ErrA, errB = 1, 2\n"), nil},
+		{"sentinel", one("import (\n\"errors\"\n\"fmt\"\n)\nvar ErrA, errB = errors.New(\"a\"), fmt.Errorf(\"b: %w\", ErrA)\n"), nil},
+		{"coded", one("var ErrA, errB = &Error{Code: 1}, &object.Error{}\n"), nil},
+		{"refusal", one("import \"" + module + "/object\"\nvar errA = object.Refuse(1, \"\")\n"), nil},
+		{"another's", one("import \"x\"\nvar ErrA = x.ErrA\n"), nil},
 		{"assertion", one("var _ I = (*T)(nil)\n"), nil},
 		{"regexp", one("import \"regexp\"\nvar r = regexp.MustCompile(``)\n"), nil},
 		{"embedded", one("import \"embed\"\n//go:embed dist\nvar dist embed.FS\n"), nil},

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -23,49 +24,72 @@ func TestEveryGoroutineHasAReason(t *testing.T) {
 	report(t, violations, "the list is internal/arch/"+goroutineList+"; the reason names the owner who waits for the goroutine")
 }
 
-// parseGoroutineList reads lines of the form `path: reason`.
-func parseGoroutineList(text string) (listed, violations []string) {
+// allowance is a line of the list: how many places of a file may start goroutines.
+type allowance struct {
+	file   string
+	starts int
+}
+
+// parseGoroutineList reads lines of the form `path: reason` and, for a file that starts
+// goroutines in several places, `path 2: reason`.
+func parseGoroutineList(text string) (listed []allowance, violations []string) {
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		file, reason, ok := strings.Cut(line, ":")
+		place, reason, ok := strings.Cut(line, ":")
+		file, count, several := strings.Cut(place, " ")
+		starts, err := 1, error(nil)
+		if several {
+			starts, err = strconv.Atoi(count)
+		}
 		switch {
 		case !ok || strings.TrimSpace(reason) == "":
 			violations = append(violations, fmt.Sprintf("%s:%d: %q gives no reason", goroutineList, i+1, line))
-		case slices.Contains(listed, file):
+		case err != nil || several && starts < 2:
+			violations = append(violations, fmt.Sprintf("%s:%d: %q is not a number from 2", goroutineList, i+1, count))
+		case slices.ContainsFunc(listed, func(a allowance) bool { return a.file == file }):
 			violations = append(violations, fmt.Sprintf("%s:%d: %s is listed twice", goroutineList, i+1, file))
 		}
-		listed = append(listed, file)
+		listed = append(listed, allowance{file, starts})
 	}
 	return listed, violations
 }
 
-// checkGoroutines compares the files that start goroutines with the list.
-func checkGoroutines(sources []source, listed []string) []string {
-	starts := map[string]string{} // file to its first start
+// checkGoroutines compares the places that start goroutines with the list: another one in a
+// file that is listed needs an owner as well.
+func checkGoroutines(sources []source, listed []allowance) []string {
+	starts := map[string][]string{} // file to its starts
 	for _, s := range sources {
 		if s.isTest() || s.isTestKit() || s.isMain() || s.isGenerated() {
 			continue
 		}
 		ast.Inspect(s.file, func(node ast.Node) bool {
-			if how := goroutineStart(node); how != "" && starts[s.path] == "" {
-				starts[s.path] = s.at(node) + " starts a goroutine (" + how + ")"
+			if how := goroutineStart(node); how != "" {
+				starts[s.path] = append(starts[s.path], s.at(node)+" starts a goroutine ("+how+")")
 			}
 			return true
 		})
 	}
 	var violations []string
-	for _, file := range slices.Sorted(maps.Keys(starts)) {
-		if !slices.Contains(listed, file) {
-			violations = append(violations, fmt.Sprintf("%s; add to %s:\n%s: <who owns it and waits for it>", starts[file], goroutineList, file))
+	for _, a := range listed {
+		switch found := starts[a.file]; {
+		case len(found) == 0:
+			violations = append(violations, fmt.Sprintf("%s: no goroutine is started in %s; remove the line", goroutineList, a.file))
+		case len(found) != a.starts:
+			violations = append(violations, fmt.Sprintf("%s: %d places of %s start goroutines, %d are listed; say who owns them:\n%s",
+				goroutineList, len(found), a.file, a.starts, strings.Join(found, "\n")))
 		}
+		delete(starts, a.file)
 	}
-	for _, file := range listed {
-		if starts[file] == "" {
-			violations = append(violations, fmt.Sprintf("%s: no goroutine is started in %s; remove the line", goroutineList, file))
+	for _, file := range slices.Sorted(maps.Keys(starts)) {
+		found := starts[file]
+		place := file
+		if len(found) > 1 {
+			place += " " + strconv.Itoa(len(found))
 		}
+		violations = append(violations, fmt.Sprintf("%s; add to %s:\n%s: <who owns it and waits for it>", strings.Join(found, "\n"), goroutineList, place))
 	}
 	return violations
 }
@@ -86,7 +110,7 @@ func goroutineStart(node ast.Node) string {
 
 func TestGoroutineRuleFindsPlanted(t *testing.T) {
 	t.Parallel()
-	withList := func(listed ...string) func([]source) []string {
+	withList := func(listed ...allowance) func([]source) []string {
 		return func(sources []source) []string { return checkGoroutines(sources, listed) }
 	}
 	statement := map[string]string{"a/a.go": "package a\nfunc f() { go f() }\n"}
@@ -99,20 +123,28 @@ func TestGoroutineRuleFindsPlanted(t *testing.T) {
 		{"program", map[string]string{"a/a.go": "package main\nfunc f() { go f() }\n"}, nil},
 		{"test", map[string]string{"a/a_test.go": "package a\nfunc f() { go f() }\n"}, nil},
 	})
-	try(t, withList("a/a.go"), []planted{
+	both := map[string]string{"a/a.go": "package a\nfunc f(g group) {\n\tgo f()\n\tg.Go(func() {})\n}\n"}
+	try(t, withList(), []planted{{"two, not listed", both, []string{"a/a.go 2: <who owns it"}}})
+	try(t, withList(allowance{"a/a.go", 1}), []planted{
 		{"listed statement", statement, nil},
 		{"listed group", group, nil},
 		{"left over", map[string]string{"a/a.go": "package a\n"}, []string{"remove the line"}},
+		{"one more", both, []string{"2 places of a/a.go start goroutines, 1 are listed"}},
+	})
+	try(t, withList(allowance{"a/a.go", 2}), []planted{
+		{"both listed", both, nil},
+		{"one less", statement, []string{"1 places of a/a.go start goroutines, 2 are listed"}},
 	})
 }
 
 func TestGoroutineListNeedsReasons(t *testing.T) {
 	t.Parallel()
-	listed, violations := parseGoroutineList("# comment\n\na.go: because\nb.go:\nc.go\na.go: again\n")
-	if !slices.Equal(listed, []string{"a.go", "b.go", "c.go", "a.go"}) {
-		t.Errorf("listed %v", listed)
+	listed, violations := parseGoroutineList("# comment\n\na.go: because\nb.go:\nc.go\na.go: again\nd.go 3: because\ne.go 1: because\nf.go x: because\n")
+	want := []allowance{{"a.go", 1}, {"b.go", 1}, {"c.go", 1}, {"a.go", 1}, {"d.go", 3}, {"e.go", 1}, {"f.go", 0}}
+	if !slices.Equal(listed, want) {
+		t.Errorf("listed %v, want %v", listed, want)
 	}
-	if len(violations) != 3 {
-		t.Errorf("found %v, want the two without a reason and the repeated one", violations)
+	if len(violations) != 5 {
+		t.Errorf("found %v, want the two without a reason, the repeated one, and the two without a number", violations)
 	}
 }

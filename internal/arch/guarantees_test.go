@@ -49,14 +49,36 @@ func checkGuarantees(text string) func([]source) []string {
 				switch word := match[1]; {
 				case folders[word]:
 					folder = word
-				case strings.HasPrefix(word, "Test") && !tests[folder+" "+word]:
+				case attack.MatchString("`"+word+"`") && !tests[folder+" "+word]:
 					violations = append(violations, fmt.Sprintf("%s:%d: %s has no %s", guaranteesFile, i+1, folder, word))
 				}
 			}
 		}
+		violations = append(violations, checkAttacks(text)...)
 		slices.Sort(violations)
 		return violations
 	}
+}
+
+// none is what a cell says that says nothing; as what a promise holds when, that it is none.
+const none = "–"
+
+// attack is a test in backquotes.
+var attack = regexp.MustCompile("`(Test|Fuzz)[^` ]+`")
+
+// checkAttacks finds the promises, rows of tables, that no test attacks: the last cell must
+// name one, unless the second says that the promise holds never.
+func checkAttacks(text string) (violations []string) {
+	for i, line := range strings.Split(text, "\n") {
+		cells := strings.Split(strings.Trim(line, "| "), " | ")
+		if !strings.HasPrefix(line, "| ") || len(cells) < 2 || cells[0] == "promise" {
+			continue
+		}
+		if last := cells[len(cells)-1]; !attack.MatchString(last) && cells[1] != none {
+			violations = append(violations, fmt.Sprintf("%s:%d: no test attacks %q", guaranteesFile, i+1, cells[0]))
+		}
+	}
+	return violations
 }
 
 func TestGuaranteesRuleFindsPlanted(t *testing.T) {
@@ -67,9 +89,15 @@ func TestGuaranteesRuleFindsPlanted(t *testing.T) {
 		"b/b.go":      "package b\nfunc TestNone() {}\n",
 	}
 	for text, want := range map[string][]string{
-		"| P1 | `a`: `TestA`; `b`: `TestB` |":          nil,
+		"| P1 | `a`: `TestA`; `b`: `TestB` |":                                                   nil,
+		"| promise | holds when | attacked by |\n|---|---|---|\n| P1 | always | `a`: `TestA` |": nil,
+		"| P1 | – | – |":                               nil,
+		"| P1 | always | – |":                          {`docs/guarantees.md:1: no test attacks "P1"`},
+		"| P1 | always | `a`, `b` |":                   {`no test attacks "P1"`},
+		"| P1 | see `a`: `TestA` | the model test |":   {`no test attacks "P1"`},
+		"| P1 | `a`: `FuzzA` |":                        {"a has no FuzzA"},
 		"| P1 | `memory:` | `a`: the suite, `TestA` |": nil,
-		"| P1 |\n| P2 | `a`: `TestGone` |":             {"docs/guarantees.md:2: a has no TestGone"},
+		"text\n| P2 | `a`: `TestGone` |":               {"docs/guarantees.md:2: a has no TestGone"},
 		"| P1 | `a`: `TestB` |":                        {"a has no TestB"},
 		"| P1 | `a`: `TestMethod` |":                   {"a has no TestMethod"},
 		"| P1 | `b`: `TestNone` |":                     {"b has no TestNone"},
