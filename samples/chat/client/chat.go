@@ -19,14 +19,14 @@ type chat struct {
 	conn   *connection // nil while the connection is broken
 	redial *redial     // nil while it is not
 
-	rooms   []string         // joined, in that order
-	current string           // the room joined last; empty before
-	seen    map[string]int64 // by room, the timestamp of the newest message shown
+	rooms   []string          // joined, in that order
+	current string            // the room joined last; empty before
+	places  map[string]*place // by room
 }
 
 func newChat(opts options, conn *connection, out io.Writer) *chat {
 	return &chat{
-		options: opts, conn: conn, seen: make(map[string]int64),
+		options: opts, conn: conn, places: make(map[string]*place),
 		screen: &screen{out: out, terminal: opts.terminal, location: opts.location},
 	}
 }
@@ -134,14 +134,20 @@ func (c *chat) receive(ctx context.Context, msg proto.Message, ok bool) error {
 }
 
 func (c *chat) showPush(msg proto.Message) {
-	if push, ok := msg.(*chat_pb.Client_MessagePush); ok { // newer servers may push more
-		c.show(push.GetRoomName(), push.GetMessage())
+	push, ok := msg.(*chat_pb.Client_MessagePush)
+	if !ok { // newer servers may push more
+		return
+	}
+	room, said := push.GetRoomName(), push.GetMessage()
+	if _, shown := c.place(room).shown[said.GetTimestamp()]; !shown {
+		c.show(room, said)
 	}
 }
 
 // show shows a message, with its room unless that is the current one.
 func (c *chat) show(room string, msg *chat_pb.ChatMessage) {
-	c.seen[room] = max(c.seen[room], msg.GetTimestamp())
+	p := c.place(room)
+	p.seen = max(p.seen, msg.GetTimestamp())
 	if room == c.current {
 		room = ""
 	}

@@ -8,8 +8,9 @@
 // every line is written at once. A prompt there is only on a terminal.
 //
 // When the connection breaks, the client tries again with a growing pause until the
-// server is back, joins its rooms again and shows what it has missed; what is typed
-// meanwhile is refused, never lost in silence. Given several servers of one chat,
+// server is back, joins its rooms again and shows what others have said meanwhile, of
+// each room the newest 200 messages (and how many came before); what is typed meanwhile
+// is refused, never lost in silence. Given several servers of one chat,
 //
 //	go run ./samples/chat/client/ -server=localhost:48000,localhost:48001 -user=alice
 //

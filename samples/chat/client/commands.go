@@ -135,9 +135,8 @@ func (c *chat) join(ctx context.Context, room string) error {
 	}
 	c.entered(room)
 	c.screen.notice("joined %s as %s: %s", room, c.user, count(len(resp.GetRecentMessages()), "recent message"))
-	for _, msg := range resp.GetRecentMessages() {
-		c.show(room, msg)
-	}
+	c.showAll(room, resp.GetRecentMessages())
+	c.place(room).said = nil // it is among these, or before
 	return nil
 }
 
@@ -154,6 +153,7 @@ func (c *chat) say(ctx context.Context, text string) error {
 		&chat_pb.Client_SendChatMessageRequest{RoomName: c.current, UserName: c.user, Message: text})
 	switch {
 	case err == nil:
+		c.place(c.current).hasSaid(text)
 		return nil
 	case mayHaveRun(err):
 		return fmt.Errorf("your message may not have been sent: %w", err)
@@ -167,29 +167,20 @@ func (c *chat) messages(ctx context.Context) error {
 		return errNotInRoom
 	}
 	var newest []*chat_pb.ChatMessage
-	after := int64(0)
-	for range maxPages {
-		resp, err := call[*chat_pb.Client_GetRecentMessagesResponse](ctx, c, "GetRecentMessages",
-			&chat_pb.Client_GetRecentMessagesRequest{RoomName: c.current, AfterTimestamp: after})
-		if err != nil {
-			return err
-		}
-		page := resp.GetMessages()
-		if len(page) == 0 {
-			break
-		}
+	err := c.poll(ctx, c.current, 0, func(page []*chat_pb.ChatMessage) {
 		newest = append(newest, page...)
 		newest = newest[max(0, len(newest)-shownMessages):]
-		after = page[len(page)-1].GetTimestamp()
+	})
+	if err != nil {
+		return err
 	}
 	if len(newest) == 0 {
 		c.screen.notice("no messages in %s yet", c.current)
 		return nil
 	}
 	c.screen.notice("%s in %s:", count(len(newest), "message"), c.current)
-	for _, msg := range newest {
-		c.show(c.current, msg)
-	}
+	c.showAll(c.current, newest)
+	c.place(c.current).said = nil // as after a join
 	return nil
 }
 

@@ -226,7 +226,7 @@ type fakeServer struct {
 
 	addr     string
 	register func(attempt int, stream *fakeStream) error // after the welcome
-	call     func(ctx context.Context, method string) (proto.Message, error)
+	call     func(ctx context.Context, method string, req *anypb.Any) (proto.Message, error)
 
 	mu       sync.Mutex
 	attempts int // guarded by mu
@@ -292,7 +292,7 @@ func (f *fakeServer) Session(str grpc.BidiStreamingServer[client_pb.SessionReque
 func (f *fakeServer) answer(s *fakeStream, c *client_pb.SessionCall) {
 	msg, err := proto.Message(nil), errors.New("no call is expected")
 	if f.call != nil {
-		msg, err = f.call(s.ctx, c.GetMethod())
+		msg, err = f.call(s.ctx, c.GetMethod(), c.GetRequest())
 	}
 	packed := &anypb.Any{}
 	if err == nil {

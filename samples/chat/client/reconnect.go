@@ -87,7 +87,7 @@ func (c *chat) redialed() <-chan *connection {
 }
 
 // reconnected goes on with a new connection. To the server this is a new client: it
-// joins its rooms again and shows what was said there meanwhile.
+// joins its rooms again and shows what others said there meanwhile.
 func (c *chat) reconnected(ctx context.Context, conn *connection) {
 	c.redial.cancel()
 	c.redial, c.conn = nil, conn
@@ -106,10 +106,8 @@ func (c *chat) reconnected(ctx context.Context, conn *connection) {
 			continue
 		}
 		c.rooms = append(c.rooms, room) // one that got lost again is joined after the next attempt
-		for _, msg := range resp.GetRecentMessages() {
-			if msg.GetTimestamp() > c.seen[room] {
-				c.show(room, msg)
-			}
+		if err == nil {
+			c.catchUp(ctx, room, resp.GetRecentMessages())
 		}
 	}
 	where := ""

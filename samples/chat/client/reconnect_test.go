@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	chat_pb "github.com/xiaonanln/goverse/samples/chat/proto"
 )
@@ -70,7 +71,7 @@ func TestReconnectShowsWhatWasMissed(t *testing.T) {
 			<-broken
 			return status.Error(codes.Unavailable, "gone")
 		},
-		call: func(context.Context, string) (proto.Message, error) {
+		call: func(context.Context, string, *anypb.Any) (proto.Message, error) {
 			recent := []*chat_pb.ChatMessage{said(10, "old")}
 			if joins.Add(1) > 1 {
 				recent = append(recent, said(20, "pushed"), said(30, "missed"))
@@ -147,7 +148,7 @@ func TestRoomsThatRefuseAreLeft(t *testing.T) {
 			<-broken
 			return status.Error(codes.Unavailable, "gone")
 		},
-		call: func(context.Context, string) (proto.Message, error) {
+		call: func(context.Context, string, *anypb.Any) (proto.Message, error) {
 			if calls.Add(1) > 1 {
 				return nil, status.Error(codes.ResourceExhausted, "there are too many rooms")
 			}
@@ -188,7 +189,7 @@ func TestTooSlowIsSaid(t *testing.T) {
 
 func TestServerThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	fake := startFake(t, &fakeServer{call: func(ctx context.Context, method string) (proto.Message, error) {
+	fake := startFake(t, &fakeServer{call: func(ctx context.Context, method string, _ *anypb.Any) (proto.Message, error) {
 		if method == "Join" {
 			return &chat_pb.Client_JoinChatRoomResponse{RoomName: "General"}, nil
 		}
