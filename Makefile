@@ -1,15 +1,18 @@
 # Every command a contributor or CI needs. `make` lists them; `make test` is the
 # whole proof of a change and what .ci/run calls.
 #
-# A fresh clone needs Go, a C compiler (for the race detector), Python 3, Node.js with
-# npm, and Chromium, which apt installs where it can; everything else is installed into
-# .bin/ and inspector/web/node_modules by the target that needs it.
+# A fresh clone needs Go, a C compiler (for the race detector), Python 3.11, Node.js 20.19
+# with npm, and Chromium: `make test` looks for them first, and apt installs what is missing
+# where it can. Everything else is installed into .bin/ and inspector/web/node_modules by
+# the target that needs it.
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
 
 GO      ?= go
 PYTHON  ?= python3
+NODE    ?= node
+NPM     ?= npm
 # Per test binary: a hung test prints its goroutines and fails.
 TIMEOUT ?= 8m
 # `make fuzz FUZZTIME=5m`, `make bench ARGS="-reps 7"`.
@@ -70,15 +73,16 @@ clean: ## Remove what the other targets have left: .bin, node_modules and test b
 
 # The Go tests come last, so that the log ends with their own output.
 .PHONY: test
-test: check-prereqs check-fmt lint check-generate check-tidy check-web test-web test-e2e test-bench test-chaos test-go ## The whole proof of a change
+test: check-prereqs check-chromium check-fmt lint check-generate check-tidy check-web test-web test-e2e test-bench test-chaos test-go ## The whole proof of a change
 
-# On Debian and Ubuntu, as root or with sudo, what is missing is installed.
+# On Debian and Ubuntu, as root or with sudo, what is missing is installed. What is there
+# stays: one that is too old is named, whoever it came from.
 .PHONY: check-prereqs
 check-prereqs:
 	$(call step,prerequisites)
 	@missing=""; \
-	for program in gcc git $(PYTHON); do \
-		command -v "$$program" >/dev/null || missing="$$missing $$program"; \
+	for need in gcc:gcc git:git $(PYTHON):python3 $(NODE):nodejs $(NPM):npm; do \
+		command -v "$${need%:*}" >/dev/null || missing="$$missing $${need##*:}"; \
 	done; \
 	if [ -n "$$missing" ] && command -v apt-get >/dev/null; then \
 		sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
@@ -86,10 +90,14 @@ check-prereqs:
 	fi; \
 	command -v $(GO) >/dev/null || missing="$$missing go"; \
 	if [ -n "$$missing" ]; then \
-		echo "missing:$$missing (Debian: apt-get install gcc git python3; Go: https://go.dev/dl)" >&2; \
+		echo "missing:$$missing (Debian: apt-get install gcc git python3 nodejs npm; Go: https://go.dev/dl; Node.js: https://nodejs.org)" >&2; \
 		exit 1; \
-	fi
-	@$(GO) version
+	fi; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "too old: $$($(PYTHON) --version), 3.11 or later is needed (or make PYTHON=/path/to/it)" >&2; exit 1; }; \
+	$(NODE) -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || a == 20 && b >= 19 ? 0 : 1)' || \
+		{ echo "too old: Node.js $$($(NODE) --version), 20.19 or later is needed (https://nodejs.org)" >&2; exit 1; }
+	@$(GO) version; $(PYTHON) --version; echo "Node.js $$($(NODE) --version)"
 
 .PHONY: test-go
 test-go: ## Go vet, then the Go tests with the race detector in random order
@@ -111,7 +119,6 @@ test-e2e: ## Every end-to-end script: real processes, scripted clients
 	done
 
 WEB := inspector/web
-NPM ?= npm
 # Never the browser that Playwright would download: Debian's, or CHROMIUM.
 CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
