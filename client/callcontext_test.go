@@ -136,7 +136,7 @@ func TestCallContextOfAnRPC(t *testing.T) {
 					}
 					test.happens(c, hangUp)
 					synctest.Wait()                                                                      // a timer has its own goroutine
-					if err, cause := c.Err(), context.Cause(c); err != test.err || cause != test.cause { //nolint:errorlint // identity
+					if cause, err := context.Cause(c), c.Err(); err != test.err || cause != test.cause { //nolint:errorlint // identity
 						t.Errorf("it ends with %v, caused by %v", err, cause)
 					}
 					if v := c.Value(valueKey{}); v != "a span" {
