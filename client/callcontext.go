@@ -52,22 +52,18 @@ func (c *callContext) Err() error {
 }
 
 // Value implements [context.Context]: without a parent it answers only what package
-// context looks for.
+// context looks for, which is when somebody has looked at it.
 func (c *callContext) Value(key any) any {
-	if at := c.valued(); at != nil {
+	c.mu.Lock()
+	at := c.life
+	c.mu.Unlock()
+	switch {
+	case at != nil:
 		return at.Value(key)
+	case c.parent != nil:
+		return c.parent.Value(key)
 	}
 	return nil
-}
-
-// valued is what knows the values; nil: there are none.
-func (c *callContext) valued() context.Context {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.life == nil && (c.cause == nil || c.parent == nil) {
-		return c.parent
-	}
-	return c.livedLocked() // which knows the cause too
 }
 
 // AfterFunc lets [context.AfterFunc] and derived contexts follow without a goroutine.
