@@ -228,7 +228,8 @@ func TestTimeThatRemains(t *testing.T) {
 		{deadline: 10, sentAt: 3, want: 7},
 		{deadline: 10, sentAt: 10, want: -1},
 		{deadline: 0, sentAt: 10, want: -1},
-		{deadline: math.MaxUint64, sentAt: 0, want: math.MaxInt64},
+		{deadline: math.MaxUint64, sentAt: 0, want: longest},
+		{deadline: math.MaxInt64, sentAt: 5, want: longest}, // what a caller makes of all the time that there is
 		{deadline: math.MaxUint64, sentAt: math.MaxUint64, want: -1},
 	} {
 		if got := remains(c.deadline, c.sentAt); got != c.want {

@@ -111,12 +111,15 @@ func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (nu
 	return number, r.end("a call")
 }
 
+// longest is what is left to a call at most: some 73 years, which can be added to a time.
+const longest = 1 << 61
+
 // remains is the time from sentAt to a deadline; negative, and never 0, if there is none.
 func remains(deadline, sentAt uint64) time.Duration {
 	if deadline <= sentAt {
 		return -1
 	}
-	return time.Duration(min(deadline-sentAt, math.MaxInt64))
+	return time.Duration(min(deadline-sentAt, longest))
 }
 
 // The flags of a reply.

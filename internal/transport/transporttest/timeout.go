@@ -2,6 +2,7 @@ package transporttest
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -44,5 +45,38 @@ func testCallDeadline(k *kit) {
 	err = timed(k.ctx, -1)
 	k.failed("a call without time", err, object.CodeDeadlineExceeded, object.ExecutedNo, context.DeadlineExceeded)
 	close(b.let)
+	k.works("after", link)
+}
+
+// testEnormousTimes: who gives a call all the time in the world has it run, one-way or not.
+func testEnormousTimes(k *kit) {
+	b := newBlocker()
+	_, link, _ := k.pair(b)
+	k.works("before", link)
+	runs := func(what string, d time.Duration) {
+		ctx := comes(k, what, b.running)
+		if at, limited := ctx.Deadline(); ctx.Err() != nil || limited && at.Sub(k.clock.Now()) < 50*365*24*time.Hour {
+			k.t.Errorf("%s that has %v: ends at %v, %v", what, d, at, ctx.Err())
+		}
+	}
+	var all sync.WaitGroup
+	for _, d := range []time.Duration{math.MaxInt64, math.MaxInt64 - time.Hour, 1 << 62} {
+		c := call("Room-1", "Block")
+		c.Deadline = k.clock.Now().Add(d)
+		all.Go(func() {
+			if _, err := ask(context.WithoutCancel(k.ctx), link, c); err != nil { // which has less time
+				k.t.Errorf("a call that has %v: %v", d, err)
+			}
+		})
+		runs("a call", d)
+		sent := call("Room-1", "Block")
+		sent.OneWay, sent.Timeout = true, d
+		if err := link.Send(k.ctx, sent); err != nil {
+			k.t.Error(err)
+		}
+		runs("a one-way call", d)
+	}
+	close(b.let)
+	all.Wait()
 	k.works("after", link)
 }

@@ -57,6 +57,7 @@ func Cases() []Case {
 		{"CallReturnsBeforeItsHandler", on(testCallReturns)},
 		{"DeadlineCrosses", on(testDeadline)},
 		{"DeadlineOfACall", on(testCallDeadline)},
+		{"EnormousTimes", on(testEnormousTimes)},
 		{"DeadlineOfASend", on(testSendDeadline)},
 		{"SendOutlivesItsContext", on(testSendOutlives)},
 		{"EndedContextSendsNothing", on(testEndedContext)},
