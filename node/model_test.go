@@ -67,6 +67,7 @@ func runScenario(t *testing.T, ops []*op) (problems []string, expired int) {
 		defer w.sweep()()
 		s := &scenario{w: w, up: make(map[string]int), isUp: make(map[string]bool), lastEnd: make(map[string]time.Time)}
 		w.on("op", s.act)
+		w.on("OnCreate", s.create)
 		w.on("OnActivate", s.activate)
 		w.on("OnDeactivate", s.deactivate)
 		var wg sync.WaitGroup

@@ -77,12 +77,13 @@ func gaveUp(err error) bool {
 // expected returns the errors that an operation may end with.
 func (s *scenario) expected(out *outcome) (errs []error) {
 	o := out.op
-	switch {
-	case o.Kind == "create":
+	if o.Kind == "create" {
 		errs = append(errs, object.ErrAlreadyExists)
-	case o.Ends == "fail":
+	}
+	switch o.Ends {
+	case "fail":
 		errs = append(errs, object.ErrAborted)
-	case o.Ends == "panic":
+	case "panic":
 		errs = append(errs, object.ErrInternal)
 	}
 	if gaveUp(out.err) && s.knotted(out, out.told) {

@@ -102,13 +102,31 @@ func (s *scenario) act(ctx context.Context, o *actor, arg string) (string, error
 			out = &outcome{op: &op{Takes: out.op.Takes, Heeds: out.op.Heeds, Ends: out.op.Ends}} // the child once
 		}
 	}
-	switch out.op.Ends {
+	return "", out.op.end()
+}
+
+// end ends what the operation runs.
+func (o *op) end() error {
+	switch o.Ends {
 	case "fail":
-		return "", object.NewError(object.CodeAborted, "as it should")
+		return object.NewError(object.CodeAborted, "as it should")
 	case "panic":
 		panic("as it should")
 	}
-	return "", nil
+	return nil
+}
+
+// create is OnCreate. The error of one that fails is nobody else's.
+func (s *scenario) create(ctx context.Context, _ *actor, init string) (string, error) {
+	i, err := strconv.Atoi(strings.TrimPrefix(init, "op "))
+	if err != nil {
+		return "", err
+	}
+	sleepIn(ctx, 5*time.Millisecond)
+	s.mu.Lock()
+	o := s.outcomes[i].op
+	s.mu.Unlock()
+	return "", o.end()
 }
 
 func (s *scenario) activate(ctx context.Context, o *actor, _ string) (string, error) {
@@ -161,9 +179,9 @@ func (s *scenario) launch(o *op) {
 			s.answered(out, err)
 		}
 	case "create":
-		out, _ := s.arrive(o, nil)
+		out, init := s.arrive(o, nil)
 		typ, _, _ := strings.Cut(o.ID, "-")
-		_, err := s.w.Create(ctx, typ, o.ID, nil)
+		_, err := s.w.Create(ctx, typ, o.ID, wrapperspb.String(init))
 		s.answered(out, err)
 	case "delete":
 		out, _ := s.arrive(o, nil)

@@ -34,7 +34,8 @@ type ClientObject interface {
 // the object runs beside it.
 type (
 	// Creator is called once by CreateObject, before OnActivate, with the given
-	// message or nil. A failure fails the creation and leaves nothing behind.
+	// message or nil. A failure fails the creation alone and leaves nothing behind: calls
+	// that came meanwhile activate the object without it.
 	Creator interface {
 		OnCreate(ctx context.Context, init proto.Message) error
 	}
