@@ -208,22 +208,37 @@ lint: $(GOLANGCI_LINT) ## Lint Go and protobuf
 	$(GOLANGCI_LINT) run --allow-parallel-runners ./...
 	cd bench && $(GOLANGCI_LINT) run --allow-parallel-runners ./...
 	$(BUF) lint
+	cd bench && $(BUF) lint
+	$(BREAKING)
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format Go and protobuf in place
 	$(GOLANGCI_LINT) fmt
 	$(BUF) format -w
+	cd bench && $(BUF) format -w
 
 .PHONY: check-fmt
 check-fmt: $(GOLANGCI_LINT) ## Fail when something is not formatted
 	$(call step,format)
 	$(GOLANGCI_LINT) fmt --diff
 	$(BUF) format --diff --exit-code
+	cd bench && $(BUF) format --diff --exit-code
+
+# What clients rely on, as it was when it was last generated. It only grows: what breaks
+# it is generated into nothing.
+CONTRACT     := client/proto/contract.txtpb
+PROMISED     := --path client/proto --path samples/chat/proto
+BREAKING     := $(BUF) breaking --against $(CONTRACT) $(PROMISED)
+# As bytes, for comparing: the text has blanks that differ from build to build.
+OLD_CONTRACT := $(BUF) build $(CONTRACT) --exclude-source-info -o -\#format=binpb
+NEW_CONTRACT := $(BUF) build $(PROMISED) --exclude-source-info -o -\#format=binpb
 
 .PHONY: generate
-generate: ## Regenerate the protobuf code
+generate: ## Regenerate the protobuf code, unless the contract with clients is broken
+	$(BREAKING)
 	$(BUF) generate
 	cd bench && $(BUF) generate
+	cmp -s <($(OLD_CONTRACT)) <($(NEW_CONTRACT)) || $(BUF) build $(PROMISED) --exclude-source-info -o $(CONTRACT)
 
 # Generates into an empty directory and compares, so that it can neither repair
 # the tree it checks nor be misled by what is uncommitted in it.
@@ -239,6 +254,7 @@ check-generate: ## Fail when generated code is not what its source gives
 	while read -r file; do \
 		diff -u "$$file" "$$fresh/$$file" || fail "$$file is stale"; \
 	done < <(generated "$$fresh"); \
+	cmp <($(OLD_CONTRACT)) <($(NEW_CONTRACT)) || fail "$(CONTRACT) is stale"; \
 	echo "up to date"
 
 .PHONY: tidy
