@@ -108,6 +108,7 @@ func (c *callee) serve() {
 		return
 	}
 	err = garbage("nothing: the handler has ended the reader")
+	c.endpoint.wg.Go(c.usher)
 	c.endpoint.wg.Go(func() { c.fail(c.write(c.stream)) })
 	err = c.listen(c.stream)
 }

@@ -32,7 +32,8 @@ type waiter struct {
 	follower ends.Follower // of its context, where that is a source; tells who waits
 	conn     *caller       // whose the call is, for the follower
 
-	outcome outcome // written before done is told
+	outcome  outcome // written before done is told
+	expected bool    // it may have another call when it has been told; written before, too
 }
 
 // tell gives the call its outcome. It does not go over the channel, which would write it to the stack of who waits.
@@ -80,6 +81,7 @@ func (c *caller) run(wg *sync.WaitGroup) {
 		defer c.free()
 		c.fail(because(transport.ErrBroken, c.receive(c.stream, c.take, c.deliver)))
 	})
+	wg.Go(c.usher)
 	wg.Go(func() { c.fail(because(transport.ErrBroken, c.write(c.stream))) })
 }
 
@@ -187,8 +189,12 @@ func (c *caller) retreat(w *waiter) {
 	c.release(w)
 }
 
-// release makes a waiter without an outcome ready for another call.
+// release makes a waiter, whose outcome has been taken, ready for another call.
 func (c *caller) release(w *waiter) {
+	if w.expected {
+		w.expected = false
+		c.came()
+	}
 	w.number, w.sent, w.bulk, w.due, w.ended, w.conn = 0, nil, nil, 0, nil, nil
 	w.outcome = outcome{}
 	c.waiters.Put(w)
@@ -354,12 +360,17 @@ func (c *caller) deliver() {
 	if len(c.arrived) == 0 {
 		return
 	}
+	woken := 0
 	c.mu.Lock()
 	for i := range c.arrived {
 		d := &c.arrived[i]
-		d.waiter = c.leaveLocked(d.number)
+		if d.waiter = c.leaveLocked(d.number); d.waiter != nil {
+			d.waiter.expected = true
+			woken++
+		}
 	}
 	c.mu.Unlock()
+	c.expect(woken)
 	for _, d := range c.arrived {
 		if d.waiter != nil { // else nobody waits any more
 			d.waiter.tell(d.outcome)

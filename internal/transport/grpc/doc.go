@@ -2,10 +2,11 @@
 //
 // A link is one TCP connection with one bidirectional stream, goverse.NodeService/Link, of which proto/goverse.proto
 // has the messages and frame.go the frames inside them. Many calls share a message: whoever sends encodes a frame into
-// the link's queue, and the link's writer sends all that has queued as one message. It yields once before it looks, so
-// that the callers who are about to add a frame do so first; it never waits for company. Frames are encoded once and
-// decoded once, and bodies are only copied. The names of methods and messages cross a connection once, and are numbers
-// after that.
+// the link's queue, and the link's writer sends all that has queued as one message, when 32 frames have or nobody who
+// runs, or is about to run, will add one; see usher.go. Of the calls of one message 16 begin to run while others are
+// decoded. So the calls of a connection do not all travel together, by which one side would have nothing to do while the
+// other works. Frames are encoded once and decoded once, and bodies are only copied. The names of methods and messages
+// cross a connection once, and are numbers after that.
 //
 // A frame of 64 KiB or more travels in parts, each beside a message of others, so that it holds up nobody; only calls of
 // the same object wait behind it, as they must not overtake it.
@@ -30,7 +31,7 @@
 // The handshake proves no identity: that takes credentials. A TCP connection carries one link at a time. What is on its
 // way already, in the windows of gRPC and the buffers of TCP, holds up what comes after it: a mebibyte or so.
 //
-// Goroutines: a connection has a reader and a writer on each side. The caller's belong to the link, whose Close waits
+// Goroutines: a connection has a reader, a writer and its usher on each side. The caller's belong to the link, whose Close waits
 // for them; so does the one that connects. The callee's belong to the endpoint, and so do its watch over the silence of
 // all its connections, the gRPC server, and the crew that runs the calls (package crew: the short ones of a message on
 // one goroutine); Close of the endpoint waits for them. AcceptCall runs on the readers. gRPC has goroutines of its own,

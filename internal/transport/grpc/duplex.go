@@ -16,9 +16,11 @@ type stream interface {
 	RecvMsg(m any) error
 }
 
-// duplex is what the two sides of a connection have in common: the queue of frames and its writer, pings, and that it
+// duplex is what the two sides of a connection have in common: the queue of frames, its usher and its writer, pings, and that it
 // breaks once.
 type duplex struct {
+	departure // guarded by mu
+
 	clock   clock.Clock
 	begun   time.Time // the zero of sent_at on this side
 	buffers *buffers
@@ -34,7 +36,6 @@ type duplex struct {
 	partial []byte        // the reader's: the parts of a large frame that have come
 
 	mu      sync.Mutex    // guards the fields below
-	work    sync.Cond     // the writer waits for frames
 	why     error         // it broke; nil while it holds
 	said    vocabulary    // what this side has named
 	queue   []*segment    // the last one may grow
@@ -59,7 +60,7 @@ type bounds struct{ queue, calls int }
 func (d *duplex) init(c clock.Clock, b *buffers, limits bounds) {
 	d.clock, d.begun, d.buffers, d.bounds = c, c.Now(), b, limits
 	d.broken, d.said = make(chan struct{}), vocabulary{}
-	d.work.L = &d.mu
+	d.work.L, d.calls.L = &d.mu, &d.mu
 }
 
 // now is the time on the scale of sent_at.
@@ -73,6 +74,7 @@ func (d *duplex) breakLocked(why error) bool {
 	d.why = why
 	close(d.broken)
 	d.work.Broadcast()
+	d.calls.Broadcast()
 	return true
 }
 
@@ -100,7 +102,7 @@ func (d *duplex) sendPing() uint64 {
 	defer d.mu.Unlock()
 	d.pinged++
 	d.ping, d.due, d.dueLane = true, d.made, d.lane.made
-	d.work.Signal()
+	d.queuedLocked()
 	return d.pinged
 }
 
@@ -130,7 +132,7 @@ func (d *duplex) control(k kind, payload []byte) error {
 	defer d.mu.Unlock()
 	if k == kindPing {
 		d.pong, d.due, d.dueLane = number, d.made, d.lane.made
-		d.work.Signal()
+		d.queuedLocked()
 		return nil
 	}
 	if number > d.pinged {

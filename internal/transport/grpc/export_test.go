@@ -22,6 +22,7 @@ const (
 	WindowBytes = windowBytes
 	Alone       = alone
 	Version     = version
+	Handful     = handful
 )
 
 // CallFrame is a call; number 0: a one-way one.

@@ -41,7 +41,7 @@ func TestCallEndsWithAContextThatIsFollowed(t *testing.T) {
 		c.follow(w, s)
 		want := object.ExecutedNo
 		if left {
-			c.next()
+			leave(c)
 			want = object.ExecutedUnknown
 		}
 		cancel(cause)

@@ -21,7 +21,7 @@ func TestALargeCallDoesNotOvertakeSmallOnes(t *testing.T) {
 	}
 	var got []int
 	for len(got) < len(sizes) {
-		p := packet{buffer: mem.SliceBuffer(*c.next())}
+		p := packet{buffer: mem.SliceBuffer(*leave(c))}
 		if err := p.parse(); err != nil {
 			t.Fatal(err)
 		}

@@ -3,7 +3,6 @@ package grpc
 import (
 	"context"
 	"errors"
-	"runtime"
 
 	"github.com/xiaonanln/goverse/internal/transport"
 )
@@ -105,7 +104,10 @@ func (d *duplex) committedLocked(s *segment, before int) {
 	s.live++
 	s.full = s.full || len(*s.buffer) >= batchBytes
 	d.queued += len(*s.buffer) - before
-	d.work.Signal()
+	if d.frames++; s.full {
+		d.frames = max(d.frames, crowd)
+	}
+	d.queuedLocked()
 }
 
 // sayLocked gives numbers to names in a segment.
@@ -119,8 +121,9 @@ func (d *duplex) sayLocked(s *segment, names ...string) {
 
 // bulkLocked queues a frame in the lane, of a call of an object or of nobody's.
 func (d *duplex) bulkLocked(frame []byte, object string) *bulk {
-	d.work.Signal()
-	return d.lane.add(frame, object, d.made)
+	b := d.lane.add(frame, object, d.made)
+	d.queuedLocked()
+	return b
 }
 
 // frameLocked queues a frame, whether there is room or not.
@@ -150,23 +153,22 @@ func (d *duplex) write(to stream) error {
 	}
 }
 
-// next waits for frames and takes a message of them; nil if the connection has broken.
+// next waits until something leaves and takes a message of it; nil if the connection has broken.
 func (d *duplex) next() *[]byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
-		for d.why == nil && len(d.queue) == 0 && len(d.lane.frames) == 0 && !d.controlsLocked() {
+		for d.why == nil && !d.leaving {
 			d.work.Wait()
-		}
-		if len(d.queue) < 2 { // company may be about to come
-			d.mu.Unlock()
-			runtime.Gosched()
-			d.mu.Lock()
 		}
 		if d.why != nil {
 			return nil
 		}
-		if out := d.takeLocked(); out != nil {
+		out := d.takeLocked()
+		if d.leaving = !d.emptyLocked(); !d.leaving {
+			d.frames = 0
+		}
+		if out != nil {
 			d.spoken.Store(true)
 			return out
 		}

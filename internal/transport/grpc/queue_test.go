@@ -30,10 +30,18 @@ func send(t *testing.T, c *caller, size int) *waiter {
 	return w
 }
 
+// leave is the next message, which leaves now.
+func leave(c *caller) *[]byte {
+	c.mu.Lock()
+	c.sendOffLocked()
+	c.mu.Unlock()
+	return c.next()
+}
+
 // kinds is what the frames of the next message are.
 func kinds(t *testing.T, c *caller) (all []kind) {
 	t.Helper()
-	p := packet{buffer: mem.SliceBuffer(*c.next())}
+	p := packet{buffer: mem.SliceBuffer(*leave(c))}
 	if err := p.parse(); err != nil {
 		t.Fatal(err)
 	}

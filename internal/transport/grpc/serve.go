@@ -2,6 +2,7 @@ package grpc
 
 import (
 	"errors"
+	"runtime"
 	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
@@ -80,15 +81,23 @@ func (c *callee) accept(s *served) error {
 	}()
 	s.guard.Accept(s.ctx, e.handler, &s.call, e.logger())
 	accepted = true
-	c.accepted = append(c.accepted, s)
+	if c.accepted = append(c.accepted, s); len(c.accepted) >= handful {
+		c.handOver()
+		runtime.Gosched() // where there is one processor, they begin as well
+	}
 	return nil
 }
 
-// runAccepted has the calls run that were accepted. It comes after all calls of a message, so that one goroutine may run
-// them all.
+// runAccepted has the calls run that were accepted and have not begun: it comes after all calls of a message.
 func (c *callee) runAccepted() {
 	c.at = 0
+	c.handOver()
+}
+
+// handOver gives the crew what was accepted, many at a time, so that one goroutine may run them all.
+func (c *callee) handOver() {
 	if len(c.accepted) > 0 {
+		c.expect(len(c.accepted))
 		c.endpoint.crew.Go(c.accepted...)
 		clear(c.accepted)
 		c.accepted = c.accepted[:0]
@@ -106,6 +115,7 @@ func (c *callee) arrived() time.Duration {
 
 // run runs the call.
 func (s *served) run() {
+	s.callee.came()
 	s.guard.Run(s.answer)
 	if s.spent {
 		s.recycle()
