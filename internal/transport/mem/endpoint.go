@@ -112,16 +112,19 @@ func (e *endpoint) accept(c *conn, number uint64, call *transport.Call) {
 	guard.Accept(ctx, e.handler, call, e.net.logger)
 	accepted = true
 	go guard.Run(func(r *transport.Reply) {
-		if oneWay {
-			over()
-		} else {
-			reply := copyReply(r)
+		var reply *transport.Reply
+		if !oneWay {
+			reply = copyReply(r)
 			c.end(number, s)
-			release()
-			c.answer(number, outcome{reply: reply}, e.calls.done)
 		}
-		if r.Spent != nil {
+		release()
+		if r.Spent != nil { // before the call is over for who waits for that
 			r.Spent()
+		}
+		if oneWay {
+			e.calls.done()
+		} else {
+			c.answer(number, outcome{reply: reply}, e.calls.done)
 		}
 	})
 }
