@@ -47,9 +47,9 @@ func (s *Service) call(ctx context.Context, in *client_pb.CallRequest) (*client_
 		ctx = traced(ctx)
 	}
 	place.wait(work, s.clock, s.limits.Body)
-	run := s.node.Accept(ctx, req)
+	accepted := s.node.Accept(ctx, req)
 	place.leave()
-	reply, err := run()
+	reply, err := accepted.Run() // it is never spent: gRPC encodes the reply later
 	if err != nil {
 		return nil, err
 	}

@@ -140,11 +140,11 @@ func (callInfo) IdempotencyKey() string        { return "" }
 func (c callInfo) Metadata() map[string]string { return c }
 
 // Accept keeps the order of the calls; one that is not run keeps its object busy.
-func (n *fakeNode) Accept(ctx context.Context, req object.Request) func() (object.Reply, error) {
+func (n *fakeNode) Accept(ctx context.Context, req object.Request) client.Accepted {
 	if ctx.Err() != nil {
-		return func() (object.Reply, error) {
+		return &fakeCall{run: func() (object.Reply, error) {
 			return object.Reply{}, object.Refuse(object.CodeCanceled, "", "call", req.ID, req.Method, "the call was not run")
-		}
+		}}
 	}
 	if !n.enter(req.ID, 1) {
 		n.t.Errorf("call of %s, which is not attached", req.ID)
@@ -155,9 +155,26 @@ func (n *fakeNode) Accept(ctx context.Context, req object.Request) func() (objec
 	if n.onAccept != nil {
 		n.onAccept(req)
 	}
-	return func() (object.Reply, error) {
+	return &fakeCall{run: func() (object.Reply, error) {
 		defer n.enter(req.ID, -1)
 		return n.serve(ctx, req)
+	}}
+}
+
+// fakeCall is a call that was accepted, whose reply is overwritten when it is spent.
+type fakeCall struct {
+	run   func() (object.Reply, error)
+	reply object.Reply
+}
+
+func (c *fakeCall) Run() (reply object.Reply, err error) {
+	c.reply, err = c.run()
+	return c.reply, err
+}
+
+func (c *fakeCall) Spent() {
+	for i := range c.reply.Body {
+		c.reply.Body[i] = 0xff
 	}
 }
 

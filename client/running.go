@@ -38,8 +38,15 @@ type running struct {
 
 	parent, state string // the trace context
 
-	run func() (object.Reply, error)
+	accepted Accepted
 }
+
+// failed is a call that was not accepted.
+type failed struct{ err error }
+
+func (f failed) Run() (object.Reply, error) { return object.Reply{}, f.err }
+
+func (failed) Spent() {}
 
 // newRunning makes what a SessionCall means. The error is the call's.
 func (t *resumable) newRunning(c *sessionCall) (*running, error) {
@@ -76,15 +83,14 @@ func (t *resumable) newRunning(c *sessionCall) (*running, error) {
 func (r *running) accept(node Node) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			err := r.crashed(reason)
-			r.run = func() (object.Reply, error) { return object.Reply{}, err }
+			r.accepted = failed{r.crashed(reason)}
 		}
 	}()
 	ctx := context.Context(r)
 	if r.parent != "" {
 		ctx = w3c.With(ctx, r.parent, r.state)
 	}
-	r.run = node.Accept(ctx, r.req)
+	r.accepted = node.Accept(ctx, r.req)
 }
 
 func (r *running) crashed(reason any) error {
@@ -103,8 +109,11 @@ func (r *running) do() {
 			err = object.Refuse(object.CodeInternal, "", "call", r.req.ID, r.req.Method, "the goroutine of the method exited").WithExecuted(object.ExecutedYes)
 		}
 		r.talk.answer(r, reply, err)
+		if returned {
+			r.accepted.Spent() // the answer has a copy
+		}
 	}()
-	reply, err = r.run()
+	reply, err = r.accepted.Run()
 	returned = true
 }
 

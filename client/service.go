@@ -25,10 +25,19 @@ type Node interface {
 	// An object that is not there, because its turn panicked, is no error.
 	DetachClient(ctx context.Context, id string, reason object.DisconnectReason) error
 	// Accept gives a call its place at its object, after all calls that were accepted
-	// before, and waits for nothing. What it returns runs the call and is called
-	// exactly once. Decoding and encoding happen there, so it is there that unknown
-	// methods and requests that do not fit are refused, and calls whose ctx has ended.
-	Accept(ctx context.Context, req object.Request) (run func() (object.Reply, error))
+	// before, and waits for nothing.
+	Accept(ctx context.Context, req object.Request) Accepted
+}
+
+// Accepted is a call that has its place at its object.
+type Accepted interface {
+	// Run brings the call to its end; it is called exactly once. Decoding and encoding
+	// happen there, so it is there that unknown methods and requests that do not fit are
+	// refused, and calls whose ctx has ended.
+	Run() (object.Reply, error)
+	// Spent tells, once at most and after Run has returned, that nobody needs the body of
+	// the reply any more: its memory, and that of the call, may be used again.
+	Spent()
 }
 
 // Config is what a service is made of. Node is required.

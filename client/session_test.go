@@ -92,8 +92,8 @@ func (idleNode) AttachClient(context.Context, string) error { return nil }
 
 func (idleNode) DetachClient(context.Context, string, object.DisconnectReason) error { return nil }
 
-func (idleNode) Accept(context.Context, object.Request) func() (object.Reply, error) {
-	return func() (object.Reply, error) { return object.Reply{}, nil }
+func (idleNode) Accept(context.Context, object.Request) Accepted {
+	return failed{nil}
 }
 
 // stuckStream is a stream whose client does not read: Send returns when the handler's

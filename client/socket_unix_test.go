@@ -112,7 +112,9 @@ func TestIdleConnectionsHoldNoBuffer(t *testing.T) {
 }
 
 // translating stands for credentials that encrypt: who reads past them reads nonsense.
-type translating struct{ credentials.TransportCredentials }
+type translating struct {
+	credentials.TransportCredentials
+}
 
 func (translating) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	return &translated{raw.(*net.TCPConn)}, nil, nil //nolint:forcetypeassert // it is one

@@ -72,7 +72,7 @@ func (s *Server) services() ([]lifecycle.Service, error) {
 	p.node = s.newNode(p)
 	if s.cfg.ClientListenAddress != "" {
 		p.clients = client.NewService(client.Config{
-			Node: guarded{p.node, s.validForClients(p)}, ClientType: s.cfg.Registry.ClientType().Name, Place: p.incarnation,
+			Node: &guarded{Node: p.node, valid: s.validForClients(p)}, ClientType: s.cfg.Registry.ClientType().Name, Place: p.incarnation,
 			Logger: s.cfg.Logger, Clock: s.clock, TooSlow: p.chronicle.clientTooSlow,
 		})
 	}
@@ -140,53 +140,12 @@ func (s *Server) newRouter(p *parts) *routing.Router {
 	return routing.New(cfg)
 }
 
-// guarded is the node as clients reach it: no call begins and no reply leaves without a
-// valid lease.
-type guarded struct {
-	*node.Node
-
-	valid func() bool
-}
-
 // validForClients is what a server asks before it answers clients.
 func (s *Server) validForClients(p *parts) func() bool {
 	if s.flaws.AnswerClients {
 		return func() bool { return true }
 	}
 	return p.valid
-}
-
-// Accept implements [client.Node].
-func (g guarded) Accept(ctx context.Context, req object.Request) (run func() (object.Reply, error)) {
-	c := &clientCall{guarded: g, id: req.ID, method: req.Method, begun: g.valid()}
-	if c.begun {
-		c.arrival.Begin(ctx, g.Node, &node.Departure{Request: req})
-	}
-	return c.run
-}
-
-// clientCall is a call of a client on its way through the node.
-type clientCall struct {
-	guarded
-
-	arrival    node.Arrival
-	id, method string
-	begun      bool
-}
-
-func (c *clientCall) run() (object.Reply, error) {
-	if !c.begun {
-		return object.Reply{}, c.refuse()
-	}
-	reply, err := c.arrival.Run()
-	if c.valid() || err != nil && object.Executed(err) == object.ExecutedNo {
-		return reply, err
-	}
-	return object.Reply{}, c.refuse().WithExecuted(object.ExecutedUnknown)
-}
-
-func (c *clientCall) refuse() *object.Error {
-	return object.Refuse(object.CodeUnavailable, object.Fenced, "call", c.id, c.method, "the server is cut off from its cluster")
 }
 
 // holdDir keeps other servers away from the data directory.

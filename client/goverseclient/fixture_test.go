@@ -64,9 +64,16 @@ func grpcOf(err error) error {
 	return grpcerr.FromApp(err)
 }
 
-func (e *echo) Accept(ctx context.Context, req object.Request) func() (object.Reply, error) {
-	return func() (object.Reply, error) { return e.serve(ctx, req) }
+func (e *echo) Accept(ctx context.Context, req object.Request) client.Accepted {
+	return accepted(func() (object.Reply, error) { return e.serve(ctx, req) })
 }
+
+// accepted is a call that has its place.
+type accepted func() (object.Reply, error)
+
+func (a accepted) Run() (object.Reply, error) { return a() }
+
+func (accepted) Spent() {}
 
 func (e *echo) serve(ctx context.Context, req object.Request) (object.Reply, error) {
 	switch req.Method {
