@@ -51,7 +51,8 @@ func (s *Server) fillVitals(p *parts, v *inspectmsg.Vitals) {
 	}
 	lost := p.router.LostPushes()
 	v.LostPushes = lost.OnTheWay + lost.Gone + lost.Refused
-	v.Draining = p.chronicle.drains.Load() || phase(s.phase.Load()) >= stopping
+	stops := phase(s.phase.Load()) >= stopping
+	v.Stopping, v.Draining = stops, stops || p.chronicle.drains.Load()
 	m := p.member.Load()
 	if m == nil {
 		v.Lease = shard.LeaseState(0).String()

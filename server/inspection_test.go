@@ -324,7 +324,7 @@ func TestOperatorsDrainAndMove(t *testing.T) {
 	i.wantDone(log, "drain", "done")
 	await(t, first, func() bool { return first.Member().State().Open == 64 })
 	inspect(t, second).watch(&inspectpb.WatchRequest{})(func(s *seen) bool {
-		return s.last.GetVitals().GetDraining() && s.last.GetVitals().GetOpenShards() == 0
+		return s.last.GetVitals().GetDraining() && s.last.GetVitals().GetOpenShards() == 0 && !s.last.GetVitals().GetStopping()
 	})
 	drain.Undo = true
 	if _, err := i.act(&inspectpb.ActRequest{Action: &inspectpb.ActRequest_Drain_{Drain: drain}}); err != nil {
@@ -382,6 +382,25 @@ func TestWatchersDoNotHoldUpAStop(t *testing.T) {
 	}
 	for err == nil {
 		_, err = stream.Recv()
+	}
+}
+
+// A server that is being stopped says so while it waits for its calls, also where nobody could take its shards.
+func TestInspectorSeesAStop(t *testing.T) {
+	t.Parallel()
+	f := start(t, withoutClients)
+	until := inspect(t, f.Server).watch(&inspectpb.WatchRequest{})
+	if v := until(anything).last.GetVitals(); v.GetStopping() || v.GetDraining() {
+		t.Errorf("at first %v", v)
+	}
+	running := f.callLater(context.Background(), "Box-1", "Block")
+	f.probe.awaitEntered(t)
+	stopped := f.stopLater()
+	until(func(s *seen) bool { return s.last.GetVitals().GetStopping() && s.last.GetVitals().GetDraining() })
+	close(f.probe.release)
+	_ = receive(t, running, "the call to return")
+	if err := receive(t, stopped, "Stop to return"); err != nil {
+		t.Errorf("stop: %v", err)
 	}
 }
 
