@@ -25,7 +25,7 @@ func (o *errorCounts) add(code object.Code) {
 // CallErrors returns how many calls have failed on the node since it was made, by code; none where it
 // is zero. One that was refused because its object is elsewhere, or moves, is none, as it goes on there;
 // nor is one of a client's object that is not here.
-// Calls from this node that got no answer count here, see [Node.Unanswered].
+// Calls from this node that got no answer, or whose client is gone, count here, see [Node.Unanswered].
 func (n *Node) CallErrors() map[object.Code]uint64 {
 	counts := make(map[object.Code]uint64)
 	for code := range n.failures {

@@ -7,7 +7,8 @@ import (
 )
 
 // Unanswered notes that a call from this node has ended with an error that no node has told: because
-// none could be reached, or none answered in time. A turn that ran all the same counts where it ran,
+// none could be reached, or none answered in time; or with one that no node counts, as the client whose object
+// it calls is gone. A turn that ran all the same counts where it ran,
 // as it ended; so such a call may count twice, and its error once.
 func (n *Node) Unanswered(ctx context.Context, id, method string, err error) {
 	n.failures.add(object.CodeOf(err))

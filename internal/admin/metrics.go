@@ -72,7 +72,7 @@ func newCollector(stats func() Stats) *collector {
 		lost: prometheus.NewDesc("goverse_lost_pushes_total",
 			"Messages pushed to clients of other servers that did not reach them, by what was in the way.", []string{"reason"}, nil),
 		calls: prometheus.NewDesc("goverse_call_errors_total",
-			"Calls that failed on this server, or that it made and no server answered, by code.", []string{"code"}, nil),
+			"Calls that failed on this server, or that it made and no server answered, or whose client was gone, by code.", []string{"code"}, nil),
 		byType: prometheus.NewDesc("goverse_type_objects", "Objects that are active on this server, by type.", []string{"type"}, nil),
 	}
 	add := func(kind prometheus.ValueType, name, help string, value func(*Stats) float64) {

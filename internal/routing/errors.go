@@ -27,6 +27,13 @@ func isMissing(err error) bool {
 	return ok && e != nil && e.Code == object.CodeNotFound && e.Reason == "" && object.Executed(e) == object.ExecutedNo
 }
 
+// isGone says whether a call of a client object has ended because the client is not there, which is counted by no node
+// that says so: for all it knows, the client may be another's. An attempt before may have run.
+func isGone(err error) bool {
+	e := object.FromError(err)
+	return e.Code == object.CodeNotFound && e.Reason == "" && object.Executed(e) != object.ExecutedYes
+}
+
 // told is err as another node is told: what a hook failed with must not look like a refusal to be retried there.
 func told(err error) *object.Error {
 	e := object.FromError(err)

@@ -129,6 +129,9 @@ func (r *Router) Call(ctx context.Context, id, method string, req proto.Message,
 	switch {
 	case err != nil && r.leads(err, id):
 		return r.call(ctx, call{id: id, method: method, req: req}, opts, err)
+	case err != nil && isMissing(err) && r.isClient(id): // nor can it be anywhere else
+		r.cfg.Node.Unanswered(ctx, id, method, err)
+		return nil, err
 	case r.mayLeave(ctx, err) && !lost(err):
 		return reply, err
 	}
@@ -146,6 +149,9 @@ func (r *Router) Invoke(ctx context.Context, id string, method object.Expr, req 
 	switch {
 	case err != nil && r.leads(err, id):
 		return r.call(ctx, call{id: id, method: method.Name(), expr: method, req: req}, opts, err)
+	case err != nil && isMissing(err) && r.isClient(id):
+		r.cfg.Node.Unanswered(ctx, id, method.Name(), err)
+		return nil, err
 	case r.mayLeave(ctx, err) && !lost(err):
 		return reply, err
 	}
@@ -248,7 +254,7 @@ func (r *Router) sendOff(ctx context.Context, c *calling, typ *object.Type, m *o
 		c.timeout = max(r.timeoutOf(typ, m), 0)
 	}
 	reply, err := c.travel(ctx)
-	if err != nil && !c.told {
+	if err != nil && (!c.told || c.pinned && isGone(err)) {
 		r.cfg.Node.Unanswered(ctx, c.what.id, c.what.method, err)
 	}
 	r.recycle(c)

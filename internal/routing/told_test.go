@@ -7,9 +7,50 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
 	"github.com/xiaonanln/goverse/internal/transport/mem"
 	"github.com/xiaonanln/goverse/object"
 )
+
+// A call to a client that is gone is counted once, where it came from, wherever the client was; what the object of one that
+// is there answers, where it ran.
+func TestCallsToClientsThatAreGoneAreCounted(t *testing.T) {
+	t.Parallel()
+	missing := func(n uint64) map[object.Code]uint64 { return map[object.Code]uint64{object.CodeNotFound: n} }
+	onStage(t, 3, func(s *stage, p []*peer) {
+		own, other := s.visit(p[0], "own"), s.visit(p[1], "other")
+		counted := func(what string, want ...map[object.Code]uint64) {
+			s.Helper()
+			synctest.Wait()
+			for i := range p {
+				if got := p[i].node.CallErrors(); !maps.Equal(got, want[i]) {
+					s.Errorf("after %s node %d counts %v, want %v", what, i, got, want[i])
+				}
+			}
+		}
+		for _, id := range []string{own, other} {
+			p[0].must(id, "hi")
+		}
+		_, _ = p[0].do(s.Context(), other, "absent")
+		counted("an answer that something is not found", nil, missing(1), nil)
+		for i, id := range []string{own, other} {
+			if err := p[i].node.DetachClient(s.Context(), id, object.DisconnectClosed); err != nil {
+				s.Error(err)
+			}
+		}
+		_, _ = p[0].do(s.Context(), own, "hi")
+		counted("a call to one of its own", missing(1), missing(1), nil)
+		_, _ = p[0].Invoke(s.Context(), own, object.ExprOf((*visitor).Do), wrapperspb.String("hi"))
+		counted("one by its method", missing(2), missing(1), nil)
+		_, _ = p[0].do(s.Context(), other, "hi")
+		counted("a call to another node's", missing(3), missing(1), nil)
+		_, _ = p[2].do(s.Context(), "visitor-never@b", "hi")
+		counted("one that never was", missing(3), missing(1), missing(1))
+		_, _ = p[2].do(s.Context(), "visitor-lost@zzz", "hi")
+		counted("one of a node that is no member", missing(3), missing(1), missing(2))
+	})
+}
 
 // Each call that fails is counted once: by the node that ran it or refused it, or by the one it came from where no
 // other could.

@@ -328,6 +328,9 @@ type visitor struct{ object.BaseClient }
 func (v *visitor) Do(ctx context.Context, req *str) (*str, error) {
 	p := peerOf(ctx)
 	defer p.world.court.enter(p, v.ID())()
+	if req.GetValue() == "absent" {
+		return nil, object.NewError(object.CodeNotFound, "it knows of no such thing")
+	}
 	return wrapperspb.String(peerOf(ctx).name + " " + req.GetValue()), nil
 }
 
