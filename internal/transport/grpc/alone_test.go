@@ -2,7 +2,6 @@ package grpc
 
 import (
 	"testing"
-	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/object"
@@ -15,7 +14,8 @@ func TestACallThatIsGivenUpBeforeItIsQueued(t *testing.T) {
 	call := &transport.Call{Request: object.Request{ID: "Room-1", Body: make([]byte, alone)}}
 	c.mu.Lock()
 	w := c.standLocked()
-	c.armLocked(w, c.now()-time.Second)
+	w.due = 1 // nearly at once
+	c.setAlarmLocked(w.due)
 	c.mu.Unlock()
 	c.expire() // the timer's goroutine, while this one encodes
 	if err := c.beginAlone(t.Context(), w, callHeader{number: w.number, limited: true}, call, call.Size()); err != nil {

@@ -328,7 +328,7 @@ func (c *caller) leaveLocked(number uint64) *waiter {
 	c.vacant = append(c.vacant, i)
 	c.flights--
 	if c.flights == c.bounds.calls-1 {
-		c.roomLocked()
+		open(&c.room.calls)
 	}
 	return w
 }

@@ -35,16 +35,16 @@ type duplex struct {
 	known   names         // the reader's: what the peer has named
 	partial []byte        // the reader's: the parts of a large frame that have come
 
-	mu      sync.Mutex    // guards the fields below
-	why     error         // it broke; nil while it holds
-	said    vocabulary    // what this side has named
-	queue   []*segment    // the last one may grow
-	queued  int           // bytes in queue
-	made    uint64        // the number of the last segment
-	handed  uint64        // the number of the last segment that was handed to gRPC
-	lane    lane          // of large frames
-	flights int           // calls that wait for a reply; 0 on the side that is called
-	room    chan struct{} // closed when there is room again; nil: nobody waits
+	mu      sync.Mutex // guards the fields below
+	why     error      // it broke; nil while it holds
+	said    vocabulary // what this side has named
+	queue   []*segment // the last one may grow
+	queued  int        // bytes in queue
+	made    uint64     // the number of the last segment
+	handed  uint64     // the number of the last segment that was handed to gRPC
+	lane    lane       // of large frames
+	flights int        // calls that wait for a reply; 0 on the side that is called
+	room    rooms
 	pinged  uint64        // the number of the last ping
 	ping    bool          // a ping is to be sent
 	pong    uint64        // to be sent; 0: none

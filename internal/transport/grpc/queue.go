@@ -37,30 +37,58 @@ func (d *duplex) byLaneLocked(a ask) bool {
 	return a.large || len(d.lane.frames) > 0 && a.object != "" && d.lane.holds(a.object)
 }
 
+// rooms is what those wait for who want to queue: each is closed when there is some again; nil: nobody waits.
+type rooms struct {
+	queue chan struct{} // it has been full, and is not half empty yet
+	lane  chan struct{} // likewise, or a large frame is to leave first
+	calls chan struct{} // too many are under way
+}
+
+// open lets those go on who wait for a room.
+func open(room *chan struct{}) {
+	if *room != nil {
+		close(*room)
+		*room = nil
+	}
+}
+
+// fullLocked is the room that a frame has to wait for; nil: none. Where others wait already it waits with them: they are
+// let in many at a time, as to wake all of a crowd for every message costs more than the calls do.
+func (d *duplex) fullLocked(a ask, waited bool) *chan struct{} {
+	queued, room := d.queued, &d.room.queue
+	if d.byLaneLocked(a) {
+		queued, room = d.lane.bytes, &d.room.lane
+	}
+	switch {
+	case a.call && d.flights >= d.bounds.calls:
+		return &d.room.calls
+	case queued >= d.bounds.queue, !waited && *room != nil:
+		return room
+	}
+	return nil
+}
+
 // admit waits for room for a frame, and for one more call if that is one, and returns with d.mu held unless there is an
 // error: why the connection broke, what ended ctx, or errNotNow where ctx is nil.
 func (d *duplex) admit(ctx context.Context, a ask) error {
-	for {
+	for waited := false; ; waited = true {
 		d.mu.Lock()
 		if d.why != nil {
 			d.mu.Unlock()
 			return d.why
 		}
-		queued := d.queued
-		if d.byLaneLocked(a) {
-			queued = d.lane.bytes
-		}
-		if queued < d.bounds.queue && (!a.call || d.flights < d.bounds.calls) {
+		full := d.fullLocked(a, waited)
+		if full == nil {
 			return nil
 		}
 		if ctx == nil {
 			d.mu.Unlock()
 			return errNotNow
 		}
-		if d.room == nil {
-			d.room = make(chan struct{})
+		if *full == nil {
+			*full = make(chan struct{})
 		}
-		room := d.room
+		room := *full
 		d.mu.Unlock()
 		select {
 		case <-room:
@@ -68,14 +96,6 @@ func (d *duplex) admit(ctx context.Context, a ask) error {
 		case <-ctx.Done():
 			return transport.Ended(ctx)
 		}
-	}
-}
-
-// roomLocked wakes those who wait for room.
-func (d *duplex) roomLocked() {
-	if d.room != nil {
-		close(d.room)
-		d.room = nil
 	}
 }
 
@@ -198,7 +218,9 @@ func (d *duplex) takeLocked() *[]byte {
 	}
 	d.queued -= len(*s.buffer)
 	d.handed = s.number
-	d.roomLocked()
+	if d.queued < d.bounds.queue/2 || len(d.queue) == 0 {
+		open(&d.room.queue)
+	}
 	if d.controlsDueLocked() {
 		*s.buffer = d.appendControlsLocked(*s.buffer)
 		s.live++
@@ -218,7 +240,7 @@ func (d *duplex) takePartLocked() *[]byte {
 	out := d.fresh()
 	var last bool
 	if *out, last = d.lane.part(*out, d.handed); last {
-		d.roomLocked()
+		open(&d.room.lane)
 		if d.controlsDueLocked() {
 			*out = d.appendControlsLocked(*out)
 		}
