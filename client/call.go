@@ -29,7 +29,7 @@ func (s *Service) call(ctx context.Context, in *client_pb.CallRequest) (*client_
 		return nil, err
 	}
 	defer end()
-	work := sess.beginCall(ctx)
+	ctx, work := sess.beginCall(ctx)
 	if work == nil { // it ended just now, or the server began to stop
 		_, _, err := s.findCaller("")
 		return nil, err
@@ -39,14 +39,13 @@ func (s *Service) call(ctx context.Context, in *client_pb.CallRequest) (*client_
 	if err != nil {
 		return nil, err
 	}
-	ctx = work
 	if place == nil || !place.plain {
 		if req.Metadata, err = callMetadata(ctx, req); err != nil {
 			return nil, err
 		}
 		ctx = traced(ctx)
 	}
-	place.wait(work, s.clock, s.limits.Body)
+	place.wait(ctx, s.clock, s.limits.Body)
 	accepted := s.node.Accept(ctx, req)
 	place.leave()
 	reply, err := accepted.Run() // it is never spent: gRPC encodes the reply later

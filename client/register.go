@@ -35,16 +35,16 @@ func (s *Service) register(str stream) error {
 
 // attach creates the client's object.
 func (s *Service) attach(ctx context.Context, sess *session) error {
-	hook := sess.begin(ctx)
+	ctx, hook := sess.begin(ctx)
 	defer hook.release()
-	return s.node.AttachClient(hook, sess.id)
+	return s.node.AttachClient(ctx, sess.id)
 }
 
 // detach removes the client's object, for which the client need not be there.
 func (s *Service) detach(ctx context.Context, sess *session, reason object.DisconnectReason) {
-	hook := sess.begin(context.WithoutCancel(ctx))
+	ctx, hook := sess.begin(context.WithoutCancel(ctx))
 	defer hook.release()
-	if err := s.node.DetachClient(hook, sess.id, reason); err != nil {
+	if err := s.node.DetachClient(ctx, sess.id, reason); err != nil {
 		s.log.WarnContext(ctx, "client not detached cleanly", "client", sess.id, "error", err)
 	}
 	s.log.DebugContext(ctx, "client disconnected", "client", sess.id, "reason", reason.String())

@@ -108,14 +108,14 @@ func (s *session) isOver() bool {
 	}
 }
 
-// begin ties a hook to the session: its context ends with the session's abort too. It
-// must be released when it is over.
-func (s *session) begin(ctx context.Context) *work {
+// begin ties a hook to the session: its context, which it returns, ends with the
+// session's abort too. The work must be released when it is over.
+func (s *session) begin(ctx context.Context) (context.Context, *work) {
 	w := &work{session: s, callContext: callContext{parent: ctx}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.beginLocked(w)
-	return w
+	return w, w
 }
 
 func (s *session) beginLocked(w *work) {
@@ -128,18 +128,18 @@ func (s *session) beginLocked(w *work) {
 	s.work = w
 }
 
-// beginCall is begin for a call; nil when the session takes none any more.
-func (s *session) beginCall(ctx context.Context) *work {
+// beginCall is begin for a call; the work is nil when the session takes none any more.
+func (s *session) beginCall(ctx context.Context) (context.Context, *work) {
 	w := &work{session: s, isCall: true, callContext: callContext{parent: ctx}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.deaf {
-		return nil
+		return ctx, nil
 	}
 	s.beginLocked(w)
 	s.made++
 	s.calls.Add(1)
-	return w
+	return w, w
 }
 
 // release is the end of the work, and of its context.

@@ -31,7 +31,7 @@ func TestNoCallSlipsThroughAStop(t *testing.T) {
 		t.Fatalf("found %v, %v", found, err)
 	}
 	end()
-	call := found.beginCall(t.Context())
+	_, call := found.beginCall(t.Context())
 	if call == nil || call.Err() != nil {
 		t.Fatal("a call cannot begin")
 	}
@@ -39,7 +39,7 @@ func TestNoCallSlipsThroughAStop(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Stop(t.Context()) }()
 	<-sess.ended
-	if found.beginCall(t.Context()) != nil {
+	if _, call := found.beginCall(t.Context()); call != nil {
 		t.Error("a call begins although the stop has counted the calls")
 	}
 	s.shutOut(sess, hash)
@@ -66,9 +66,10 @@ func TestAbortIsForAllWork(t *testing.T) {
 	t.Parallel()
 	sess := newSession("Tester-x", Limits{}.withDefaults())
 	cause := errors.New("out of patience")
-	before, other := sess.begin(t.Context()), sess.begin(t.Context())
+	_, before := sess.begin(t.Context())
+	_, other := sess.begin(t.Context())
 	sess.abortWork(cause)
-	after := sess.begin(t.Context())
+	_, after := sess.begin(t.Context())
 	for _, ctx := range []context.Context{before, other, after} {
 		if context.Cause(ctx) != cause { //nolint:errorlint // identity
 			t.Errorf("the context's cause is %v", context.Cause(ctx))

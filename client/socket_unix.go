@@ -58,9 +58,9 @@ func (s *socket) read(size int, pool mem.BufferPool) (buf *[]byte, n int, err er
 // attempt is false if there is nothing yet.
 func (s *socket) attempt(fd uintptr) (done bool) {
 	buf := s.pool.Get(s.size)
-	n, err := syscall.Read(int(fd), *buf) //nolint:gosec // G115: it was one
+	n, err := syscall.Read(int(fd), *buf)
 	for errors.Is(err, syscall.EINTR) {
-		n, err = syscall.Read(int(fd), *buf) //nolint:gosec // G115: it was one
+		n, err = syscall.Read(int(fd), *buf)
 	}
 	switch {
 	case n > 0:

@@ -31,12 +31,12 @@ func (p *countingPool) Put(*[]byte) { p.out.Add(-1) }
 // dialed is a connection over the loopback device, from both ends.
 func dialed(t *testing.T) (near, far net.Conn) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is there at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if far, err = net.Dial("tcp", l.Addr().String()); err != nil { //nolint:noctx // the same
+	if far, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
 	if near, err = l.Accept(); err != nil {
@@ -117,7 +117,7 @@ type translating struct {
 }
 
 func (translating) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return &translated{raw.(*net.TCPConn)}, nil, nil //nolint:forcetypeassert // it is one
+	return &translated{raw.(*net.TCPConn)}, nil, nil
 }
 
 // translated can be asked for its file, as gRPC's own wrapper can.

@@ -10,13 +10,13 @@ import (
 // The client service reads its connections by their file, where they have one.
 func TestTheFileOfAConnection(t *testing.T) {
 	t.Parallel()
-	raw, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is there at once
+	raw, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := newListener(raw)
 	defer l.Close()
-	far, err := net.Dial("tcp", l.Addr().String()) //nolint:noctx // the same
+	far, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
