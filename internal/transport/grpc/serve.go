@@ -279,6 +279,9 @@ func (c *callee) answer(of *served, r *transport.Reply) (forgotten bool) {
 		c.owed = c.pinged + 1
 		c.sayLocked(c.growLocked(), r.Message)
 		c.frameLocked(func(b []byte) []byte { return appendReply(b, of.number, r, c.said) })
+		if c.live == 0 {
+			c.sendOffLocked() // there is no company to wait for
+		}
 		return true
 	}
 	held := &c.queued // while it is encoded, beside what others do

@@ -34,6 +34,26 @@ func leaves(c *caller) bool {
 // pass lets time pass.
 func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // in a synctest bubble
 
+// A call leaves at once where it is the only one, and no caller is about to make another.
+func TestTheOnlyCallLeavesAtOnce(t *testing.T) {
+	t.Parallel()
+	c := quiet(bounds{queue: 1 << 20, calls: 100})
+	send(t, c, 1)
+	if !c.leaving {
+		t.Error("the only call does not leave")
+	}
+	c.next()
+	send(t, c, 1)
+	if c.leaving {
+		t.Error("the second call under way leaves at once")
+	}
+	c = quiet(bounds{queue: 1 << 20, calls: 100})
+	c.expect(1)
+	if send(t, c, 1); c.leaving {
+		t.Error("the only call leaves at once though a caller is expected")
+	}
+}
+
 // A frame leaves when nobody is expected.
 func TestFramesLeave(t *testing.T) {
 	t.Parallel()
