@@ -51,8 +51,8 @@ func Reentrant() RegisterOption { return object.Reentrant() }
 // negative: for ever.
 func IdleTimeout(d time.Duration) RegisterOption { return object.IdleTimeout(d) }
 
-// MailboxLimit sets how many calls may wait for one object. Default 10 000;
-// negative: no limit.
+// MailboxLimit sets how many calls may wait for one object, and how many deletions
+// beside them. Default 10 000; negative: no limit.
 func MailboxLimit(n int) RegisterOption { return object.MailboxLimit(n) }
 
 // TypeName sets the type's name in IDs. Default: the Go type's own name.
