@@ -19,10 +19,17 @@ func (a *alarm) stop() {
 	}
 }
 
-// armLocked has a waiter given up when it is due.
-func (c *caller) armLocked(w *waiter, due time.Duration) {
+// armLocked has a waiter given up when it is due. It may find out that it is already, which it does not look for.
+func (c *caller) armLocked(w *waiter, due time.Duration) (over bool) {
 	w.due = max(due, 1)
+	if a := &c.alarm; a.at != 0 && a.at <= w.due {
+		return false
+	}
+	if c.now() >= w.due {
+		return true
+	}
 	c.setAlarmLocked(w.due)
+	return false
 }
 
 func (c *caller) setAlarmLocked(due time.Duration) {

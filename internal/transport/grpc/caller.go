@@ -112,8 +112,11 @@ func (c *caller) begin(ctx context.Context, call *transport.Call, oneWay bool, b
 		w = c.standLocked()
 		h.number = w.number
 		c.watchLocked(w, b)
-		if b.own {
-			c.armLocked(w, h.deadline)
+		if b.own && c.armLocked(w, h.deadline) {
+			c.leaveLocked(w.number)
+			c.mu.Unlock()
+			c.release(w)
+			return nil, errOver
 		}
 	}
 	switch {

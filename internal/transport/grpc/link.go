@@ -101,6 +101,9 @@ type bound struct {
 	ended <-chan struct{} // its Done
 }
 
+// errOver refuses a call whose time is over.
+var errOver = fmt.Errorf("the call's time is over: %w", context.DeadlineExceeded)
+
 // begin sends a call over a connection that holds. An error means that it was not sent.
 func (l *link) begin(ctx context.Context, c *transport.Call, oneWay bool, b bound) (*caller, *waiter, error) {
 	if err := fits(c); err != nil {
@@ -128,7 +131,7 @@ func (l *link) beginWhenReady(ctx context.Context, c *transport.Call, oneWay boo
 			return nil, nil, err
 		}
 		if !b.deadline.IsZero() && !l.from.clock().Now().Before(b.deadline) {
-			return nil, nil, fmt.Errorf("the call's time is over: %w", context.DeadlineExceeded)
+			return nil, nil, errOver
 		}
 		w, err := conn.begin(ctx, c, oneWay, b)
 		if err == nil || again || !errors.Is(err, transport.ErrBroken) {
