@@ -324,11 +324,11 @@ func TestCalleeThatNeverReads(t *testing.T) { // alone: it measures memory
 			}
 		})
 	}
-	w.soon("the queue to be full", func() bool { return grpc.Full(link, 256<<10) })
+	w.soon("the queue to be full", func() bool { return grpc.Full(link) })
 	for range 200 {
 		w.works("the other link", w.link)
 	}
-	if !grpc.Full(link, 256<<10) {
+	if !grpc.Full(link) {
 		t.Error("the queue is not full any more")
 	}
 	if grew := heap() - before; grew > 16<<20 {

@@ -81,14 +81,17 @@ func Backoff(l transport.Link) time.Duration {
 }
 
 // State is what a link holds on to.
-type State struct{ Queued, Handed, Flights, Slots int }
+type State struct {
+	Queued, Handed, Flights, Slots int
+	Full                           bool // who comes has to wait
+}
 
 // StateOf looks into a link that has connected.
 func StateOf(l transport.Link) State {
 	c := l.(*link).conn.Load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return State{c.queued, int(c.handed), c.flights, len(c.slots)}
+	return State{c.queued, int(c.handed), c.flights, len(c.slots), c.room.queue != nil || c.queued >= c.bounds.queue}
 }
 
 // Stuck says whether a connection that an endpoint has accepted can take in no more: its calls cannot get rid of their
@@ -138,9 +141,9 @@ type rpcStream = rpc.BidiStreamingServer[pb.LinkRequest, pb.LinkResponse]
 // Holds says whether a link that has connected is connected.
 func Holds(l transport.Link) bool { return l.(*link).conn.Load().holds() }
 
-// Full says whether a link has connected and queues at least so many bytes.
-func Full(l transport.Link, bytes int) bool {
-	return l.(*link).conn.Load() != nil && StateOf(l).Queued >= bytes
+// Full says whether a link has connected and takes in nothing for now.
+func Full(l transport.Link) bool {
+	return l.(*link).conn.Load() != nil && StateOf(l).Full
 }
 
 // MostQueued is how many bytes wait at most for one of the callers of an endpoint.

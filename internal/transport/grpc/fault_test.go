@@ -146,7 +146,7 @@ func (w *world) full(link transport.Link) {
 	w.t.Helper()
 	w.soon("the queue to be full", func() bool {
 		s := grpc.StateOf(link)
-		return s.Queued >= 1<<20 && s.Handed > 1
+		return (s.Full || s.Queued >= 1<<20) && s.Handed > 1
 	})
 }
 
@@ -228,7 +228,7 @@ func TestWaitingForRoomEnds(t *testing.T) {
 			}
 		})
 	}
-	w.soon("the queue to be full", func() bool { return grpc.StateOf(link).Queued >= 64<<10 })
+	w.soon("the queue to be full", func() bool { return grpc.Full(link) })
 	short, stop := context.WithTimeout(w.ctx, 20*time.Millisecond)
 	defer stop()
 	_, err := link.Call(short, call("Echo"))
@@ -247,14 +247,14 @@ func TestWaitingForRoomEnds(t *testing.T) {
 }
 
 // clog sends over a stalled link until it takes no more, which a machine with too much to do may seem to do sooner.
-func (w *world) clog(link transport.Link, queue int) {
+func (w *world) clog(link transport.Link) {
 	w.t.Helper()
 	for stuck, handed := 0, 0; stuck < 5 && w.ctx.Err() == nil; {
 		short, stop := context.WithTimeout(w.ctx, 20*time.Millisecond)
 		err := link.Send(short, call("Echo", make([]byte, 15000)...))
 		stop()
 		s := grpc.StateOf(link)
-		if err == nil || s.Queued < queue || s.Handed != handed {
+		if err == nil || !s.Full || s.Handed != handed {
 			stuck, handed = 0, s.Handed
 			continue
 		}
@@ -270,7 +270,7 @@ func TestWaitingForRoomOutlivesAConnection(t *testing.T) {
 	link := w.through(p)
 	w.works("before", link)
 	p.stall(true, false)
-	w.clog(link, 64<<10)
+	w.clog(link)
 	var waiting []<-chan error
 	for range 20 {
 		waiting = append(waiting, w.begin(w.ctx, link, call("Echo")))
