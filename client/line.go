@@ -93,7 +93,7 @@ func (l *line) join(ctx context.Context) *place {
 
 // yields is how often a Call lets others go on before it waits: mostly those ahead are as
 // good as here, and it saves a channel, and more.
-const yields = 4
+const yields = 2
 
 // wait returns when all ahead have left, or the rpc or ctx has ended. For requests that
 // are not there it waits as long as patience, then those lose their places.

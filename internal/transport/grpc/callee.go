@@ -82,6 +82,7 @@ type callee struct {
 	from     string        // the caller's incarnation
 	accepted []*served     // the reader's: calls that it has not let run yet
 	at       time.Duration // the reader's: when the message came; 0: nobody has asked
+	gaveWay  bool          // the reader's: it has, in this message
 	sentAt   uint64        // the reader's: when the message left, see packet
 	transit  transit       // the reader's
 

@@ -134,7 +134,7 @@ func (c *caller) begin(ctx context.Context, call *transport.Call, oneWay bool, b
 		}
 		*s.buffer = appendCall(*s.buffer, h, call, c.said)
 		c.committedLocked(s, before)
-		if c.flights == 1 && c.expected.Load() <= 0 {
+		if w != nil && c.flights == 1 && c.expected.Load() <= 0 {
 			c.sendOffLocked() // there is no company to wait for
 		}
 	}

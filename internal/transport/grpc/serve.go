@@ -83,14 +83,25 @@ func (c *callee) accept(s *served) error {
 	accepted = true
 	if c.accepted = append(c.accepted, s); len(c.accepted) >= handful {
 		c.handOver()
-		runtime.Gosched() // where there is one processor, they begin as well
+		c.giveWay()
 	}
 	return nil
 }
 
+// giveWay lets calls begin that were handed over, where there is one processor: once in a message, as on a processor that
+// is busy with other things it may take long. The peer has been heard all the same.
+func (c *callee) giveWay() {
+	if c.gaveWay {
+		return
+	}
+	c.gaveWay = true
+	runtime.Gosched()
+	c.heard.Store(true)
+}
+
 // runAccepted has the calls run that were accepted and have not begun: it comes after all calls of a message.
 func (c *callee) runAccepted() {
-	c.at = 0
+	c.at, c.gaveWay = 0, false
 	c.handOver()
 }
 

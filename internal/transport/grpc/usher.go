@@ -97,14 +97,18 @@ func (d *duplex) expect(n int) { d.expected.Add(int64(n)) }
 func (d *duplex) came() {
 	left := d.expected.Add(-1)
 	since := time.Duration(d.held.Load())
-	if since == 0 || left > 0 && d.now()-since < patience {
+	if since == 0 {
+		return
+	}
+	late := d.now()-since >= patience
+	if left > 0 && !late {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case d.held.Load() == 0 || d.leaving || d.called:
-	case left > 0:
+	case late:
 		d.sendOffLocked()
 	default: // it has nothing to send yet, but is about to
 		d.callUsherLocked()
