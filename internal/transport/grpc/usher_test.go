@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/util/clock"
 )
 
@@ -46,6 +47,12 @@ func TestTheOnlyCallLeavesAtOnce(t *testing.T) {
 	send(t, c, 1)
 	if c.leaving {
 		t.Error("the second call under way leaves at once")
+	}
+	c = quiet(bounds{queue: 1 << 20, calls: 100})
+	send(t, c, 1)
+	c.next()
+	if _, err := c.begin(t.Context(), &transport.Call{}, true, bound{}); err != nil || c.leaving {
+		t.Errorf("a one-way call beside the only call leaves at once, or failed: %v", err)
 	}
 	c = quiet(bounds{queue: 1 << 20, calls: 100})
 	c.expect(1)
@@ -168,6 +175,26 @@ func TestFramesDoNotWaitForLong(t *testing.T) {
 			}
 			c.mu.Unlock()
 			pass(patience / 2)
+		}
+	})
+}
+
+// Who was expected and comes late sends off what has waited, without the usher.
+func TestWhoComesLateSendsOff(t *testing.T) {
+	t.Parallel()
+	ushered(t, func(c *caller) {
+		c.expect(1)
+		pass(time.Nanosecond)
+		send(t, c, 1)
+		if leaves(c) {
+			t.Fatal("a frame has left at once")
+		}
+		pass(patience)
+		c.came()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.leaving || c.called {
+			t.Errorf("it leaves: %t; the usher is called: %t", c.leaving, c.called)
 		}
 	})
 }
