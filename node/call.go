@@ -91,7 +91,10 @@ type Elsewhere struct {
 // with [ErrElsewhere], which costs a caller who passes calls on less than to call. expr counts
 // if it is a method's.
 func (n *Node) Elsewhere(id, method string, expr object.Expr) (e Elsewhere, ok bool) {
-	if e.Shard = n.ShardOf(id); n.owned.hasAll() || n.owned.has(e.Shard) || n.closed.Load() != 0 {
+	if n.owned.hasAll() {
+		return e, false
+	}
+	if e.Shard = n.ShardOf(id); n.owned.has(e.Shard) || n.closed.Load() != 0 {
 		return e, false
 	}
 	var err error
@@ -113,6 +116,9 @@ func (n *Node) serve(t *turn, id string, method *wanted) error {
 
 // see brings a turn that has its place to its end, or until its caller leaves it.
 func (n *Node) see(t *turn, w *waiter) error {
+	if w == nil && t.flags&(detached|activates) == 0 { // as most do
+		return n.runNow(t)
+	}
 	if t.flags.has(detached) && !t.flags.has(nested) { // inside another turn it would run beside it
 		return n.serveDetached(t, w)
 	}
@@ -149,6 +155,11 @@ func (n *Node) perform(t *turn) error {
 	if t.flags.has(detached) && !t.extra().claimed.CompareAndSwap(false, true) {
 		return n.giveBack(t) // the caller has left
 	}
+	return n.runNow(t)
+}
+
+// runNow runs a turn whose object is there.
+func (n *Node) runNow(t *turn) error {
 	var r result
 	n.execute(t, &r, false)
 	return r.err
@@ -174,6 +185,9 @@ func (n *Node) settleIn(t *turn, a target, m *object.MethodInfo) (*waiter, error
 		return nil, n.turnedAway(err)
 	}
 	n.look(t)
+	if a.activation != nil && !t.flags.has(linked) && a.enterFast(t.mode) {
+		return nil, nil // as most calls do
+	}
 	return n.seat(t, a.activation, a.typ)
 }
 
@@ -255,24 +269,33 @@ func (n *Node) typeOf(op, id string) (*object.Type, error) {
 }
 
 func (w *wanted) of(typ *object.Type, id string) (*object.MethodInfo, error) {
+	var m *object.MethodInfo
+	if w.expr.IsZero() {
+		m = typ.Method(w.name)
+	} else {
+		m = typ.MethodOf(w.expr)
+	}
+	if m == nil {
+		return nil, w.unknown(typ, id)
+	}
+	return m, nil
+}
+
+// unknown is the error of a call of a method that the type has not.
+func (w *wanted) unknown(typ *object.Type, id string) error {
 	name := w.name
-	if owner := w.expr.Owner(); owner != nil {
-		if m := typ.MethodOf(w.expr); m != nil {
-			return m, nil
-		}
+	if !w.expr.IsZero() {
 		name = w.expr.Name()
-		if owner != typ.GoType() {
-			return nil, object.Refuse(object.CodeInvalidArgument, "", "call", id, name,
+		if owner := w.expr.Owner(); owner != typ.GoType() {
+			return object.Refuse(object.CodeInvalidArgument, "", "call", id, name,
 				fmt.Sprintf("the method is of %s, the object is a %s", owner, typ.GoType()))
 		}
-	} else if m := typ.Method(name); m != nil {
-		return m, nil
 	}
 	msg := fmt.Sprintf("type %s has no method %q; it has %s", typ.Name, name, strings.Join(typ.MethodNames(), ", "))
 	if object.IsHookName(name) {
 		msg = name + " is a hook of the runtime, not a method"
 	}
-	return nil, object.Refuse(object.CodeUnimplemented, object.UnknownMethod, "call", id, "", msg)
+	return object.Refuse(object.CodeUnimplemented, object.UnknownMethod, "call", id, "", msg)
 }
 
 // inherit takes over what flows along the call chain, and refuses a call that is

@@ -42,6 +42,11 @@ func (d *directory) find(id string) *activation {
 	if a := s.find(hash, id); a != nil {
 		return a
 	}
+	return s.findLocked(hash, id)
+}
+
+// findLocked is find where the table does not grow meanwhile.
+func (s *segment) findLocked(hash uint32, id string) *activation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.find(hash, id)

@@ -25,6 +25,9 @@ func (r *result) leavePlace(t *turn) {
 	}
 }
 
+// counts reports whether somebody wants to know how the turn ended.
+func (r *result) counts(t *turn) bool { return r.err != nil || r.lens != nil || t.watched() }
+
 // execute runs the method of an admitted turn and gives its admission back, however
 // the method ends. A runner takes the next turn itself.
 func (n *Node) execute(t *turn, r *result, isRunner bool) {
@@ -35,20 +38,18 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 			exited = reason == nil
 			r.err = n.crashed(t, reason)
 		}
-		t.finish()
-		t.waitInside()
-		if t.flags.has(nested) {
-			t.leaveWithin()
-		}
-		if returned && r.err == nil {
-			n.release(t) // before the next turn, so that one object's sends keep their order
+		t.ended.Store(true)
+		if t.rare.Load() != nil { // who makes it later sees that the turn has ended
+			n.windUp(t, returned && r.err == nil)
 		}
 		r.leavePlace(t)
 		next, lost := n.leave(t, !returned, isRunner)
 		if lost {
 			r.err = t.fenced().WithExecuted(object.ExecutedUnknown)
 		}
-		t.hasRun(r)
+		if r.counts(t) {
+			t.hasRun(r)
+		}
 		if isRunner && (returned || !exited) {
 			r.next = next
 			return
@@ -68,6 +69,18 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 		r.err = n.invokeOnce(t, key)
 	}
 	returned = true
+}
+
+// windUp does what is left of the rare part of a turn that has ended.
+func (n *Node) windUp(t *turn, well bool) {
+	t.endLifetime()
+	t.waitInside()
+	if t.flags.has(nested) {
+		t.leaveWithin()
+	}
+	if well {
+		n.release(t) // before the next turn, so that one object's sends keep their order
+	}
 }
 
 // invoke calls the method and isolates its reply while the object cannot change.

@@ -16,15 +16,23 @@ import (
 // point to. Generic code over pointer types rests on the same fact.
 type rawMethod = func(recv unsafe.Pointer, ctx context.Context, req unsafe.Pointer) (unsafe.Pointer, error)
 
-// codeOf returns the entry of a function's code, as reflect.Value.Pointer does: a
-// function in an interface is a pointer to a closure, which begins with that entry. Zero
-// for a nil function; f must be a function.
-func codeOf(f any) uintptr {
-	closure := (*[2]*uintptr)(unsafe.Pointer(&f))[1] //nolint:gosec // G103: the word behind the type
-	if closure == nil {
-		return 0
+// code is what tells one function from another: its type, and the entry of its code.
+type code struct {
+	typ   unsafe.Pointer
+	entry uintptr // as reflect.Value.Pointer returns it; zero for a nil function
+}
+
+// codeOf returns the code of f, which must be a function: in an interface that is a pointer
+// to a closure, behind its type, and a closure begins with the entry.
+func codeOf(f any) (c code) {
+	words := (*struct {
+		typ     unsafe.Pointer
+		closure *uintptr
+	})(unsafe.Pointer(&f)) //nolint:gosec // G103: read, and never kept
+	if c.typ = words.typ; words.closure != nil {
+		c.entry = *words.closure
 	}
-	return *closure
+	return c
 }
 
 // bindDirect turns a method found by reflection into an ordinary function call:
@@ -44,8 +52,11 @@ func bindDirect(fn reflect.Value) invokeFunc {
 			return nil, misdispatch(obj, req)
 		}
 		out, err := raw(reflect.ValueOf(obj).UnsafePointer(), ctx, reflect.ValueOf(req).UnsafePointer())
-		if out == nil || err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case out == nil:
+			return reply.make(), nil
 		}
 		return reply.from(out), nil
 	}

@@ -18,11 +18,11 @@ func TestCodeOfEqualsReflection(t *testing.T) {
 		"closure":           func() int { return captured },
 		"builtin shape":     func(context.Context) error { return nil },
 	} {
-		if got, want := codeOf(f), reflect.ValueOf(f).Pointer(); got != want {
+		if got, want := codeOf(f).entry, reflect.ValueOf(f).Pointer(); got != want {
 			t.Errorf("%s: %#x, want %#x", name, got, want)
 		}
 	}
-	if got := codeOf((func())(nil)); got != 0 {
+	if got := codeOf((func())(nil)).entry; got != 0 {
 		t.Errorf("nil function: %#x", got)
 	}
 }

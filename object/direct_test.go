@@ -42,8 +42,8 @@ func reflected(fn reflect.Value) invokeFunc {
 		if err, _ := reflect.TypeAssert[error](out[1]); err != nil {
 			return nil, err
 		}
-		if out[0].IsNil() {
-			return nil, nil
+		if out[0].IsNil() { // stands for the empty message
+			out[0] = reflect.New(out[0].Type().Elem())
 		}
 		return out[0].Interface().(proto.Message), nil
 	}

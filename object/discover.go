@@ -177,6 +177,6 @@ func generated(t reflect.Type) (ok bool) {
 func newMethodInfo(m reflect.Method) *MethodInfo {
 	return &MethodInfo{
 		Name: m.Name, request: messageTypeOf(m.Type.In(2)), reply: messageTypeOf(m.Type.Out(0)),
-		invoke: bindDirect(m.Func), pc: m.Func.Pointer(),
+		invoke: bindDirect(m.Func), code: codeOf(m.Func.Interface()),
 	}
 }

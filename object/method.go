@@ -24,14 +24,14 @@ type MethodInfo struct {
 	CallTimeout time.Duration // for calls without a deadline; negative: none; zero: the server's default
 	Detached    bool
 
-	index   int     // in its type's methods
-	pc      uintptr // entry of the method's code
+	index   int // in its type's methods
+	code    code
 	request messageType
 	reply   messageType
 	invoke  invokeFunc
 }
 
-// invokeFunc runs a method. The object and the request are of the method's types.
+// invokeFunc runs a method, see [MethodInfo.Invoke].
 type invokeFunc func(obj Object, ctx context.Context, req proto.Message) (proto.Message, error)
 
 // Index is the method's place among those of its type; see [Type.MethodAt].
@@ -65,14 +65,7 @@ func (m *MethodInfo) ReplyName() string { return m.reply.name }
 // request that the method accepts; anything else is [ErrInternal]. The reply is
 // nil only beside an error.
 func (m *MethodInfo) Invoke(ctx context.Context, obj Object, req proto.Message) (proto.Message, error) {
-	resp, err := m.invoke(obj, ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	if resp == nil {
-		return m.NewReply(), nil
-	}
-	return resp, nil
+	return m.invoke(obj, ctx, req)
 }
 
 // MethodThunk is a method bound by the compiler; made by [Method], used by [Methods].
@@ -96,10 +89,13 @@ func Method[O Object, Req, Resp Message](method func(O, context.Context, Req) (R
 			}
 			resp, err := method(o, ctx, r)
 			var none Resp
-			if resp == none {
+			switch {
+			case err != nil:
 				return nil, err
+			case resp == none:
+				return none.ProtoReflect().New().Interface(), nil
 			}
-			return resp, err
+			return resp, nil
 		},
 	}
 }
@@ -136,19 +132,24 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// Expr is a method expression, (*ChatRoom).Join, taken apart.
-type Expr struct {
-	owner reflect.Type
-	fn    any
+// Expr is a method expression, (*ChatRoom).Join.
+type Expr struct{ fn any }
+
+// ExprOf keeps a method expression. It allocates nothing.
+func ExprOf[O Object, Req, Resp Message](method func(O, context.Context, Req) (Resp, error)) Expr {
+	return Expr{fn: method}
 }
 
-// ExprOf takes a method expression apart. It allocates nothing.
-func ExprOf[O Object, Req, Resp Message](method func(O, context.Context, Req) (Resp, error)) Expr {
-	return Expr{owner: reflect.TypeFor[O](), fn: method}
-}
+// IsZero reports whether it is the zero Expr, which is no method's.
+func (e Expr) IsZero() bool { return e.fn == nil }
 
 // Owner returns the Go type whose method it is; nil for the zero Expr.
-func (e Expr) Owner() reflect.Type { return e.owner }
+func (e Expr) Owner() reflect.Type {
+	if e.fn == nil {
+		return nil
+	}
+	return reflect.TypeOf(e.fn).In(0)
+}
 
 // Name returns the method's name; see [MethodName].
 func (e Expr) Name() string { return MethodName(e.fn) }

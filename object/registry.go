@@ -47,14 +47,14 @@ func (t *Type) Method(name string) *MethodInfo { return t.methods[name] }
 // MethodOf returns the method that a method expression of this type names; nil where
 // it names none.
 func (t *Type) MethodOf(e Expr) *MethodInfo {
-	if e.owner != t.goType {
-		return nil
-	}
-	pc := codeOf(e.fn)
+	c := codeOf(e.fn)
 	for _, m := range t.list { // types have few methods: quicker than a map
-		if m.pc == pc {
+		if m.code == c {
 			return m
 		}
+	}
+	if e.Owner() != t.goType {
+		return nil
 	}
 	return t.methods[e.Name()]
 }

@@ -25,7 +25,7 @@ type errand interface {
 // call is what a program or an object asks for.
 type call struct {
 	id, method string
-	expr       object.Expr // instead of the method, if it has an owner
+	expr       object.Expr // instead of the method's name, if there is one
 	req        proto.Message
 	opts       []object.CallOption
 	known      *object.MethodInfo // the method, if it and the ID have been found good
@@ -63,7 +63,7 @@ func (r *Router) recycle(c *calling) {
 
 func (c *calling) local(ctx context.Context) (proto.Message, error) {
 	n, w := c.router.cfg.Node, &c.what
-	if w.expr.Owner() != nil {
+	if !w.expr.IsZero() {
 		return n.Invoke(ctx, w.id, w.expr, w.req, w.opts...)
 	}
 	return n.Call(ctx, w.id, w.method, w.req, w.opts...)
