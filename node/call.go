@@ -184,7 +184,9 @@ func (n *Node) settleIn(t *turn, a target, m *object.MethodInfo) (*waiter, error
 	if err := n.prepare(t, a.typ, m); err != nil {
 		return nil, n.turnedAway(err)
 	}
-	n.look(t)
+	if l := n.lens.Load(); l != nil && l.opensTo(t) { // look, but without a call of it
+		l.look(t)
+	}
 	if a.activation != nil && !t.flags.has(linked) && a.enterFast(t.mode) {
 		return nil, nil // as most calls do
 	}

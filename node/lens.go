@@ -61,17 +61,13 @@ type sample struct {
 
 // look lets the lens look at a turn that arrives, if there is one.
 func (n *Node) look(t *turn) {
-	if l := n.lens.Load(); l != nil {
-		l.glance(t)
-	}
-}
-
-// glance is the quick look at a turn: most are passed by.
-func (l *lens) glance(t *turn) {
-	if l.general.hashed(t)&l.door.Load() == 0 {
+	if l := n.lens.Load(); l != nil && l.opensTo(t) {
 		l.look(t)
 	}
 }
+
+// opensTo is the quick look at a turn: most are passed by.
+func (l *lens) opensTo(t *turn) bool { return l.general.hashed(t)&l.door.Load() == 0 }
 
 // look decides about a turn.
 func (l *lens) look(t *turn) {
