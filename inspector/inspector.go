@@ -29,8 +29,9 @@ const (
 	bodyTimeout   = 10 * time.Second
 	writeTimeout  = actTimeout + 10*time.Second // of an answer from its request on; streams have one for each message
 	idleTimeout   = time.Minute
-	stopTimeout   = 2 * time.Second // for requests under way
-	openPause     = time.Second     // between attempts to reach the coordination store
+	stopTimeout   = 2 * time.Second        // for requests under way
+	openPause     = time.Second            // between attempts to reach the coordination store
+	tickAfter     = 250 * time.Millisecond // … of a whole second, at which nodes tell
 )
 
 // MinToken is how many bytes a token has at least.
@@ -210,9 +211,10 @@ func (i *Inspector) members() []cluster.MemberInfo {
 	return nil
 }
 
-// tick counts the seconds.
+// tick counts the seconds. They end some time after what nodes tell at the end of theirs has come, so that it all comes at once.
 func (i *Inspector) tick(ctx context.Context) {
-	next := i.cfg.Clock.Monotonic() + time.Second
+	now := i.cfg.Clock.Now()
+	next := i.cfg.Clock.Monotonic() + now.Truncate(time.Second).Add(time.Second+tickAfter).Sub(now)
 	for {
 		timer := i.cfg.Clock.NewTimer(next - i.cfg.Clock.Monotonic())
 		select {

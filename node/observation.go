@@ -128,6 +128,7 @@ func (l *lens) aimAll() {
 			ids = append(ids, id)
 		}
 	}
+	l.underway.rough.Store(l.general.rough)
 	l.focus.Store(nil)
 	if ids != nil {
 		l.focus.Store(&ids)

@@ -11,8 +11,8 @@ import (
 // The pace of what is looked at: a call that is costs about a microsecond.
 const (
 	samplerTick  = 100 * time.Millisecond
-	samplerQuota = 200 // turns in a tick, from which on fewer are picked
-	roughQuota   = 40  // the same where nobody looks at the figures now: in a second they are right to some 5 to 10 %
+	samplerQuota = 100 // turns in a tick, from which on fewer are picked
+	roughQuota   = 20  // the same where nobody looks at the figures now: in a second they are right to some 10 %
 	samplerCrowd = 50  // turns in a tick that make it busy
 	busyFor      = time.Second
 	maxShift     = 20

@@ -13,12 +13,14 @@ import (
 // load, and nobody knows beforehand which of them will hang. A turn takes a place by one compare-and-swap and gives it
 // back by another, in a cache line that it finds by its object, so that nothing else is in the way of it.
 // The lens looks at the places now and then, and takes over the turns that stay: see sweep. Where there are more than
-// 20 000 turns a second, only one in so many takes a place, as the others would feel it: it is some 20 ns. Where it would
-// be hardly any, from some 160 000 on, turns take places for a moment after each sweep alone: even the question costs some.
+// 10 000 turns a second, only one in so many takes a place, as the others would feel it: it is 20 to 200 ns. Where it would
+// be hardly any, from some 80 000 on, turns take places for a moment after each sweep alone: even the question costs some.
+// While nobody looks it is so from some 2000 and 16 000 on.
 type underway struct {
 	shut  atomic.Bool   // no turn takes a place for now
 	mask  atomic.Uint64 // turns whose hash has none of these bits take places; as a sampler's
 	count atomic.Int64  // that took a place since the last sweep, or since the last halving
+	rough atomic.Bool   // roughUnderway holds
 	rows  [1 << 11]row  // 128 KiB
 }
 
@@ -26,9 +28,10 @@ type underway struct {
 type row [8]atomic.Pointer[turn]
 
 const (
-	underwayQuota = 10_000 // places taken between two sweeps, from which on fewer turns take one
-	underwayCount = 16     // one in so many is counted, for so many
-	underwayShift = 3      // where fewer than one in 2^underwayShift would take one, none does until the next sweep
+	underwayQuota = 5000 // places taken between two sweeps, from which on fewer turns take one
+	roughUnderway = 2000 // the same where nobody looks now, and sweeps are rarer
+	underwayCount = 16   // one in so many is counted, for so many
+	underwayShift = 3    // where fewer than one in 2^underwayShift would take one, none does until the next sweep
 )
 
 // sweepEvery is how often the places are looked at, at most. What was there at one look and is at the next has run for
@@ -47,7 +50,7 @@ func (u *underway) row(t *turn) *row {
 
 // enter gives the turn a place, by its hash; false: there is none left.
 func (u *underway) enter(t *turn, hash uint64) bool {
-	if hash>>32%underwayCount == 0 && u.count.Add(underwayCount) >= underwayQuota {
+	if hash>>32%underwayCount == 0 && u.count.Add(underwayCount) >= u.quota() {
 		u.count.Store(0)
 		u.set(u.shift() + 1)
 	}
@@ -60,6 +63,13 @@ func (u *underway) enter(t *turn, hash uint64) bool {
 	return false
 }
 
+func (u *underway) quota() int64 {
+	if u.rough.Load() {
+		return roughUnderway
+	}
+	return underwayQuota
+}
+
 func (u *underway) shift() int { return bits.OnesCount64(u.mask.Load()) }
 
 // set lets one in 2^shift turns take a place.
@@ -70,7 +80,7 @@ func (u *underway) set(shift int) {
 
 // advance lets more turns take places, where much fewer than might have did since the last sweep.
 func (u *underway) advance() {
-	if u.count.Swap(0) < underwayQuota/4 && u.shift() > 0 {
+	if u.count.Swap(0) < u.quota()/4 && u.shift() > 0 {
 		u.set(u.shift() - 1)
 	}
 }

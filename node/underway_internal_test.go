@@ -33,6 +33,11 @@ func TestUnderwayKeepsToItsQuota(t *testing.T) {
 	if placed := round(2_000_000); placed > 3*underwayQuota {
 		t.Errorf("%d turns took places between two sweeps", placed)
 	}
+	l.underway.rough.Store(true)
+	round(2_000_000)
+	if placed := round(2_000_000); placed > 3*roughUnderway {
+		t.Errorf("%d turns took places between two sweeps while nobody looks", placed)
+	}
 	for range maxShift {
 		round(0)
 	}

@@ -16,7 +16,12 @@ type Figure struct {
 	// Bound is the least it may be, or the most when AtMost is set.
 	Bound  float64
 	AtMost bool
+	// Within is between what the number lies, if it is an estimate: neither holds nor is missed what the bound lies within. Zero: it is exact.
+	Within [2]float64
 }
+
+// undecided reports whether the estimate does not say on what side of the bound the number is.
+func (f Figure) undecided() bool { return f.Within[0] < f.Bound && f.Bound < f.Within[1] }
 
 // Times is the figure that a peer is so many times as fast as another one in a workload.
 func Times(claim, name, baseline string, workload measure.Workload, atLeast float64) Figure {
@@ -96,6 +101,8 @@ func (r *Report) writeFigures(out io.Writer) {
 		switch {
 		case !measured:
 			fmt.Fprintf(out, "%s\t%s\tnot measured\t\t\n", f.Claim, f.required())
+		case f.undecided():
+			fmt.Fprintf(out, "%s\t%s\t%.2f\tnot shown\t\n", f.Claim, f.required(), v)
 		case f.holds(v):
 			fmt.Fprintf(out, "%s\t%s\t%.2f\tholds\t\n", f.Claim, f.required(), v)
 		default:

@@ -87,12 +87,13 @@ type Config struct {
 type Service struct {
 	inspectpb.UnimplementedInspectServiceServer
 
-	cfg     Config
-	process process
-	streams tally.Tally   // goroutines of Watch streams
-	slots   chan struct{} // one for each Watch stream
-	details chan struct{} // one for each Watch stream that wants detail
-	search  queue
+	cfg      Config
+	process  process
+	resident resident
+	streams  tally.Tally   // goroutines of Watch streams
+	slots    chan struct{} // one for each Watch stream
+	details  chan struct{} // one for each Watch stream that wants detail
+	search   queue
 }
 
 // New returns a service, which starts nothing by itself.

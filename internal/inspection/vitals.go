@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"time"
 
 	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
@@ -48,11 +49,39 @@ func versionOf(info *debug.BuildInfo) string {
 	return ""
 }
 
+// How long what is known of the resident memory is taken for what it is, while somebody looks and while nobody does: to
+// ask the system for it is a third of what a message costs.
+const (
+	rssFor           = 800 * time.Millisecond
+	unattendedRSSFor = 5 * time.Second
+)
+
+// resident is how much memory the process has from the system, as it was asked last.
+type resident struct {
+	mu    sync.Mutex
+	asked time.Duration // guarded by mu; 0: not yet
+	bytes uint64        // guarded by mu
+}
+
+// atMost returns what was found such a time ago at most.
+func (r *resident) atMost(age, now time.Duration) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.asked == 0 || now-r.asked >= age {
+		r.asked, r.bytes = max(now, 1), residentBytes()
+	}
+	return r.bytes
+}
+
 // vitals is how the node is now.
-func (s *Service) vitals() *inspectpb.Vitals {
+func (s *Service) vitals(unattended bool) *inspectpb.Vitals {
+	rssAge := rssFor
+	if unattended {
+		rssAge = unattendedRSSFor
+	}
 	v := &inspectpb.Vitals{
 		Version: s.process.version, GoVersion: runtime.Version(), Pid: s.process.pid, StartedUs: s.process.startedUs,
-		CpuNs: int64(cpuTime()), RssBytes: residentBytes(),
+		CpuNs: int64(cpuTime()), RssBytes: s.resident.atMost(rssAge, s.cfg.Clock.Monotonic()),
 		Processors: uint32(runtime.GOMAXPROCS(0)), //nolint:gosec // G115: positive, and small
 	}
 	// Both are read without stopping the world.

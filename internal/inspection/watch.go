@@ -23,6 +23,8 @@ const (
 	// Interval is how often a stream tells what happened: when the clock's time is a multiple of it, so that what the
 	// nodes of a cluster tell comes together, and waits for nothing where it is put together.
 	Interval = 500 * time.Millisecond
+	// UnattendedInterval is the same of a stream that nobody looks at now.
+	UnattendedInterval = time.Second
 	// EventDelay is how long an event waits for others at most before it is told.
 	EventDelay = 50 * time.Millisecond
 	// Patience is how long a stream waits for its receiver to take something, or to say what it wants, before it ends.
@@ -43,7 +45,8 @@ type watcher struct {
 	wishes  chan *inspectpb.WatchRequest // holds the last that was not looked at
 	over    chan struct{}                // closed by end
 
-	detailed bool // it has one of the details; tell's own
+	detailed bool          // it has one of the details; tell's own
+	interval time.Duration // how often it tells something; tell's own
 
 	ending sync.Once
 	err    error // set when over is closed
@@ -156,12 +159,12 @@ func (w *watcher) tell() {
 		now := clk.Monotonic()
 		res.IntervalNs = int64(now - last)
 		last = now
-		res.Vitals = w.service.vitals()
+		res.Vitals = w.service.vitals(w.interval == UnattendedInterval)
 		res.Events, told = w.service.events(told)
 		if !w.send(res) {
 			return
 		}
-		timer.Reset(untilNext(clk.Now()))
+		timer.Reset(untilNext(clk.Now(), w.interval))
 		if !w.rest(watched, timer, changed) {
 			return
 		}
@@ -176,6 +179,10 @@ func (w *watcher) aim(watched Observation, at *inspectpb.WatchRequest) bool {
 		return false
 	}
 	watched.Aim(at)
+	w.interval = Interval
+	if at.GetUnattended() {
+		w.interval = UnattendedInterval
+	}
 	return true
 }
 
@@ -198,10 +205,10 @@ func (w *watcher) wantsDetail(wants bool) bool {
 
 // untilNext is how long it is until the stream is to tell something again: the whole of an interval or the rest of the one
 // that has begun, unless that is hardly anything.
-func untilNext(now time.Time) time.Duration {
-	d := now.Truncate(Interval).Add(Interval).Sub(now)
+func untilNext(now time.Time, interval time.Duration) time.Duration {
+	d := now.Truncate(interval).Add(interval).Sub(now)
 	if d < EventDelay {
-		d += Interval
+		d += interval
 	}
 	return d
 }
@@ -228,8 +235,12 @@ func (w *watcher) rest(watched Observation, timer *time.Timer, changed <-chan st
 			changed = nil
 			timer.Reset(EventDelay) // others may come with it; less than it would have waited, or hardly more
 		case req := <-w.wishes:
+			before := w.interval
 			if !w.aim(watched, req) {
 				return false
+			}
+			if w.interval < before && changed != nil { // else it tells something at once anyway
+				timer.Reset(untilNext(w.service.cfg.Clock.Now(), w.interval))
 			}
 		case <-w.over:
 			return false

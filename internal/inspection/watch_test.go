@@ -98,6 +98,45 @@ func TestWatchTellsInStep(t *testing.T) {
 	}
 }
 
+// A stream that nobody looks at tells once a second; it does not wait for that where somebody looks again.
+func TestUnattendedWatchTellsEverySecond(t *testing.T) {
+	t.Parallel()
+	const half = inspection.Interval
+	bubble(t, func(w *world) {
+		t := w.t
+		began := time.Now() // a multiple of a second
+		s := w.watch(t.Context())
+		tells := func(at time.Duration) {
+			t.Helper()
+			<-s.out
+			if since := time.Since(began); since != at {
+				t.Errorf("a message came after %v, want %v", since, at)
+			}
+		}
+		s.in <- &inspectpb.WatchRequest{Unattended: true}
+		tells(0)
+		tells(2 * half)
+		tells(4 * half)
+		time.Sleep(half / 2) //nolint:forbidigo // virtual time
+		s.in <- &inspectpb.WatchRequest{}
+		tells(5 * half)
+		tells(6 * half)
+		time.Sleep(half / 2) //nolint:forbidigo // virtual time
+		s.in <- &inspectpb.WatchRequest{Unattended: true}
+		tells(7 * half) // as was said before
+		tells(8 * half)
+		tells(10 * half)
+		time.Sleep(half / 2) //nolint:forbidigo // virtual time
+		w.journal.Add(&inspectpb.Event{Kind: "join"})
+		synctest.Wait()
+		s.in <- &inspectpb.WatchRequest{} // makes the event no later
+		tells(10*half + half/2 + inspection.EventDelay)
+		tells(11 * half)
+		close(s.in)
+		<-s.result
+	})
+}
+
 func TestEventsDoNotWaitForTheNextMessage(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(w *world) {

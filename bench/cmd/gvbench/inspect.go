@@ -22,6 +22,7 @@ const settleWithin = 60 * time.Second
 type inspectPlan struct {
 	repetitions int
 	duration    time.Duration
+	bursts      int // of each kind of calls in each cluster, while an inspector looks at one of them
 	callers     int
 	objects     int // that local and remote callers pick from
 	events      int // samples
@@ -29,6 +30,7 @@ type inspectPlan struct {
 	talkers     int // objects that call another one each; 0: no graph
 	rate        float64
 	graphRun    time.Duration // of the graph; its warm-up takes half
+	settle      time.Duration // between the coming of an inspector and what is measured of it
 	short       bool
 	temp        string
 }
@@ -44,7 +46,9 @@ func inspect(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(p.temp)) }()
 	seen := &sight{plan: p}
-	if err := p.withCluster(ctx, 2, func(ctx context.Context, c *watched) error { return p.pair(ctx, c, seen, stderr) }); err != nil {
+	if err := p.withCluster(ctx, 2, func(ctx context.Context, c *watched) error {
+		return p.withCluster(ctx, 2, func(ctx context.Context, twin *watched) error { return p.pair(ctx, c, twin, seen, stderr) })
+	}); err != nil {
 		return err
 	}
 	if p.many > 0 {
@@ -61,25 +65,26 @@ func parseInspect(args []string, stderr io.Writer) (inspectPlan, error) {
 	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "gvbench inspect measures what an inspector costs a cluster and how quick it is.\n"+
-			"The default run takes less than 5 minutes on 2 cores and some GB of memory; all is on the loopback.")
+			"The default run takes less than 8 minutes on 2 cores and some GB of memory; all is on the loopback.")
 		flags.PrintDefaults()
 	}
 	flags.BoolVar(&p.short, "short", false, "everything once, quickly, with few objects; the times mean nothing")
-	flags.IntVar(&p.repetitions, "reps", 12, "rounds of the three states: no inspector, one that nobody looks at, one with a tab")
-	flags.DurationVar(&p.duration, "d", time.Second, "length of a run, twice in each state of a round; the warm-ups take a third (just after it has come, an inspector costs more)")
+	flags.IntVar(&p.repetitions, "reps", 8, "crossovers: an inspector that nobody looks at, then one with a tab, looks at one cluster and at another one")
+	flags.DurationVar(&p.duration, "d", 150*time.Millisecond, "length of a burst of calls, of which there are 10 in each cluster and of each kind while the inspector looks at one of them")
 	flags.IntVar(&p.callers, "callers", 64, "callers at once")
 	flags.IntVar(&p.objects, "objects", 1024, "objects that callers pick from, of those of the node itself and of those of the other")
 	flags.IntVar(&p.events, "events", 50, "events whose way to the stream is timed")
 	flags.IntVar(&p.many, "many", 1_000_000, "objects on 3 nodes to search among (0: no search)")
 	flags.IntVar(&p.talkers, "talkers", 5000, "objects that call an object of their own each, for the graph (0: no graph)")
 	flags.Float64Var(&p.rate, "rate", 50_000, "calls a second of them, together with those to them")
-	p.graphRun = 5 * time.Second
+	p.graphRun, p.settle, p.bursts = 5*time.Second, 1500*time.Millisecond, 10
 	if err := parse(flags, args, stderr); err != nil {
 		return p, err
 	}
 	if p.short {
 		p.repetitions, p.duration, p.objects, p.events = 1, 50*time.Millisecond, min(p.objects, 64), min(p.events, 4)
-		p.graphRun = 1500 * time.Millisecond // the stream speaks twice a second at most
+		p.bursts = 1
+		p.graphRun, p.settle = 1500*time.Millisecond, 0 // the stream speaks twice a second at most
 		p.many, p.talkers, p.rate = min(p.many, 2000), min(p.talkers, 100), min(p.rate, 1000)
 	}
 	if p.repetitions < 1 || p.duration <= 0 || p.callers < 1 || p.objects < 1 || p.events < 2 || p.many < 0 || p.talkers < 0 || p.rate < 2 {
@@ -91,6 +96,7 @@ func parseInspect(args []string, stderr io.Writer) (inspectPlan, error) {
 // watched is the processes of a cluster, and the inspector that looks at it, if one does.
 type watched struct {
 	plan      inspectPlan
+	start     func() (*fleet.Process, error) // of a process that lives as long as the cluster
 	nodes     []*fleet.Process
 	inspector *fleet.Process // where one runs, now and then; nil: it was not needed yet
 	page      *watch.Page    // nil: no inspector runs
@@ -102,7 +108,9 @@ type watched struct {
 func (p inspectPlan) withCluster(ctx context.Context, nodes int, use func(context.Context, *watched) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx) // a failure kills what still runs
 	defer cancel()
-	c := &watched{plan: p}
+	c := &watched{plan: p, start: func() (*fleet.Process, error) {
+		return fleet.Start(ctx, []string{childVariable + "=1", "TMPDIR=" + p.temp}, watchName)
+	}}
 	defer func() {
 		if err != nil {
 			cancel()
@@ -114,7 +122,7 @@ func (p inspectPlan) withCluster(ctx context.Context, nodes int, use func(contex
 	}()
 	var first joined
 	for range nodes {
-		n, err := c.start(ctx)
+		n, err := c.start()
 		if err != nil {
 			return err
 		}
@@ -131,14 +139,10 @@ func (p inspectPlan) withCluster(ctx context.Context, nodes int, use func(contex
 	return use(ctx, c)
 }
 
-func (c *watched) start(ctx context.Context) (*fleet.Process, error) {
-	return fleet.Start(ctx, []string{childVariable + "=1", "TMPDIR=" + c.plan.temp}, watchName)
-}
-
 // attach has an inspector look at the cluster and waits until it sees all of it.
 func (c *watched) attach(ctx context.Context) (err error) {
 	if c.inspector == nil {
-		if c.inspector, err = c.start(ctx); err != nil {
+		if c.inspector, err = c.start(); err != nil {
 			return err
 		}
 	}
@@ -176,19 +180,6 @@ func (c *watched) close() error {
 
 // driver is the node from where calls are made.
 func (c *watched) driver() *fleet.Process { return c.nodes[len(c.nodes)-1] }
-
-// usage is what all nodes have consumed.
-func (c *watched) usage() (measure.Usage, error) {
-	var sum measure.Usage
-	for _, n := range c.nodes {
-		var u measure.Usage
-		if err := n.Ask(opUsage, struct{}{}, &u); err != nil {
-			return sum, err
-		}
-		sum = sum.Plus(u)
-	}
-	return sum, nil
-}
 
 // run has the driver make calls of a kind as fast as its callers can.
 func (c *watched) run(kind string, d time.Duration) (measure.Drive, error) {

@@ -5,44 +5,59 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 	"time"
 
 	"github.com/xiaonanln/goverse/bench/measure"
 )
 
+// What an inspector costs is little beside how fast the machine is from second to second, and beside how two processes of
+// the same program differ for as long as they live. So there are two clusters, alike, and an inspector that looks at one of
+// them, then at the other, and so on (a crossover trial). While it looks at one, short bursts of calls in both take turns: of two that
+// follow each other the machine is the same. What a burst in the one takes longer than in the other is compared between
+// the two ways round: what the clusters themselves differ by drops out. The inspector's own processor time takes from both alike: it is
+// known, and added.
+
 // busiest is the query of a tab that watches all that costs most.
 const busiest = "topics=graph,overview,types&objects=1"
 
-// The states of a cluster whose cost is compared.
+// The states of a cluster whose cost is compared with that of one without an inspector.
 const (
-	unwatched = "no inspector"
-	attached  = "inspector, no tab"
-	tabbed    = "inspector, a tab"
+	attached = "inspector, no tab"
+	tabbed   = "inspector, a tab"
 )
 
-func costStates() []string { return []string{unwatched, attached, tabbed} }
+func costStates() []string { return []string{attached, tabbed} }
 func costKinds() []string  { return []string{localCalls, remoteCalls} }
 
-// cost is one run in one state.
-type cost struct {
+// trial is one crossover: the inspector looked at the first cluster, and then at the second.
+type trial struct {
 	state, kind string
-	rate        float64 // calls a second
-	cpu         float64 // of all processes, seconds for 100 000 calls
-	inspector   float64 // cores that the inspector took
+	rate        float64 // calls a second in the cluster that nobody looked at, the median of the bursts
+	lost        float64 // of the throughput, in percent, but for what the inspector takes itself
+	inspector   float64 // cores that it takes
 }
 
-// pair measures all that two nodes are enough for.
-func (p inspectPlan) pair(ctx context.Context, c *watched, s *sight, stderr io.Writer) error {
-	fmt.Fprintln(stderr, "two nodes settle")
-	if err := c.driver().Ask(opFind, findArgs{Objects: p.objects, Callers: p.callers}, nil); err != nil {
-		return err
+// period is the time for which an inspector looks at one of the clusters.
+type period struct {
+	ratios    map[string][]float64 // by kind: the logarithm of the rate in the first cluster over that in the second
+	rates     map[string][]float64 // by kind: in the cluster that nobody looks at
+	inspector float64
+}
+
+// pair measures all that two nodes are enough for; twin is another cluster of two, which is there for the cost alone.
+func (p inspectPlan) pair(ctx context.Context, c, twin *watched, s *sight, stderr io.Writer) error {
+	fmt.Fprintln(stderr, "two clusters of two nodes settle")
+	for _, each := range []*watched{c, twin} {
+		if err := each.driver().Ask(opFind, findArgs{Objects: p.objects, Callers: p.callers}, nil); err != nil {
+			return err
+		}
 	}
 	for i := range p.repetitions {
-		fmt.Fprintf(stderr, "cost: round %d of %d\n", i+1, p.repetitions)
-		states := costStates()
-		for j := range states { // each state comes first, second and last in turn
-			if err := p.costs(ctx, c, s, states[(i+j)%len(states)]); err != nil {
+		fmt.Fprintf(stderr, "cost: crossover %d of %d\n", i+1, p.repetitions)
+		for _, state := range costStates() {
+			if err := p.cross(ctx, [2]*watched{c, twin}, s, state); err != nil {
 				return err
 			}
 		}
@@ -59,66 +74,81 @@ func (p inspectPlan) pair(ctx context.Context, c *watched, s *sight, stderr io.W
 	return p.graph(ctx, c, s, stderr)
 }
 
-// costs measures both kinds of calls in one state.
-func (p inspectPlan) costs(ctx context.Context, c *watched, s *sight, state string) (err error) {
-	if state != unwatched {
-		if err := c.attach(ctx); err != nil {
+// cross lets the inspector look at one cluster, and then at the other.
+func (p inspectPlan) cross(ctx context.Context, both [2]*watched, s *sight, state string) error {
+	var periods [2]period
+	for seen := range both {
+		var err error
+		if periods[seen], err = p.period(ctx, both, seen, state); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, c.detach()) }()
-	}
-	if state == tabbed {
-		t, err := openTab(ctx, c, busiest)
-		if err != nil {
-			return err
-		}
-		defer func() { _, _ = t.close() }() // what it read is of no interest
 	}
 	for _, kind := range costKinds() {
-		if _, err := c.run(kind, p.duration/3); err != nil {
-			return err
-		}
-		one, err := c.cost(state, kind, p.duration)
-		if err != nil {
-			return err
-		}
-		s.costs = append(s.costs, one)
+		s.trials = append(s.trials, trialOf(state, kind, periods))
 	}
 	return nil
 }
 
-// cost measures one run.
-func (c *watched) cost(state, kind string, d time.Duration) (cost, error) {
-	before, nodesBefore, err := c.consumed()
-	if err != nil {
-		return cost{}, err
+// trialOf compares two periods: by as much as the ratio of the rates is less in the first than in the second, the inspector
+// has taken from the first cluster and then from the second, one after the other.
+func trialOf(state, kind string, periods [2]period) trial {
+	first, second := middle(periods[0].ratios[kind]), middle(periods[1].ratios[kind])
+	return trial{
+		state: state, kind: kind, rate: middle(append(periods[0].rates[kind], periods[1].rates[kind]...)),
+		lost:      100 * (1 - math.Exp((first-second)/2)),
+		inspector: (periods[0].inspector + periods[1].inspector) / 2,
 	}
-	drive, err := c.run(kind, d)
-	if err != nil {
-		return cost{}, err
-	}
-	after, nodesAfter, err := c.consumed()
-	if err != nil {
-		return cost{}, err
-	}
-	calls, nodes, inspector := float64(drive.Calls), nodesAfter-nodesBefore, after-before
-	return cost{
-		state: state, kind: kind, rate: calls / drive.Wall.Seconds(),
-		cpu:       (nodes + inspector).Seconds() / calls * 100_000,
-		inspector: inspector.Seconds() / drive.Wall.Seconds(),
-	}, nil
 }
 
-// consumed is the CPU time that the inspector and the nodes have used. While there is no inspector its process sleeps.
-func (c *watched) consumed() (inspector, nodes time.Duration, err error) {
-	var own measure.Usage
-	if c.inspector != nil {
-		if err := c.inspector.Ask(opUsage, struct{}{}, &own); err != nil {
-			return 0, 0, err
+// period makes bursts of calls while an inspector looks at one of the clusters.
+func (p inspectPlan) period(ctx context.Context, both [2]*watched, seen int, state string) (of period, err error) {
+	of.ratios, of.rates = make(map[string][]float64), make(map[string][]float64)
+	c := both[seen]
+	if err := c.attach(ctx); err != nil {
+		return of, err
+	}
+	defer func() { err = errors.Join(err, c.detach()) }()
+	if state == tabbed {
+		t, err := openTab(ctx, c, busiest)
+		if err != nil {
+			return of, err
+		}
+		defer func() { _, _ = t.close() }() // what it read is of no interest
+	}
+	if err := rest(ctx, p.settle); err != nil { // when it has just come, it costs more
+		return of, err
+	}
+	before, err := c.consumed()
+	from := time.Now()
+	for i := 0; i < p.bursts && err == nil; i++ {
+		for _, kind := range costKinds() {
+			var rates [2]float64
+			for j := range both { // each comes first in turn
+				which := (i + j) % len(both)
+				if rates[which], err = both[which].burst(kind, p.duration); err != nil {
+					return of, err
+				}
+			}
+			of.ratios[kind] = append(of.ratios[kind], math.Log(rates[0]/rates[1]))
+			of.rates[kind] = append(of.rates[kind], rates[1-seen])
 		}
 	}
-	all, err := c.usage()
-	return own.CPU, all.CPU, err
+	after, err2 := c.consumed()
+	of.inspector = (after - before).Seconds() / time.Since(from).Seconds()
+	return of, errors.Join(err, err2)
+}
+
+// burst makes calls of a kind, and returns how many a second there were.
+func (c *watched) burst(kind string, d time.Duration) (float64, error) {
+	drive, err := c.run(kind, d)
+	return float64(drive.Calls) / drive.Wall.Seconds(), err
+}
+
+// consumed is the CPU time that the inspector has used.
+func (c *watched) consumed() (time.Duration, error) {
+	var own measure.Usage
+	err := c.inspector.Ask(opUsage, struct{}{}, &own)
+	return own.CPU, err
 }
 
 // tab reads a stream as a page does, until it is closed.

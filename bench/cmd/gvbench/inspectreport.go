@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -14,7 +15,7 @@ import (
 // sight is all that inspect has measured.
 type sight struct {
 	plan   inspectPlan
-	costs  []cost
+	trials []trial
 	panics []time.Duration
 	births []time.Duration
 	flows  []flow
@@ -40,15 +41,13 @@ type found struct {
 func (s *sight) lines() []string {
 	var text strings.Builder
 	out := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(out, "\n%d callers\tcalls/s\tspread\tcost\t95%% between\tall CPU s/100k\tmore CPU\t95%% between\tinspector's cores\t\n", s.plan.callers)
+	fmt.Fprintf(out, "\n%d callers\tcalls/s\tspread\tcost\t95%% between\tof it the inspector itself\tits cores\t\n", s.plan.callers)
 	for _, kind := range costKinds() {
 		for _, state := range costStates() {
-			own := s.of(kind, state)
-			lost, cpu := s.lost(kind, state), s.moreCPU(kind, state)
-			fmt.Fprintf(out, "%s, %s\t%.0f\t%.1f%%\t%.2f%%\t%.2f%% and %.2f%%\t%.3f\t%.2f%%\t%.2f%% and %.2f%%\t%.4f\t\n", kind, state,
-				middle(each(own, callRate)), s.spread(kind, state), lost.mid, lost.low, lost.high,
-				middle(each(own, callCPU)), cpu.mid, cpu.low, cpu.high,
-				middle(each(own, func(c cost) float64 { return c.inspector })))
+			lost, cores := s.lost(kind, state), s.cores(kind, state)
+			rates := each(s.of(kind, state), func(t trial) float64 { return t.rate })
+			fmt.Fprintf(out, "%s, %s\t%.0f\t%.1f%%\t%.2f%%\t%.2f%% and %.2f%%\t%.2f%%\t%.4f\t\n", kind, state,
+				middle(rates), 100*(slices.Max(rates)-slices.Min(rates))/middle(rates), lost.mid, lost.low, lost.high, share100(cores), cores)
 		}
 	}
 	fmt.Fprintf(out, "\nfrom event to stream\tsamples\tp50\tp95\tworst\t\n")
@@ -74,10 +73,10 @@ func (s *sight) lines() []string {
 	_ = out.Flush() // it writes to memory
 	lines := []string{
 		processor(),
-		fmt.Sprintf("%s; cost: %d interleaved rounds of %s, processes: two nodes, where the calls are made and the other, and the inspector",
-			time.Now().Format(time.DateOnly), s.plan.repetitions, s.plan.duration),
-		"cost is the median over the rounds of 1 - throughput / that of the same round without an inspector, more CPU the same of CPU/call of all",
-		"processes; 95% between is where that median lies by the order of the rounds (sign test); spread is (max-min)/median",
+		fmt.Sprintf("%s; cost: %d crossovers of an inspector between two clusters of two nodes, each time %d pairs of bursts of %s",
+			time.Now().Format(time.DateOnly), s.plan.repetitions, 2*s.plan.bursts, s.plan.duration),
+		"cost is the throughput lost against the cluster that nobody looks at, the median of the crossovers, and the share of all cores that the",
+		"inspector takes itself; 95% between is where that median lies by the order of the crossovers (sign test); spread is (max-min)/median",
 	}
 	if s.plan.short {
 		lines = append(lines, "SHORT RUN: the times mean nothing")
@@ -102,9 +101,9 @@ func (s *sight) figures() []report.Figure {
 			state, name string
 			atMost      float64
 		}{{attached, "nobody watches", 0.5}, {tabbed, "a tab on the busiest view", 3}} {
-			lost, cpu := s.lost(kind, watcher.state), s.moreCPU(kind, watcher.state)
-			add(fmt.Sprintf("%s calls, %s: throughput lost, %% (%.1f to %.1f)", kind, watcher.name, lost.low, lost.high), lost.mid, watcher.atMost, true)
-			add(fmt.Sprintf("%s calls, %s: more CPU for a call, %% (%.1f to %.1f)", kind, watcher.name, cpu.low, cpu.high), cpu.mid, watcher.atMost, true)
+			lost := s.lost(kind, watcher.state)
+			add(fmt.Sprintf("%s calls, %s: throughput lost, %% (%.2f to %.2f)", kind, watcher.name, lost.low, lost.high), lost.mid, watcher.atMost, true)
+			all[len(all)-1].Within = [2]float64{lost.low, lost.high}
 		}
 	}
 	add("event to stream: p95, ms", milliseconds(share(s.events(), 0.95)), 1000, true)
@@ -130,55 +129,43 @@ func (s *sight) figures() []report.Figure {
 
 func (s *sight) events() []time.Duration { return slices.Concat(s.panics, s.births) }
 
-// of returns the runs of a kind in a state, in the order of the rounds.
-func (s *sight) of(kind, state string) []cost {
-	var all []cost
-	for _, c := range s.costs {
-		if c.kind == kind && c.state == state {
-			all = append(all, c)
+// of returns the trials of a kind in a state.
+func (s *sight) of(kind, state string) []trial {
+	var all []trial
+	for _, t := range s.trials {
+		if t.kind == kind && t.state == state {
+			all = append(all, t)
 		}
 	}
 	return all
 }
 
-// lost is how much throughput a state costs, in percent.
+// lost is how much throughput a state costs, in percent, with what the inspector takes itself.
 func (s *sight) lost(kind, state string) estimate {
-	return s.pairwise(kind, state, func(own, base cost) float64 { return 100 * (1 - own.rate/base.rate) })
+	own := share100(s.cores(kind, state))
+	return estimateOf(each(s.of(kind, state), func(t trial) float64 { return t.lost + own }))
 }
 
-// moreCPU is how much more CPU time of all processes a call costs in a state, in percent.
-func (s *sight) moreCPU(kind, state string) estimate {
-	return s.pairwise(kind, state, func(own, base cost) float64 { return 100 * (own.cpu/base.cpu - 1) })
+// cores is how many the inspector takes.
+func (s *sight) cores(kind, state string) float64 {
+	return middle(each(s.of(kind, state), func(t trial) float64 { return t.inspector }))
 }
 
-// estimate is a median of rounds, and between what that of all possible rounds lies with 95 %.
+// share100 is so many cores' share of all, in percent: what others cannot have, where all are busy.
+func share100(cores float64) float64 { return 100 * cores / float64(runtime.GOMAXPROCS(0)) }
+
+// estimate is a median, and between what that of all that is possible lies with 95 %.
 type estimate struct{ mid, low, high float64 }
 
-// pairwise compares the runs of each round in a state with those of the same round in none.
-func (s *sight) pairwise(kind, state string, compare func(own, base cost) float64) estimate {
-	own, base := s.of(kind, state), s.of(kind, unwatched)
-	all := make([]float64, len(own))
-	for i := range own {
-		all[i] = compare(own[i], base[i])
-	}
+func estimateOf(all []float64) estimate {
 	slices.Sort(all)
 	n := len(all)
-	// How many rounds are below the true median is binomial with p = 1/2: the normal approximation of its quantile.
+	// How many are below the true median is binomial with p = 1/2: the normal approximation of its quantile.
 	outside := max(0, int(math.Floor(float64(n)/2-1.96*math.Sqrt(float64(n))/2-0.5)))
 	return estimate{middle(all), all[outside], all[n-1-outside]}
 }
 
-// spread is how far apart the rounds of a kind in a state are, in percent of their median: what is lost means little where
-// this is much more.
-func (s *sight) spread(kind, state string) float64 {
-	rates := each(s.of(kind, state), callRate)
-	return 100 * (slices.Max(rates) - slices.Min(rates)) / middle(rates)
-}
-
-func callRate(c cost) float64 { return c.rate }
-func callCPU(c cost) float64  { return c.cpu }
-
-func each(all []cost, f func(cost) float64) []float64 {
+func each(all []trial, f func(trial) float64) []float64 {
 	values := make([]float64, len(all))
 	for i, c := range all {
 		values[i] = f(c)

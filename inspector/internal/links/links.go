@@ -26,6 +26,7 @@ const (
 	askTimeout   = 2 * time.Second
 	describeEach = time.Second
 	maxMessage   = 8 << 20
+	window       = 1 << 20 // bytes under way
 )
 
 // ErrNoLink is the error of asking a node that cannot be reached.
@@ -51,6 +52,36 @@ type peer struct {
 	ctx     context.Context //nolint:containedctx // of all that is done with the peer
 	end     context.CancelFunc
 	watched map[model.Interest]context.CancelFunc // Serve's
+
+	mu     sync.Mutex
+	base   inspectpb.InspectService_WatchClient // guarded by mu: the stream without an interest; nil: there is none
+	wanted *inspectpb.WatchRequest              // guarded by mu: what base was asked last
+}
+
+// ask begins a base stream.
+func (p *peer) ask(base inspectpb.InspectService_WatchClient, wanted *inspectpb.WatchRequest, attended func() bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	wanted.Unattended = !attended() // what changes from now on, attend tells
+	p.base, p.wanted = base, wanted
+	return base.Send(wanted)
+}
+
+// attend tells the node whether somebody looks at what it tells.
+func (p *peer) attend(attended bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.base != nil && p.wanted.GetUnattended() == attended {
+		p.wanted.Unattended = !attended
+		_ = p.base.Send(p.wanted) // what is wrong with the stream, who receives from it hears
+	}
+}
+
+// forget ends what ask began.
+func (p *peer) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.base = nil
 }
 
 // New returns links to nobody, for a model.
@@ -58,18 +89,19 @@ func New(m *model.Model, f *forms.Descriptors, c clock.Clock) *Links {
 	return &Links{model: m, forms: f, clock: c, peers: make(map[string]*peer)}
 }
 
-// Serve keeps a link to each member, as members says whenever the model changes, until ctx
-// ends.
+// Serve keeps a link to each member, as members says whenever the model has been told of others, until
+// ctx ends.
 func (l *Links) Serve(ctx context.Context, members func() []cluster.MemberInfo) {
 	defer l.wg.Wait()
 	defer l.drop(nil)
 	described := make(map[string]context.CancelFunc)
 	for {
-		changed := l.model.Changed()
-		interests := l.model.Interests()
+		changed := l.model.Sought()
+		interests, attended := l.model.Interests(), l.model.Attended()
 		l.meet(ctx, members())
 		for _, p := range l.all() {
 			l.watchAs(p, interests) //nolint:contextcheck // each peer has a context of its own, of ctx
+			p.attend(attended)
 		}
 		l.describeAs(ctx, described, interests)
 		if !l.pause(ctx, 50*time.Millisecond) { // changes come in swarms
@@ -108,7 +140,9 @@ func (l *Links) meet(ctx context.Context, members []cluster.MemberInfo) {
 func (l *Links) connect(ctx context.Context, m cluster.MemberInfo) {
 	conn, err := grpc.NewClient("passthrough:///"+m.Address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableServiceConfig(),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+		// Of its own accord gRPC would answer each message with a ping to find the best window.
+		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window))
 	if err != nil {
 		l.model.Unreachable(m.Incarnation, err)
 		return
@@ -204,16 +238,17 @@ func (l *Links) listen(parent context.Context, p *peer, i model.Interest) (told 
 		return false, plain(ctx, err)
 	}
 	wanted := &inspectpb.WatchRequest{Objects: i.Objects && i.Focus == "", Types: i.TypeNames(), Focus: i.Focus, Since: l.model.Told(p.id)}
-	wanted.Unattended = base && !l.model.Attended()
-	if err := stream.Send(wanted); err != nil {
+	if base {
+		err = p.ask(stream, wanted, l.model.Attended)
+		defer p.forget()
+	} else {
+		err = stream.Send(wanted)
+	}
+	if err != nil {
 		_, err = stream.Recv()
 		return false, plain(ctx, err)
 	}
 	for {
-		if unattended := base && !l.model.Attended(); unattended != wanted.GetUnattended() {
-			wanted.Unattended = unattended
-			_ = stream.Send(wanted) // what is wrong with the stream, Recv says
-		}
 		r, err := stream.Recv()
 		if err != nil {
 			return told, plain(ctx, err)

@@ -38,6 +38,7 @@ type node struct {
 	mu        sync.Mutex
 	watches   map[string]int // guarded by mu: open streams by focus
 	alone     bool           // guarded by mu: the last who said so without a focus looks at nothing
+	terse     atomic.Bool    // it tells once and no more
 	described *inspectpb.DescribeResponse
 	err       error // guarded by mu: what it answers with
 }
@@ -65,7 +66,7 @@ func (n *node) Types(context.Context, *inspectpb.TypesRequest) (*inspectpb.Types
 	return &inspectpb.TypesResponse{Types: []*inspectpb.TypeInfo{{Name: "Room"}}}, nil
 }
 
-// Watch tells how it is again and again.
+// Watch tells how it is, again and again unless the node is terse.
 func (n *node) Watch(s grpc.BidiStreamingServer[inspectpb.WatchRequest, inspectpb.WatchResponse]) error {
 	want, err := s.Recv()
 	if err != nil {
@@ -81,6 +82,9 @@ func (n *node) Watch(s grpc.BidiStreamingServer[inspectpb.WatchRequest, inspectp
 	}()
 	every := time.NewTicker(20 * time.Millisecond)
 	defer every.Stop()
+	if n.terse.Load() {
+		every.Stop()
+	}
 	for {
 		if err := s.Send(&inspectpb.WatchResponse{Vitals: &inspectpb.Vitals{Lease: "valid", ValidForNs: 1}}); err != nil {
 			return err
@@ -245,6 +249,7 @@ func TestMembersAreWatched(t *testing.T) {
 func TestNodesKnowWhetherSomebodyLooks(t *testing.T) {
 	t.Parallel()
 	l, a := link(t), serve(t, "")
+	a.terse.Store(true) // what it is told does not wait until it tells something
 	l.place("A", a.address)
 	l.await("watch that nobody looks at", a.unattended(true))
 	release, err := l.model.Hold(model.Interest{})

@@ -52,8 +52,12 @@ func (e *edges) take(told []*inspectpb.Edge, other uint64) {
 
 // total is the sums of the last seconds and the present one.
 func (e *edges) total(seconds int) (sums map[edgeKey]edgeSum, other uint64) {
-	sums = make(map[edgeKey]edgeSum)
-	for age := range min(seconds+1, len(e.slots)) {
+	slots, most := min(seconds+1, len(e.slots)), 0
+	for i := range e.slots {
+		most = max(most, len(e.slots[i].sums))
+	}
+	sums = make(map[edgeKey]edgeSum, most) // those of one second are much the same as those of another
+	for age := range slots {
 		slot := &e.slots[(e.now-age+len(e.slots))%len(e.slots)]
 		other += slot.other
 		for key, s := range slot.sums {

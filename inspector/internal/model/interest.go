@@ -56,7 +56,7 @@ func (m *Model) Hold(i Interest) (release func(), err error) {
 		return func() {}, err
 	}
 	if m.attended.hold() {
-		m.next()
+		m.seek()
 	}
 	if one != nil {
 		one.holders++
@@ -92,7 +92,25 @@ func (a *attention) release(until time.Duration) {
 	a.until = until
 }
 
-func (a *attention) tick(now time.Duration) { a.there = a.holders > 0 || now <= a.until && a.there }
+// tick says whether nobody looks any more, and somebody did.
+func (a *attention) tick(now time.Duration) (ended bool) {
+	was := a.there
+	a.there = a.holders > 0 || now <= a.until && was
+	return was && !a.there
+}
+
+// Sought is closed when there may be other nodes, interests, or whether anybody looks may have changed.
+func (m *Model) Sought() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sought
+}
+
+// seek tells that what nodes are to be asked may have changed; m.mu is held.
+func (m *Model) seek() {
+	close(m.sought)
+	m.sought = make(chan struct{})
+}
 
 // Attended reports whether somebody looks at the model, or did some seconds ago.
 func (m *Model) Attended() bool {
@@ -147,6 +165,7 @@ func (m *Model) interestIn(i Interest) (*interest, error) {
 	}
 	m.interests[i] = one
 	m.next()
+	m.seek()
 	return one, nil
 }
 
@@ -159,10 +178,11 @@ func (m *Model) Interests() []Interest {
 
 // tickInterests lets go what nobody is interested in any more; m.mu is held.
 func (m *Model) tickInterests(now time.Duration) {
-	m.attended.tick(now)
+	fewer := m.attended.tick(now)
 	for key, one := range m.interests {
 		if one.holders == 0 && now > one.until {
 			delete(m.interests, key)
+			fewer = true
 			continue
 		}
 		one.edges.tick()
@@ -170,6 +190,9 @@ func (m *Model) tickInterests(now time.Duration) {
 			continue
 		}
 		maps.DeleteFunc(one.focus.turns, func(_ turnKey, h *heard) bool { return now-h.at > histogram*time.Second })
+	}
+	if fewer {
+		m.seek()
 	}
 }
 

@@ -88,6 +88,7 @@ type Model struct {
 	calls     *edges // between types
 	interests map[Interest]*interest
 	attended  attention
+	sought    chan struct{} // closed when what nodes are to be asked may have changed
 }
 
 // New is a model that knows nothing.
@@ -97,7 +98,7 @@ func New(c clock.Clock) *Model {
 		told:    make(map[process]uint64),
 		methods: make(map[methodKey]*method), types: make(map[string]*typ),
 		index: make(map[string]int), hops: make(map[[2]string][]uint32),
-		calls: newEdges(windowOf), interests: make(map[Interest]*interest),
+		calls: newEdges(windowOf), interests: make(map[Interest]*interest), sought: make(chan struct{}),
 	}
 	m.ticked = c.Monotonic()
 	m.state = Overview{State: Waiting, Message: "Waiting for etcd.", Sampling: 1}

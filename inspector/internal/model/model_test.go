@@ -216,6 +216,44 @@ func TestAttended(t *testing.T) {
 	})
 }
 
+// Who asks nodes learns when there is something else to ask, and is not bothered by what they tell.
+func TestSought(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := placed()
+		var release func()
+		for _, step := range []struct {
+			what   string
+			do     func()
+			sought bool
+		}{
+			{"a report", func() { m.Report("a", calls(1)) }, false},
+			{"a second", m.Tick, false},
+			{"somebody who looks", func() { release, _ = m.Hold(model.Interest{}) }, true},
+			{"another one", func() { _ = m.Touch(model.Interest{}) }, false},
+			{"an interest", func() { _ = m.Touch(model.NewInterest(false, "", "T-x")) }, true},
+			{"the same", func() { _ = m.Touch(model.NewInterest(false, "", "T-x")) }, false},
+			{"the end of it", func() { time.Sleep(time.Minute); m.Tick() }, true},                  //nolint:forbidigo // virtual time
+			{"the end of the look", func() { release(); time.Sleep(time.Minute); m.Tick() }, true}, //nolint:forbidigo // virtual time
+			{"the same, later", func() { time.Sleep(time.Minute); m.Tick() }, false},               //nolint:forbidigo // virtual time
+			{"another member", func() { m.Place(view("a", "b")) }, true},
+		} {
+			sought := m.Sought()
+			step.do()
+			select {
+			case <-sought:
+				if !step.sought {
+					t.Errorf("%s changes what nodes are asked", step.what)
+				}
+			default:
+				if step.sought {
+					t.Errorf("%s does not", step.what)
+				}
+			}
+		}
+	})
+}
+
 // Who only glances at something has it watched for a while, but drives out nothing else.
 func TestGlances(t *testing.T) {
 	t.Parallel()

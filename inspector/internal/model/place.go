@@ -33,6 +33,7 @@ func (m *Model) Lost(why error) {
 func (m *Model) Place(v cluster.View) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.seek()
 	m.trouble = ""
 	if v.Trouble != nil {
 		m.trouble = clip(v.Trouble.Error(), maxText)

@@ -104,7 +104,8 @@ type WatchRequest struct {
 	// Of the stream's first request: the seq of the last event that is known already. The first response has those after it, as far as
 	// they are kept (1000). 0: all that are kept.
 	Since uint64 `protobuf:"varint,5,opt,name=since,proto3" json:"since,omitempty"`
-	// Nobody looks at what is told now, it is kept for later: estimates may be rougher, and cost less. They are if all who watch the node say so.
+	// Nobody looks at what is told now, it is kept for later: it comes once a second, and estimates may be rougher, and cost less. They are if all who
+	// watch the node say so.
 	Unattended    bool `protobuf:"varint,6,opt,name=unattended,proto3" json:"unattended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -182,7 +183,8 @@ func (x *WatchRequest) GetUnattended() bool {
 	return false
 }
 
-// WatchResponse is what happened in the interval before it: half a second, or less where there is an event, which does not wait so long.
+// WatchResponse is what happened in the interval before it: half a second, a second where nobody looks, or less where there is an event, which does
+// not wait so long.
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Who tells it, and how the node is at this moment.
