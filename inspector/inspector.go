@@ -31,7 +31,7 @@ const (
 	idleTimeout   = time.Minute
 	stopTimeout   = 2 * time.Second        // for requests under way
 	openPause     = time.Second            // between attempts to reach the coordination store
-	tickAfter     = 250 * time.Millisecond // … of a whole second, at which nodes tell
+	tickAfter     = 250 * time.Millisecond // from a whole second, when nodes tell, to the inspector's
 )
 
 // MinToken is how many bytes a token has at least.
@@ -213,10 +213,8 @@ func (i *Inspector) members() []cluster.MemberInfo {
 
 // tick counts the seconds. They end some time after what nodes tell at the end of theirs has come, so that it all comes at once.
 func (i *Inspector) tick(ctx context.Context) {
-	now := i.cfg.Clock.Now()
-	next := i.cfg.Clock.Monotonic() + now.Truncate(time.Second).Add(time.Second+tickAfter).Sub(now)
 	for {
-		timer := i.cfg.Clock.NewTimer(next - i.cfg.Clock.Monotonic())
+		timer := i.cfg.Clock.NewTimer(untilTick(i.cfg.Clock.Now()))
 		select {
 		case <-timer.C:
 			i.model.Tick()
@@ -224,9 +222,14 @@ func (i *Inspector) tick(ctx context.Context) {
 			timer.Stop()
 			return
 		}
-		next += time.Second
-		if now := i.cfg.Clock.Monotonic(); next < now { // it has slept
-			next = now + time.Second
-		}
 	}
+}
+
+// untilTick is how long it is to the end of a second, which is not the one that has just ended.
+func untilTick(now time.Time) time.Duration {
+	d := now.Add(-tickAfter).Truncate(time.Second).Add(time.Second + tickAfter).Sub(now)
+	if d < time.Second/2 {
+		d += time.Second
+	}
+	return d
 }

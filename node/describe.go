@@ -12,7 +12,7 @@ import (
 const mostDescribed = 100
 
 // Describe tells what is known of an object. Of the turns that run it knows, while somebody
-// observes, those that began since somebody does; of most of them when they began only to half a second.
+// observes, those that began since somebody does; of most of them when they began only to half a second, or a second from a time when nobody looked.
 func (n *Node) Describe(id string) *inspectmsg.DescribeResponse {
 	typ, err := n.typeOf("describe", id)
 	if err != nil {

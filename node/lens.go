@@ -9,7 +9,7 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
-// slowTurn is how long a turn runs at least that makes an event while the node is observed. Of one that was not picked half a second more may pass.
+// slowTurn is how long a turn runs at least that makes an event while the node is observed. Of one that was not picked half a second more may pass, and a second more while nobody looks.
 const slowTurn = time.Second
 
 // lens is what the turns of an observed node pass: it is there while somebody observes.

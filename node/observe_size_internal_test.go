@@ -87,6 +87,9 @@ func TestNobodyLooksAtRoughFigures(t *testing.T) {
 		if got := l.general.quota(); got != want {
 			t.Errorf("%s the quota is %d, want %d", when, got, want)
 		}
+		if rough := want == roughQuota; l.underway.rough.Load() != rough {
+			t.Errorf("%s turns underway are looked at roughly: %v", when, !rough)
+		}
 	}
 	unattended := &inspectmsg.WatchRequest{Unattended: true}
 	for range 20 { // in whatever order they are looked at

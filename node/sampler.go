@@ -13,7 +13,7 @@ const (
 	samplerTick  = 100 * time.Millisecond
 	samplerQuota = 100 // turns in a tick, from which on fewer are picked
 	roughQuota   = 20  // the same where nobody looks at the figures now: in a second they are right to some 10 %
-	samplerCrowd = 50  // turns in a tick that make it busy
+	samplerCrowd = 50  // turns in a tick that make it busy, as do more than roughQuota where that holds
 	busyFor      = time.Second
 	maxShift     = 20
 )

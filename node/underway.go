@@ -21,7 +21,7 @@ type underway struct {
 	mask  atomic.Uint64 // turns whose hash has none of these bits take places; as a sampler's
 	count atomic.Int64  // that took a place since the last sweep, or since the last halving
 	rough atomic.Bool   // roughUnderway holds
-	rows  [1 << 11]row  // 128 KiB
+	rows  [1 << 10]row  // 64 KiB, which the collector of garbage looks at each time
 }
 
 // row is a cache line of places.

@@ -28,7 +28,7 @@ func codeOf(f any) (c code) {
 	words := (*struct {
 		typ     unsafe.Pointer
 		closure *uintptr
-	})(unsafe.Pointer(&f)) //nolint:gosec // G103: read, and never kept
+	})(unsafe.Pointer(&f)) //nolint:gosec // G103: read, and of it only the word that names the type kept
 	if c.typ = words.typ; words.closure != nil {
 		c.entry = *words.closure
 	}

@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"reflect"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -51,6 +52,9 @@ func TestMethodOf(t *testing.T) {
 			}
 			if got := typ.MethodOf(c.expr); got != want {
 				t.Errorf("%d: %v finds %+v, want %+v", i, typ.goType, got, want)
+			}
+			if generic := strings.Contains(typ.goType.String(), "["); want != nil && !generic && want.code != codeOf(c.expr.fn) {
+				t.Errorf("%d: it is found by its name alone", i)
 			}
 		}
 	}

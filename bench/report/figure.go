@@ -16,7 +16,7 @@ type Figure struct {
 	// Bound is the least it may be, or the most when AtMost is set.
 	Bound  float64
 	AtMost bool
-	// Within is between what the number lies, if it is an estimate: neither holds nor is missed what the bound lies within. Zero: it is exact.
+	// Within is the interval of an estimate: a figure whose bound lies inside it is not decided. Zero: the number is exact.
 	Within [2]float64
 }
 

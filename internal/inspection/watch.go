@@ -206,11 +206,16 @@ func (w *watcher) wantsDetail(wants bool) bool {
 // untilNext is how long it is until the stream is to tell something again: the whole of an interval or the rest of the one
 // that has begun, unless that is hardly anything.
 func untilNext(now time.Time, interval time.Duration) time.Duration {
-	d := now.Truncate(interval).Add(interval).Sub(now)
+	d := remaining(now, interval)
 	if d < EventDelay {
 		d += interval
 	}
 	return d
+}
+
+// remaining is the rest of the interval that has begun.
+func remaining(now time.Time, interval time.Duration) time.Duration {
+	return now.Truncate(interval).Add(interval).Sub(now)
 }
 
 // events are those after the one of that seq, as many as go into a message, and the seq of the last of them.
@@ -240,7 +245,7 @@ func (w *watcher) rest(watched Observation, timer *time.Timer, changed <-chan st
 				return false
 			}
 			if w.interval < before && changed != nil { // else it tells something at once anyway
-				timer.Reset(untilNext(w.service.cfg.Clock.Now(), w.interval))
+				timer.Reset(remaining(w.service.cfg.Clock.Now(), w.interval))
 			}
 		case <-w.over:
 			return false

@@ -125,7 +125,11 @@ func TestUnattendedWatchTellsEverySecond(t *testing.T) {
 		s.in <- &inspectpb.WatchRequest{Unattended: true}
 		tells(7 * half) // as was said before
 		tells(8 * half)
+		time.Sleep(2*half - inspection.EventDelay/2) //nolint:forbidigo // virtual time
+		s.in <- &inspectpb.WatchRequest{}            // holds up nothing
 		tells(10 * half)
+		s.in <- &inspectpb.WatchRequest{Unattended: true}
+		synctest.Wait()
 		time.Sleep(half / 2) //nolint:forbidigo // virtual time
 		w.journal.Add(&inspectpb.Event{Kind: "join"})
 		synctest.Wait()

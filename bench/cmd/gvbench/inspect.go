@@ -181,6 +181,19 @@ func (c *watched) close() error {
 // driver is the node from where calls are made.
 func (c *watched) driver() *fleet.Process { return c.nodes[len(c.nodes)-1] }
 
+// usage is what all nodes have consumed.
+func (c *watched) usage() (measure.Usage, error) {
+	var sum measure.Usage
+	for _, n := range c.nodes {
+		var u measure.Usage
+		if err := n.Ask(opUsage, struct{}{}, &u); err != nil {
+			return sum, err
+		}
+		sum = sum.Plus(u)
+	}
+	return sum, nil
+}
+
 // run has the driver make calls of a kind as fast as its callers can.
 func (c *watched) run(kind string, d time.Duration) (measure.Drive, error) {
 	args := watchedRun{Kind: kind}

@@ -36,10 +36,10 @@ func TestInspectFigures(t *testing.T) {
 		flows: []flow{{view: "a", bytes: 150_000}, {view: "b", bytes: 250_000}},
 	}
 	own := float64(runtime.GOMAXPROCS(0)) / 1000 // 0.1 % of all cores
-	for _, lost := range []float64{1, 2, 3} {
+	for _, lost := range []float64{1, 1, 2, 2, 3, 3} {
 		s.trials = append(s.trials,
-			trial{kind: localCalls, state: attached, lost: lost, inspector: own}, trial{kind: localCalls, state: tabbed, lost: lost, inspector: own},
-			trial{kind: remoteCalls, state: attached, lost: lost / 10, inspector: own}, trial{kind: remoteCalls, state: tabbed, lost: 3 * lost, inspector: own})
+			trial{kind: localCalls, state: attached, lost: lost, inspector: own / 4, telling: own * 3 / 4}, trial{kind: localCalls, state: tabbed, lost: lost, inspector: own / 4, telling: own * 3 / 4},
+			trial{kind: remoteCalls, state: attached, lost: lost / 10, inspector: own / 4, telling: own * 3 / 4}, trial{kind: remoteCalls, state: tabbed, lost: 3 * lost, inspector: own / 4, telling: own * 3 / 4})
 	}
 	want := []struct {
 		value   float64
@@ -69,20 +69,20 @@ func TestInspectFigures(t *testing.T) {
 	}
 }
 
-// What the clusters differ by themselves drops out, and so does a burst that something else disturbed.
+// What the clusters differ by themselves drops out.
 func TestTrialOf(t *testing.T) {
 	t.Parallel()
 	const better, seen = 1.07, 0.98 // the first cluster; one that is looked at
-	of := func(ratio, disturbed, inspector float64) period {
+	of := func(ratio, inspector float64, idle [2]float64) period {
 		return period{
-			ratios:    map[string][]float64{localCalls: {math.Log(ratio), math.Log(disturbed), math.Log(ratio)}},
-			rates:     map[string][]float64{localCalls: {1000, 1000, 1000}},
-			inspector: inspector,
+			calls:     map[string]*[2]float64{localCalls: {1000 * ratio, 2000}},
+			times:     map[string]*[2]float64{localCalls: {1, 2}},
+			inspector: inspector, idle: idle,
 		}
 	}
-	got := trialOf(attached, localCalls, [2]period{of(better*seen, 0.5, 0.01), of(better/seen, 3, 0.03)})
-	if math.Abs(got.lost-2) > 1e-9 || math.Abs(got.inspector-0.02) > 1e-9 || got.rate != 1000 || got.state != attached || got.kind != localCalls {
-		t.Errorf("%+v, want 2 %% lost", got)
+	got := trialOf(attached, localCalls, [2]period{of(better*seen, 0.01, [2]float64{0.07, 0.02}), of(better/seen, 0.03, [2]float64{0.06, 0.03})})
+	if math.Abs(got.lost-2) > 1e-9 || math.Abs(got.inspector-0.02) > 1e-9 || math.Abs(got.telling-0.01) > 1e-9 || math.Abs(got.rate-500*(1+better/seen)) > 1e-9 || got.state != attached || got.kind != localCalls {
+		t.Errorf("%+v, want 2 %% lost, and 0.01 cores for telling", got)
 	}
 }
 
@@ -96,8 +96,11 @@ func TestEstimate(t *testing.T) {
 	if got := estimateOf(all); got != (estimate{49.5, 39, 60}) {
 		t.Errorf("%+v, want 49.5 between 39 and 60", got)
 	}
-	if got := estimateOf([]float64{1}); got != (estimate{1, 1, 1}) {
-		t.Errorf("of one: %+v", got)
+	if got := estimateOf([]float64{1, 2, 3, 4, 5}); got != (estimate{3, math.Inf(-1), math.Inf(1)}) {
+		t.Errorf("of five: %+v", got)
+	}
+	if got := estimateOf([]float64{6, 5, 4, 3, 2, 1}); got != (estimate{3.5, 1, 6}) {
+		t.Errorf("of six: %+v", got)
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 // the same program differ for as long as they live. So there are two clusters, alike, and an inspector that looks at one of
 // them, then at the other, and so on (a crossover trial). While it looks at one, short bursts of calls in both take turns: of two that
 // follow each other the machine is the same. What a burst in the one takes longer than in the other is compared between
-// the two ways round: what the clusters themselves differ by drops out. The inspector's own processor time takes from both alike: it is
-// known, and added.
+// the two ways round: what the clusters themselves differ by drops out. What the inspector does by itself, and what nodes do for it
+// whether there are calls or not, takes from both alike: that processor time is measured, and added.
 
 // busiest is the query of a tab that watches all that costs most.
 const busiest = "topics=graph,overview,types&objects=1"
@@ -34,17 +34,28 @@ func costKinds() []string  { return []string{localCalls, remoteCalls} }
 // trial is one crossover: the inspector looked at the first cluster, and then at the second.
 type trial struct {
 	state, kind string
-	rate        float64 // calls a second in the cluster that nobody looked at, the median of the bursts
-	lost        float64 // of the throughput, in percent, but for what the inspector takes itself
-	inspector   float64 // cores that it takes
+	rate        float64 // calls a second in the cluster that nobody looked at
+	lost        float64 // of the throughput, in percent, but for what follows
+	inspector   float64 // cores that the inspector takes
+	telling     float64 // cores that the nodes take more while there are no calls
 }
 
 // period is the time for which an inspector looks at one of the clusters.
 type period struct {
-	ratios    map[string][]float64 // by kind: the logarithm of the rate in the first cluster over that in the second
-	rates     map[string][]float64 // by kind: in the cluster that nobody looks at
+	calls     map[string]*[2]float64 // by kind: in each cluster, and the seconds that they took
+	times     map[string]*[2]float64
 	inspector float64
+	idle      [2]float64 // cores that the nodes of each cluster take while the other makes calls
 }
+
+// rate is how many calls of a kind a second there were in a cluster, of all bursts together: what is done for an inspector
+// now and then meets some of them only.
+func (p *period) rate(kind string, which int) float64 {
+	return p.calls[kind][which] / p.times[kind][which]
+}
+
+// telling is by how much more that is in the cluster that the inspector looks at.
+func (p *period) telling(seen int) float64 { return p.idle[seen] - p.idle[1-seen] }
 
 // pair measures all that two nodes are enough for; twin is another cluster of two, which is there for the cost alone.
 func (p inspectPlan) pair(ctx context.Context, c, twin *watched, s *sight, stderr io.Writer) error {
@@ -56,8 +67,9 @@ func (p inspectPlan) pair(ctx context.Context, c, twin *watched, s *sight, stder
 	}
 	for i := range p.repetitions {
 		fmt.Fprintf(stderr, "cost: crossover %d of %d\n", i+1, p.repetitions)
-		for _, state := range costStates() {
-			if err := p.cross(ctx, [2]*watched{c, twin}, s, state); err != nil {
+		states := costStates()
+		for j := range states { // each comes first in turn, and each cluster
+			if err := p.cross(ctx, [2]*watched{c, twin}, s, states[(i+j)%len(states)], i/len(states)%2); err != nil {
 				return err
 			}
 		}
@@ -75,10 +87,11 @@ func (p inspectPlan) pair(ctx context.Context, c, twin *watched, s *sight, stder
 }
 
 // cross lets the inspector look at one cluster, and then at the other.
-func (p inspectPlan) cross(ctx context.Context, both [2]*watched, s *sight, state string) error {
+func (p inspectPlan) cross(ctx context.Context, both [2]*watched, s *sight, state string, first int) error {
 	var periods [2]period
-	for seen := range both {
+	for i := range both {
 		var err error
+		seen := (first + i) % len(both)
 		if periods[seen], err = p.period(ctx, both, seen, state); err != nil {
 			return err
 		}
@@ -90,19 +103,23 @@ func (p inspectPlan) cross(ctx context.Context, both [2]*watched, s *sight, stat
 }
 
 // trialOf compares two periods: by as much as the ratio of the rates is less in the first than in the second, the inspector
-// has taken from the first cluster and then from the second, one after the other.
+// has taken from the one that it looked at.
 func trialOf(state, kind string, periods [2]period) trial {
-	first, second := middle(periods[0].ratios[kind]), middle(periods[1].ratios[kind])
+	ratio := func(p *period) float64 { return p.rate(kind, 0) / p.rate(kind, 1) }
 	return trial{
-		state: state, kind: kind, rate: middle(append(periods[0].rates[kind], periods[1].rates[kind]...)),
-		lost:      100 * (1 - math.Exp((first-second)/2)),
+		state: state, kind: kind, rate: (periods[0].rate(kind, 1) + periods[1].rate(kind, 0)) / 2,
+		lost:      100 * (1 - math.Sqrt(ratio(&periods[0])/ratio(&periods[1]))),
 		inspector: (periods[0].inspector + periods[1].inspector) / 2,
+		telling:   (periods[0].telling(0) + periods[1].telling(1)) / 2,
 	}
 }
 
 // period makes bursts of calls while an inspector looks at one of the clusters.
 func (p inspectPlan) period(ctx context.Context, both [2]*watched, seen int, state string) (of period, err error) {
-	of.ratios, of.rates = make(map[string][]float64), make(map[string][]float64)
+	of.calls, of.times = make(map[string]*[2]float64), make(map[string]*[2]float64)
+	for _, kind := range costKinds() {
+		of.calls[kind], of.times[kind] = new([2]float64), new([2]float64)
+	}
 	c := both[seen]
 	if err := c.attach(ctx); err != nil {
 		return of, err
@@ -122,15 +139,16 @@ func (p inspectPlan) period(ctx context.Context, both [2]*watched, seen int, sta
 	from := time.Now()
 	for i := 0; i < p.bursts && err == nil; i++ {
 		for _, kind := range costKinds() {
-			var rates [2]float64
 			for j := range both { // each comes first in turn
 				which := (i + j) % len(both)
-				if rates[which], err = both[which].burst(kind, p.duration); err != nil {
+				drive, idle, err := both[which].burst(kind, p.duration, both[1-which])
+				if err != nil {
 					return of, err
 				}
+				of.calls[kind][which] += float64(drive.Calls)
+				of.times[kind][which] += drive.Wall.Seconds()
+				of.idle[1-which] += idle / float64(p.bursts*len(costKinds()))
 			}
-			of.ratios[kind] = append(of.ratios[kind], math.Log(rates[0]/rates[1]))
-			of.rates[kind] = append(of.rates[kind], rates[1-seen])
 		}
 	}
 	after, err2 := c.consumed()
@@ -138,10 +156,18 @@ func (p inspectPlan) period(ctx context.Context, both [2]*watched, seen int, sta
 	return of, errors.Join(err, err2)
 }
 
-// burst makes calls of a kind, and returns how many a second there were.
-func (c *watched) burst(kind string, d time.Duration) (float64, error) {
-	drive, err := c.run(kind, d)
-	return float64(drive.Calls) / drive.Wall.Seconds(), err
+// burst makes calls of a kind, and says how many cores another cluster took meanwhile.
+func (c *watched) burst(kind string, d time.Duration, other *watched) (drive measure.Drive, idle float64, err error) {
+	before, err := other.usage()
+	if err != nil {
+		return drive, 0, err
+	}
+	from := time.Now()
+	if drive, err = c.run(kind, d); err != nil {
+		return drive, 0, err
+	}
+	after, err := other.usage()
+	return drive, (after.CPU - before.CPU).Seconds() / time.Since(from).Seconds(), err
 }
 
 // consumed is the CPU time that the inspector has used.

@@ -67,12 +67,12 @@ func (p *peer) ask(base inspectpb.InspectService_WatchClient, wanted *inspectpb.
 	return base.Send(wanted)
 }
 
-// attend tells the node whether somebody looks at what it tells.
-func (p *peer) attend(attended bool) {
+// attend tells the node whether somebody looks at what it tells, as it is by the time that it can be told.
+func (p *peer) attend(attended func() bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.base != nil && p.wanted.GetUnattended() == attended {
-		p.wanted.Unattended = !attended
+	if there := attended(); p.base != nil && p.wanted.GetUnattended() == there {
+		p.wanted.Unattended = !there
 		_ = p.base.Send(p.wanted) // what is wrong with the stream, who receives from it hears
 	}
 }
@@ -97,11 +97,11 @@ func (l *Links) Serve(ctx context.Context, members func() []cluster.MemberInfo) 
 	described := make(map[string]context.CancelFunc)
 	for {
 		changed := l.model.Sought()
-		interests, attended := l.model.Interests(), l.model.Attended()
+		interests := l.model.Interests()
 		l.meet(ctx, members())
 		for _, p := range l.all() {
-			l.watchAs(p, interests) //nolint:contextcheck // each peer has a context of its own, of ctx
-			p.attend(attended)
+			l.watchAs(p, interests)                        //nolint:contextcheck // each peer has a context of its own, of ctx
+			l.wg.Go(func() { p.attend(l.model.Attended) }) // not here: a stream that begins may make it wait
 		}
 		l.describeAs(ctx, described, interests)
 		if !l.pause(ctx, 50*time.Millisecond) { // changes come in swarms

@@ -104,8 +104,8 @@ type WatchRequest struct {
 	// Of the stream's first request: the seq of the last event that is known already. The first response has those after it, as far as
 	// they are kept (1000). 0: all that are kept.
 	Since uint64 `protobuf:"varint,5,opt,name=since,proto3" json:"since,omitempty"`
-	// Nobody looks at what is told now, it is kept for later: it comes once a second, and estimates may be rougher, and cost less. They are if all who
-	// watch the node say so.
+	// Nobody looks at what is told now, it is kept for later: it comes once a second. Where all who watch the node say so, estimates are rougher, and
+	// cost less, and the resident memory may be 5 s old.
 	Unattended    bool `protobuf:"varint,6,opt,name=unattended,proto3" json:"unattended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -659,7 +659,8 @@ type MethodStats struct {
 	LastStack string `protobuf:"bytes,8,opt,name=last_stack,json=lastStack,proto3" json:"last_stack,omitempty"`
 	// The sum of all those times, nanoseconds.
 	TotalNs uint64 `protobuf:"varint,9,opt,name=total_ns,json=totalNs,proto3" json:"total_ns,omitempty"`
-	// Turns of the method that run at this moment and began while somebody watched, one by one, but not all where there are more than some 20 000 turns a second.
+	// Turns of the method that run at this moment and began while somebody watched, one by one, but not all where there are more than some 10 000 turns a
+	// second (2000 while nobody looks).
 	Running       uint64 `protobuf:"varint,10,opt,name=running,proto3" json:"running,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
