@@ -45,8 +45,15 @@ func TestInspectFigures(t *testing.T) {
 		value   float64
 		verdict string
 	}{
-		{2.1, "MISSED"}, {2.1, "not shown"}, {0.3, "holds"}, {6.1, "MISSED"},
-		{2000, "MISSED"}, {0, "not measured"}, {0, "not measured"}, {0, "not measured"}, {250, "MISSED"},
+		{2.1, "MISSED"},
+		{2.1, "not shown"},
+		{0.3, "holds"},
+		{6.1, "MISSED"},
+		{2000, "MISSED"},
+		{0, "not measured"},
+		{0, "not measured"},
+		{0, "not measured"},
+		{250, "MISSED"},
 	}
 	figures := s.figures()
 	for i, f := range figures {

@@ -19,6 +19,7 @@ type edgeSum struct{ calls, errors, ns uint64 }
 type edges struct {
 	slots []edgeSlot
 	now   int
+	all   edgeSlot // the sums of all of them
 }
 
 type edgeSlot struct {
@@ -26,16 +27,36 @@ type edgeSlot struct {
 	other uint64
 }
 
-func newEdges(seconds int) *edges { return &edges{slots: make([]edgeSlot, seconds+1)} }
+func newEdges(seconds int) *edges {
+	return &edges{slots: make([]edgeSlot, seconds+1), all: edgeSlot{sums: make(map[edgeKey]edgeSum)}}
+}
 
 func (e *edges) tick() {
 	e.now = (e.now + 1) % len(e.slots)
-	e.slots[e.now] = edgeSlot{}
+	oldest := &e.slots[e.now]
+	for key, s := range oldest.sums {
+		if left := e.all.sums[key].minus(s); left == (edgeSum{}) {
+			delete(e.all.sums, key)
+		} else {
+			e.all.sums[key] = left
+		}
+	}
+	e.all.other -= oldest.other
+	*oldest = edgeSlot{}
+}
+
+func (s edgeSum) plus(t edgeSum) edgeSum {
+	return edgeSum{s.calls + t.calls, s.errors + t.errors, s.ns + t.ns}
+}
+
+func (s edgeSum) minus(t edgeSum) edgeSum {
+	return edgeSum{s.calls - t.calls, s.errors - t.errors, s.ns - t.ns}
 }
 
 func (e *edges) take(told []*inspectpb.Edge, other uint64) {
 	slot := &e.slots[e.now]
 	slot.other += other
+	e.all.other += other
 	if slot.sums == nil {
 		slot.sums = make(map[edgeKey]edgeSum)
 	}
@@ -44,25 +65,25 @@ func (e *edges) take(told []*inspectpb.Edge, other uint64) {
 		sum, known := slot.sums[key]
 		if !known && len(slot.sums) >= maxEdges {
 			slot.other += t.GetCalls()
+			e.all.other += t.GetCalls()
 			continue
 		}
-		slot.sums[key] = edgeSum{sum.calls + t.GetCalls(), sum.errors + t.GetErrors(), sum.ns + t.GetTotalNs()}
+		more := edgeSum{t.GetCalls(), t.GetErrors(), t.GetTotalNs()}
+		slot.sums[key], e.all.sums[key] = sum.plus(more), e.all.sums[key].plus(more)
 	}
 }
 
-// total is the sums of the last seconds and the present one.
+// total is the sums of the last seconds and the present one. They are not to be changed, nor kept.
 func (e *edges) total(seconds int) (sums map[edgeKey]edgeSum, other uint64) {
-	slots, most := min(seconds+1, len(e.slots)), 0
-	for i := range e.slots {
-		most = max(most, len(e.slots[i].sums))
+	if seconds+1 >= len(e.slots) {
+		return e.all.sums, e.all.other
 	}
-	sums = make(map[edgeKey]edgeSum, most) // those of one second are much the same as those of another
-	for age := range slots {
+	sums = make(map[edgeKey]edgeSum)
+	for age := range seconds + 1 {
 		slot := &e.slots[(e.now-age+len(e.slots))%len(e.slots)]
 		other += slot.other
 		for key, s := range slot.sums {
-			sum := sums[key]
-			sums[key] = edgeSum{sum.calls + s.calls, sum.errors + s.errors, sum.ns + s.ns}
+			sums[key] = sums[key].plus(s)
 		}
 	}
 	return sums, other

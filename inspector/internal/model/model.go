@@ -58,6 +58,7 @@ type Model struct {
 	rev     uint64
 	changed chan struct{} // closed and replaced at each change
 	version Versions
+	atTick  Versions      // as the last tick left them
 	ticked  time.Duration // when the present second began
 	seconds uint64        // that have been
 	pointed int64         // the time of the last point

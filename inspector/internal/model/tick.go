@@ -58,8 +58,15 @@ func (m *Model) Tick() {
 		m.points = keep(m.points, p)
 		m.version.Points = p.Rev
 	}
-	rev := m.next()
-	m.version.Nodes, m.version.Types, m.version.Graph = rev, rev, rev
+	rev, then := m.next(), m.atTick
+	for _, of := range []struct{ now, then *uint64 }{
+		{&m.version.Nodes, &then.Nodes}, {&m.version.Types, &then.Types}, {&m.version.Graph, &then.Graph},
+	} {
+		if *of.now == *of.then { // else it is told since, and will be again: twice would be no better
+			*of.now = rev
+		}
+	}
+	m.atTick = m.version
 }
 
 // pointTime is the time of a second's points. It never goes back: where the clock does, the points go on at half its pace
