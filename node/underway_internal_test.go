@@ -33,9 +33,11 @@ func TestUnderwayKeepsToItsQuota(t *testing.T) {
 	if placed := round(2_000_000); placed > 3*underwayQuota {
 		t.Errorf("%d turns took places between two sweeps", placed)
 	}
-	l.underway.rough.Store(true)
-	round(2_000_000)
-	if placed := round(2_000_000); placed > 3*roughUnderway {
+	for range maxShift {
+		round(0)
+	}
+	l.underway.rough.Store(true) // as many as the quota until each of some nine halvings
+	if placed := round(1_000_000); placed > 12*roughUnderway {
 		t.Errorf("%d turns took places between two sweeps while nobody looks", placed)
 	}
 	for range maxShift {

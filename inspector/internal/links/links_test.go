@@ -37,6 +37,7 @@ type node struct {
 
 	mu        sync.Mutex
 	watches   map[string]int // guarded by mu: open streams by focus
+	begun     int            // guarded by mu: streams that have been opened
 	alone     bool           // guarded by mu: the last who said so without a focus looks at nothing
 	terse     atomic.Bool    // it tells once and no more
 	described *inspectpb.DescribeResponse
@@ -117,6 +118,7 @@ func (n *node) unattended(want bool) func() bool {
 func (n *node) count(focus string, by int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.begun += max(by, 0)
 	if n.watches[focus] += by; n.watches[focus] == 0 {
 		delete(n.watches, focus)
 	}
@@ -261,6 +263,11 @@ func TestNodesKnowWhetherSomebodyLooks(t *testing.T) {
 	l.clock.by.Store(int64(time.Minute)) // somebody else may look soon
 	l.model.Tick()
 	l.await("end of the look", a.unattended(true))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.begun != 1 {
+		t.Errorf("it was told by %d streams, one after the other", a.begun)
+	}
 }
 
 // A node that cannot be reached is said to be so, and is reached again when it comes back.

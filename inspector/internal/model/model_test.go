@@ -254,6 +254,24 @@ func TestSought(t *testing.T) {
 	})
 }
 
+// What nodes have told in a second is not told once more at its end; where they have told nothing, the end of it is.
+func TestEndOfASecondTellsNothingTwice(t *testing.T) {
+	t.Parallel()
+	m := placed()
+	m.Tick() // of its placing
+	quiet := m.Versions()
+	m.Tick()
+	if v := m.Versions(); v.Graph == quiet.Graph || v.Types == quiet.Types || v.Nodes == quiet.Nodes {
+		t.Errorf("a second without a word changes nothing: %+v, %+v", quiet, v)
+	}
+	m.Report("a", calls(1))
+	told := m.Versions()
+	m.Tick()
+	if v := m.Versions(); v.Graph != told.Graph || v.Types != told.Types || v.Nodes != told.Nodes || v.Points == told.Points {
+		t.Errorf("the end of the second: %+v, %+v", told, v)
+	}
+}
+
 // Who only glances at something has it watched for a while, but drives out nothing else.
 func TestGlances(t *testing.T) {
 	t.Parallel()
