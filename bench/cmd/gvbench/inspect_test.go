@@ -35,11 +35,11 @@ func TestInspectFigures(t *testing.T) {
 		panics: []time.Duration{time.Millisecond, 2 * time.Second}, births: []time.Duration{3 * time.Millisecond},
 		flows: []flow{{view: "a", bytes: 150_000}, {view: "b", bytes: 250_000}},
 	}
-	own := float64(runtime.GOMAXPROCS(0)) / 1000 // 0.1 % of all cores
 	for _, lost := range []float64{1, 1, 2, 2, 3, 3} {
-		s.trials = append(s.trials,
-			trial{kind: localCalls, state: attached, lost: lost, inspector: own / 4, telling: own * 3 / 4}, trial{kind: localCalls, state: tabbed, lost: lost, inspector: own / 4, telling: own * 3 / 4},
-			trial{kind: remoteCalls, state: attached, lost: lost / 10, inspector: own / 4, telling: own * 3 / 4}, trial{kind: remoteCalls, state: tabbed, lost: 3 * lost, inspector: own / 4, telling: own * 3 / 4})
+		of := func(kind, state string, dearer float64) trial {
+			return trial{kind: kind, state: state, dearer: dearer, slower: 99, busy: 1.5, inspector: 0.0015, telling: 99} // 0.1 % of the busy cores
+		}
+		s.trials = append(s.trials, of(localCalls, attached, lost), of(localCalls, tabbed, lost), of(remoteCalls, attached, lost/10), of(remoteCalls, tabbed, 3*lost))
 	}
 	want := []struct {
 		value   float64
@@ -84,12 +84,25 @@ func TestTrialOf(t *testing.T) {
 		return period{
 			calls:     map[string]*[2]float64{localCalls: {1000 * ratio, 2000}},
 			times:     map[string]*[2]float64{localCalls: {1, 2}},
+			work:      map[string]*[2]float64{localCalls: {2 * ratio * ratio, 3}}, // it has used more of the cores
 			inspector: inspector, idle: idle,
 		}
 	}
 	got := trialOf(attached, localCalls, [2]period{of(better*seen, 0.01, [2]float64{0.07, 0.02}), of(better/seen, 0.03, [2]float64{0.06, 0.03})})
-	if math.Abs(got.lost-2) > 1e-9 || math.Abs(got.inspector-0.02) > 1e-9 || math.Abs(got.telling-0.01) > 1e-9 || math.Abs(got.rate-500*(1+better/seen)) > 1e-9 || got.state != attached || got.kind != localCalls {
-		t.Errorf("%+v, want 2 %% lost, and 0.01 cores for telling", got)
+	want := trial{
+		state: attached, kind: localCalls, rate: 500 * (1 + better/seen), busy: (1.5 + 2*better/seen*better/seen) / 2,
+		slower: 2, dearer: 100 * (1 - 1/seen), inspector: 0.02, telling: 0.01,
+	}
+	near := func(a, b float64) bool { return math.Abs(a-b) < 1e-9 }
+	if got.state != want.state || got.kind != want.kind || !near(got.rate, want.rate) || !near(got.busy, want.busy) || !near(got.slower, want.slower) ||
+		!near(got.dearer, want.dearer) || !near(got.inspector, want.inspector) || !near(got.telling, want.telling) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if lost := got.lost(); !near(lost, want.dearer+100*0.02/want.busy) {
+		t.Errorf("lost %g", lost)
+	}
+	if lost := got.lostRate(); !near(lost, 2+100*0.03/float64(runtime.GOMAXPROCS(0))) {
+		t.Errorf("lost %g of the calls a second", lost)
 	}
 }
 

@@ -16,8 +16,12 @@ import (
 // the same program differ for as long as they live. So there are two clusters, alike, and an inspector that looks at one of
 // them, then at the other, and so on (a crossover trial). While it looks at one, short bursts of calls in both take turns: of two that
 // follow each other the machine is the same. What a burst in the one takes longer than in the other is compared between
-// the two ways round: what the clusters themselves differ by drops out. What the inspector does by itself, and what nodes do for it
-// whether there are calls or not, takes from both alike: that processor time is measured, and added.
+// the two ways round: what the clusters themselves differ by drops out.
+//
+// It is compared in calls per second, and in calls per second of processor time of the cluster's nodes. Bursts of equal programs
+// differ by some 15 % in the one, for how many cores they are given, and by 5 % in the other, which therefore is the
+// one that the figures are of. What the inspector takes by itself is added to both, as others cannot have it. What nodes do for it whether
+// there are calls or not is in the second; from the first it drops out, as it takes from both alike, and is added.
 
 // busiest is the query of a tab that watches all that costs most.
 const busiest = "topics=graph,overview,types&objects=1"
@@ -35,7 +39,9 @@ func costKinds() []string  { return []string{localCalls, remoteCalls} }
 type trial struct {
 	state, kind string
 	rate        float64 // calls a second in the cluster that nobody looked at
-	lost        float64 // of the throughput, in percent, but for what follows
+	busy        float64 // cores that its nodes took for them
+	slower      float64 // by how much there were fewer calls a second, in percent, but for what follows
+	dearer      float64 // the same of calls per second of processor time
 	inspector   float64 // cores that the inspector takes
 	telling     float64 // cores that the nodes take more while there are no calls
 }
@@ -44,6 +50,7 @@ type trial struct {
 type period struct {
 	calls     map[string]*[2]float64 // by kind: in each cluster, and the seconds that they took
 	times     map[string]*[2]float64
+	work      map[string]*[2]float64 // the processor time of the cluster's nodes meanwhile
 	inspector float64
 	idle      [2]float64 // cores that the nodes of each cluster take while the other makes calls
 }
@@ -52,6 +59,11 @@ type period struct {
 // now and then meets some of them only.
 func (p *period) rate(kind string, which int) float64 {
 	return p.calls[kind][which] / p.times[kind][which]
+}
+
+// yield is how many calls a second of processor time brought.
+func (p *period) yield(kind string, which int) float64 {
+	return p.calls[kind][which] / p.work[kind][which]
 }
 
 // telling is by how much more that is in the cluster that the inspector looks at.
@@ -105,10 +117,16 @@ func (p inspectPlan) cross(ctx context.Context, both [2]*watched, s *sight, stat
 // trialOf compares two periods: by as much as the ratio of the rates is less in the first than in the second, the inspector
 // has taken from the one that it looked at.
 func trialOf(state, kind string, periods [2]period) trial {
-	ratio := func(p *period) float64 { return p.rate(kind, 0) / p.rate(kind, 1) }
+	lost := func(of func(p *period, kind string, which int) float64) float64 {
+		ratio := func(p *period) float64 { return of(p, kind, 0) / of(p, kind, 1) }
+		return 100 * (1 - math.Sqrt(ratio(&periods[0])/ratio(&periods[1])))
+	}
+	busy := func(p *period, which int) float64 { return p.work[kind][which] / p.times[kind][which] }
 	return trial{
 		state: state, kind: kind, rate: (periods[0].rate(kind, 1) + periods[1].rate(kind, 0)) / 2,
-		lost:      100 * (1 - math.Sqrt(ratio(&periods[0])/ratio(&periods[1]))),
+		busy:      (busy(&periods[0], 1) + busy(&periods[1], 0)) / 2,
+		slower:    lost((*period).rate),
+		dearer:    lost((*period).yield),
 		inspector: (periods[0].inspector + periods[1].inspector) / 2,
 		telling:   (periods[0].telling(0) + periods[1].telling(1)) / 2,
 	}
@@ -116,9 +134,9 @@ func trialOf(state, kind string, periods [2]period) trial {
 
 // period makes bursts of calls while an inspector looks at one of the clusters.
 func (p inspectPlan) period(ctx context.Context, both [2]*watched, seen int, state string) (of period, err error) {
-	of.calls, of.times = make(map[string]*[2]float64), make(map[string]*[2]float64)
+	of.calls, of.times, of.work = make(map[string]*[2]float64), make(map[string]*[2]float64), make(map[string]*[2]float64)
 	for _, kind := range costKinds() {
-		of.calls[kind], of.times[kind] = new([2]float64), new([2]float64)
+		of.calls[kind], of.times[kind], of.work[kind] = new([2]float64), new([2]float64), new([2]float64)
 	}
 	c := both[seen]
 	if err := c.attach(ctx); err != nil {
@@ -141,13 +159,14 @@ func (p inspectPlan) period(ctx context.Context, both [2]*watched, seen int, sta
 		for _, kind := range costKinds() {
 			for j := range both { // each comes first in turn
 				which := (i + j) % len(both)
-				drive, idle, err := both[which].burst(kind, p.duration, both[1-which])
+				b, err := both[which].burst(kind, p.duration, both[1-which])
 				if err != nil {
 					return of, err
 				}
-				of.calls[kind][which] += float64(drive.Calls)
-				of.times[kind][which] += drive.Wall.Seconds()
-				of.idle[1-which] += idle / float64(p.bursts*len(costKinds()))
+				of.calls[kind][which] += b.calls
+				of.times[kind][which] += b.wall
+				of.work[kind][which] += b.work
+				of.idle[1-which] += b.idle / float64(p.bursts*len(costKinds()))
 			}
 		}
 	}
@@ -156,18 +175,33 @@ func (p inspectPlan) period(ctx context.Context, both [2]*watched, seen int, sta
 	return of, errors.Join(err, err2)
 }
 
-// burst makes calls of a kind, and says how many cores another cluster took meanwhile.
-func (c *watched) burst(kind string, d time.Duration, other *watched) (drive measure.Drive, idle float64, err error) {
-	before, err := other.usage()
-	if err != nil {
-		return drive, 0, err
-	}
+// burst is some calls of a kind: how many, in how many seconds, by how much processor time of the nodes, and how many cores
+// another cluster took meanwhile.
+type burst struct{ calls, wall, work, idle float64 }
+
+func (c *watched) burst(kind string, d time.Duration, other *watched) (burst, error) {
 	from := time.Now()
-	if drive, err = c.run(kind, d); err != nil {
-		return drive, 0, err
+	idle, err := other.usage()
+	if err != nil {
+		return burst{}, err
 	}
-	after, err := other.usage()
-	return drive, (after.CPU - before.CPU).Seconds() / time.Since(from).Seconds(), err
+	own, err := c.usage()
+	if err != nil {
+		return burst{}, err
+	}
+	drive, err := c.run(kind, d)
+	if err != nil {
+		return burst{}, err
+	}
+	owns, err := c.usage()
+	if err != nil {
+		return burst{}, err
+	}
+	idles, err := other.usage()
+	return burst{
+		calls: float64(drive.Calls), wall: drive.Wall.Seconds(), work: (owns.CPU - own.CPU).Seconds(),
+		idle: (idles.CPU - idle.CPU).Seconds() / time.Since(from).Seconds(),
+	}, err
 }
 
 // consumed is the CPU time that the inspector has used.

@@ -41,13 +41,14 @@ type found struct {
 func (s *sight) lines() []string {
 	var text strings.Builder
 	out := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(out, "\n%d callers\tcalls/s\tspread\tcost\t95%% between\tof it in any case\tinspector's cores\ttelling nodes'\t\n", s.plan.callers)
+	fmt.Fprintf(out, "\n%d callers\tcalls/s\tspread\tcost\t95%% between\tin calls/s\t95%% between\tinspector's cores\ttelling nodes'\t\n", s.plan.callers)
 	for _, kind := range costKinds() {
 		for _, state := range costStates() {
-			lost, inspector, telling := s.lost(kind, state), s.cores(kind, state, inspecting), s.cores(kind, state, telling)
+			lost, slower := s.estimate(kind, state, trial.lost), s.estimate(kind, state, trial.lostRate)
+			inspector, telling := s.cores(kind, state, inspecting), s.cores(kind, state, telling)
 			rates := each(s.of(kind, state), func(t trial) float64 { return t.rate })
-			fmt.Fprintf(out, "%s, %s\t%.0f\t%.1f%%\t%.2f%%\t%.2f%% and %.2f%%\t%.2f%%\t%.4f\t%.4f\t\n", kind, state,
-				middle(rates), 100*(slices.Max(rates)-slices.Min(rates))/middle(rates), lost.mid, lost.low, lost.high, s.cores(kind, state, trial.anyway), inspector, telling)
+			fmt.Fprintf(out, "%s, %s\t%.0f\t%.1f%%\t%.2f%%\t%.2f%% and %.2f%%\t%.2f%%\t%.2f%% and %.2f%%\t%.4f\t%.4f\t\n", kind, state,
+				middle(rates), 100*(slices.Max(rates)-slices.Min(rates))/middle(rates), lost.mid, lost.low, lost.high, slower.mid, slower.low, slower.high, inspector, telling)
 		}
 	}
 	fmt.Fprintf(out, "\nfrom event to stream\tsamples\tp50\tp95\tworst\t\n")
@@ -75,9 +76,10 @@ func (s *sight) lines() []string {
 		processor(),
 		fmt.Sprintf("%s; cost: %d crossovers of an inspector between two clusters of two nodes, each time %d pairs of bursts of %s",
 			time.Now().Format(time.DateOnly), s.plan.repetitions, 2*s.plan.bursts, s.plan.duration),
-		"cost is the throughput lost against the cluster that nobody looks at, the median of the crossovers, and what is taken in any case: the",
-		"share of all cores that the inspector takes, and that nodes take to tell it how they are; 95% between is where that median lies by the order of the",
-		"crossovers (sign test); spread is (max-min)/median; what reads the tab's stream is a part of none of these processes, and its work is not told",
+		"cost is by how much fewer calls a second of processor time brings in the cluster that is looked at than in the other, and what the inspector takes",
+		"of the cores that the calls take, the median of the crossovers; in calls/s is the same of calls a second, and what inspector and telling nodes take of all",
+		"cores; 95% between is where that median lies by the order of the crossovers (sign test); spread is (max-min)/median; what reads the tab's stream is",
+		"a part of none of these processes, and its work is not told",
 	}
 	if s.plan.short {
 		lines = append(lines, "SHORT RUN: the times mean nothing")
@@ -102,7 +104,7 @@ func (s *sight) figures() []report.Figure {
 			state, name string
 			atMost      float64
 		}{{attached, "nobody watches", 0.5}, {tabbed, "a tab on the busiest view", 3}} {
-			lost := s.lost(kind, watcher.state)
+			lost := s.estimate(kind, watcher.state, trial.lost)
 			add(fmt.Sprintf("%s calls, %s: throughput lost, %% (%.2f to %.2f)", kind, watcher.name, lost.low, lost.high), lost.mid, watcher.atMost, true)
 			all[len(all)-1].Within = [2]float64{lost.low, lost.high}
 		}
@@ -141,15 +143,18 @@ func (s *sight) of(kind, state string) []trial {
 	return all
 }
 
-// lost is how much throughput a state costs, in percent, with what is taken in any case.
-func (s *sight) lost(kind, state string) estimate {
-	return estimateOf(each(s.of(kind, state), func(t trial) float64 { return t.lost + t.anyway() }))
+// estimate is how much a state costs, in percent.
+func (s *sight) estimate(kind, state string, of func(trial) float64) estimate {
+	return estimateOf(each(s.of(kind, state), of))
 }
 
-// anyway is what the inspector and the nodes that tell it something take of all cores, in percent, whether there are calls
-// or not: others cannot have it, where all are busy.
-func (t trial) anyway() float64 {
-	return 100 * (t.inspector + t.telling) / float64(runtime.GOMAXPROCS(0))
+// lost is how much of the throughput of busy cores an inspector costs, in percent.
+func (t trial) lost() float64 { return t.dearer + 100*t.inspector/t.busy }
+
+// lostRate is how many calls a second it costs, in percent, with what it and the nodes that tell it something take of all
+// cores whether there are calls or not: others cannot have it, where all are busy.
+func (t trial) lostRate() float64 {
+	return t.slower + 100*(t.inspector+t.telling)/float64(runtime.GOMAXPROCS(0))
 }
 
 func inspecting(t trial) float64 { return t.inspector }
