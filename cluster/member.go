@@ -183,7 +183,7 @@ func (m *Member) be(ctx context.Context, ready func()) error {
 		case <-changed:
 		case <-waiting.C:
 			s := m.State()
-			m.cfg.Logger.WarnContext(ctx, "not ready yet: shards have no owner, or are being opened", "without_owner", s.Unowned, "busy", s.Busy,
+			m.cfg.Logger.WarnContext(ctx, "not ready yet: shards have no owner, or are being opened", "without_owner", m.Unowned(), "busy", s.Busy,
 				"members", s.Members, "allocator", s.Allocator, "lease", s.Lease, "store", s.Store)
 			waiting.Reset(troubleAgain)
 		case <-m.failed:

@@ -18,7 +18,6 @@ type State struct {
 	Members     int
 	Open        int    // own shards that are served
 	Busy        int    // own shards that are being opened, drained or transferred
-	Unowned     int    // shards without a living owner
 	Store       string // what the store fails at now, with its words; empty: nothing
 	Divergences uint64 // keys that a comparison with the store found changed though the watch was silent
 }
@@ -41,12 +40,17 @@ func (m *Member) State() State {
 			s.Busy++
 		}
 	}
+	return s
+}
+
+// Unowned is how many shards have no living owner, as far as this member knows: it looks at each.
+func (m *Member) Unowned() (n int) {
 	for i := range m.routes {
 		if m.routes[i].Load() == nil {
-			s.Unowned++
+			n++
 		}
 	}
-	return s
+	return n
 }
 
 // MemberInfo is a living member.

@@ -50,7 +50,7 @@ func (n *Node) runningOn(id string) (turns []*inspectmsg.Turn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.adoptOf(id, now)
-	for s := range l.flying {
+	for s := range l.flying.all {
 		if s.object == id && s.runs {
 			turns = append(turns, s.told(s.began, nil))
 		}

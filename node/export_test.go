@@ -38,6 +38,13 @@ func (o *Observation) ErrorSampling() uint32 {
 	return o.lens.failing.oneIn()
 }
 
+// Landed returns how many turns have ended that are in no figure yet.
+func (o *Observation) Landed() int {
+	o.lens.mu.Lock()
+	defer o.lens.mu.Unlock()
+	return len(o.lens.landed)
+}
+
 // Adopted returns how many turns the lens has taken over that have not ended.
 func (o *Observation) Adopted() int {
 	o.lens.mu.Lock()

@@ -18,11 +18,11 @@ func (o *Observation) sees(s *sample) {
 
 // ends notes the end of a turn of the focused object: in the place of its beginning, where
 // that is not yet told. An end is always told where its beginning was. The lock is held.
-func (o *Observation) ends(s *sample, now time.Duration, err error) {
+func (o *Observation) ends(s *sample) {
 	if s.object != o.aim.GetFocus() {
 		return
 	}
-	turn := s.told(now, err)
+	turn := s.told(s.ended, s.err)
 	if !o.open[s.id] {
 		if len(o.turns) < maxTurns {
 			o.turns = append(o.turns, turn)

@@ -29,7 +29,8 @@ type lens struct {
 
 	mu           sync.Mutex
 	observations map[*Observation]struct{} // guarded by mu
-	flying       map[*sample]struct{}      // guarded by mu: turns that wait or run
+	flying       flight                    // guarded by mu: turns that wait or run
+	landed       []*sample                 // guarded by mu: that have ended, and were not added to any figure yet, see settle
 	turns        uint64                    // guarded by mu: the last turn's number
 	adopted      map[*turn]*sample         // guarded by mu: taken over from underway
 	seen         map[*turn]time.Duration   // guarded by mu: those of underway at the last sweep, and when that was
@@ -57,6 +58,10 @@ type sample struct {
 	over    bool
 	slow    bool  // there is an event of it
 	shard   int32 // the object's
+
+	prev, next *sample       // guarded by the lens: in its flight
+	ended      time.Duration // set with over, as is err
+	err        error
 }
 
 // look lets the lens look at a turn that arrives, if there is one.
@@ -107,7 +112,7 @@ func (l *lens) pick(t *turn, weight, near uint64) {
 	l.turns++
 	s.id = l.turns
 	l.picked(weight, near, s.arrived)
-	l.flying[s] = struct{}{}
+	l.flying.add(s)
 }
 
 // picked notes that something was picked. The lock is held.
@@ -211,7 +216,7 @@ func (s *sample) isSlow(now time.Duration) bool {
 
 // hanging returns those that run for long and have not ended. The lock is held.
 func (l *lens) hanging(now time.Duration) (slow []sample) {
-	for s := range l.flying {
+	for s := range l.flying.all {
 		if s.isSlow(now) {
 			s.slow = true
 			slow = append(slow, *s)
@@ -220,33 +225,95 @@ func (l *lens) hanging(now time.Duration) (slow []sample) {
 	return slow
 }
 
+// end notes the end of a turn that is known; false: it does not count, as it has ended before or its call goes on.
 func (l *lens) end(s *sample, now time.Duration, err error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s.over {
 		return false
 	}
-	s.over = true
-	delete(l.flying, s)
-	if s.weight != 0 {
-		l.burden(s, now)
+	s.over, s.ended, s.err = true, now, err
+	l.flying.remove(s)
+	l.landed = append(l.landed, s)
+	if s.near != 0 || len(l.landed) >= landing {
+		l.settle()
 	}
-	if !s.runs && err != nil && goesOn(err, s.method.typ.Client) {
-		return false // the object is elsewhere, or moves: the call goes on, and counts where it runs
+	return s.runs || err == nil || !goesOn(err, s.method.typ.Client)
+}
+
+// landing is how many turns that have ended wait at most to be added to the figures. One by one each would find the memory
+// of the figures cold, as the calls of a busy node have used the caches in between.
+const landing = 64
+
+// settle adds the turns that have ended to the figures. Who reads these calls it first. The lock is held.
+func (l *lens) settle() {
+	for i, s := range l.landed {
+		l.landed[i] = nil
+		if s.weight != 0 {
+			l.burden(s)
+		}
+		if !s.runs && s.err != nil && goesOn(s.err, s.method.typ.Client) {
+			continue // the object is elsewhere, or moves: the call goes on, and counts where it runs
+		}
+		for o := range l.observations {
+			o.record(s)
+		}
 	}
-	for o := range l.observations {
-		o.record(s, now, err)
-	}
-	return true
+	l.landed = l.landed[:0]
 }
 
 // burden adds a turn to its object's load.
-func (l *lens) burden(s *sample, now time.Duration) {
+func (l *lens) burden(s *sample) {
 	more := load{calls: s.weight}
 	if s.runs {
-		more.time = time.Duration(s.weight) * (now - s.began) //nolint:gosec // G115: at most 2^maxShift
+		more.time = time.Duration(s.weight) * (s.ended - s.began) //nolint:gosec // G115: at most 2^maxShift
 	}
 	l.loads.add(s.object, more)
+}
+
+// settledLoads are the objects' loads, with all that has happened until now.
+func (l *lens) settledLoads() *loads {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.settle()
+	return &l.loads
+}
+
+// flight is samples in the order in which they were added. The zero flight is empty.
+type flight struct{ first, last *sample }
+
+func (f *flight) add(s *sample) {
+	s.prev = f.last
+	if f.last == nil {
+		f.first = s
+	} else {
+		f.last.next = s
+	}
+	f.last = s
+}
+
+// remove takes out a sample that was added.
+func (f *flight) remove(s *sample) {
+	if s.prev == nil {
+		f.first = s.next
+	} else {
+		s.prev.next = s.next
+	}
+	if s.next == nil {
+		f.last = s.prev
+	} else {
+		s.next.prev = s.prev
+	}
+	s.prev, s.next = nil, nil
+}
+
+// all yields them.
+func (f *flight) all(yield func(*sample) bool) {
+	for s := f.first; s != nil; s = s.next {
+		if !yield(s) {
+			return
+		}
+	}
 }
 
 // typeName is the type of an object's ID; empty for the empty one.

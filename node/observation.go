@@ -57,15 +57,16 @@ func (n *Node) Observe() *Observation {
 	defer n.observers.Unlock()
 	l := n.lens.Load()
 	if l == nil {
-		l = &lens{node: n, observations: make(map[*Observation]struct{}), flying: make(map[*sample]struct{}), adopted: make(map[*turn]*sample)}
+		l = &lens{node: n, observations: make(map[*Observation]struct{}), adopted: make(map[*turn]*sample)}
 		l.loads.seed = n.objects.seed
 		l.general.since, l.near.since, l.failing.since = n.elapsed(), n.elapsed(), n.elapsed()
 	}
 	o := &Observation{lens: l, aim: new(inspectmsg.WatchRequest), open: make(map[uint64]bool), faults: make(map[methodKey]seenFault)}
 	o.reset()
 	l.mu.Lock()
+	l.settle() // what was before is not its business
 	for key, f := range l.faults.all() {
-		o.faults[key] = f.now() // what was before is not its business
+		o.faults[key] = f.now()
 	}
 	l.observations[o] = struct{}{}
 	l.aimAll()
@@ -90,6 +91,7 @@ func (o *Observation) Close() {
 	l.aimAll()
 	if len(l.observations) == 0 {
 		n.lens.CompareAndSwap(l, nil)
+		l.landed = nil // they are in no figure of anybody
 		l.loads.clear()
 	}
 }
@@ -99,6 +101,7 @@ func (o *Observation) Aim(at *inspectmsg.WatchRequest) {
 	l := o.lens
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.settle() // what was before counts as it was wanted then
 	if at.GetFocus() != o.aim.GetFocus() {
 		clear(o.close)
 		clear(o.open)
@@ -145,8 +148,8 @@ func (o *Observation) reset() {
 
 // record adds a picked turn that has ended. One that failed counts elsewhere, exactly: here it adds
 // its time, as those for which it stands would have. The lock is held.
-func (o *Observation) record(s *sample, now time.Duration, err error) {
-	took := now - s.arrived
+func (o *Observation) record(s *sample) {
+	took, err := s.ended-s.arrived, s.err
 	if s.weight != 0 {
 		m := o.methods[s.method]
 		if m == nil {
@@ -158,7 +161,7 @@ func (o *Observation) record(s *sample, now time.Duration, err error) {
 	}
 	o.connects(pair{s.caller, s.object, false}, flowFor(s.weight, took, err), flowFor(s.near, took, err))
 	if s.near != 0 || o.open[s.id] {
-		o.ends(s, now, err)
+		o.ends(s)
 	}
 }
 
@@ -219,6 +222,7 @@ func (o *Observation) Collect() *inspectmsg.WatchResponse {
 	l.near.advance(now)
 	l.failing.advance(now)
 	l.setDoor()
+	l.settle()
 	o.confess(o.methods)
 	running, slow := l.sweep(now), l.hanging(now)
 	o.follow()

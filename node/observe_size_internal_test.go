@@ -150,7 +150,7 @@ func TestLoadsAreBounded(t *testing.T) {
 	l := &lens{loads: loads{seed: maphash.MakeSeed()}}
 	for i := range maxLoads + 10 {
 		s := &sample{object: "Plain-" + string(rune(0x4e00+i%20000)) + string(rune(0x4e00+i/20000)), weight: uint64(1 + i%3)}
-		l.burden(s, 0)
+		l.burden(s)
 	}
 	n := 0
 	for i := range l.loads.of {

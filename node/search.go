@@ -89,7 +89,7 @@ func (s *search) loadsOf(segment int) map[string]load {
 	if s.loads == nil {
 		s.loads = make(map[string]load)
 	}
-	l.loads.copyTo(s.loads, segment)
+	l.settledLoads().copyTo(s.loads, segment)
 	return s.loads
 }
 
@@ -235,7 +235,7 @@ func (n *Node) info(a *activation, v view, now time.Duration) *inspectmsg.Object
 		o.Epoch = a.shard.epoch.Load()
 	}
 	if l := n.lens.Load(); l != nil {
-		of := l.loads.find(a.id)
+		of := l.settledLoads().find(a.id)
 		o.Calls, o.TimeNs = of.calls, uint64(of.time) //nolint:gosec // G115: not negative
 	}
 	return o

@@ -147,7 +147,8 @@ func (l *lens) adopt(t *turn, since time.Duration) {
 		lens: l, id: l.turns, object: t.id(), caller: t.caller(), method: methodKey{t.act.typ, t.entry}, shard: t.act.shardNumber(),
 		arrived: since, began: since, runs: true,
 	}
-	l.adopted[t], l.flying[s] = s, struct{}{}
+	l.adopted[t] = s
+	l.flying.add(s)
 }
 
 // adoptOf takes over the turns of an object. When they began is known to the last sweep. The lock is held.
@@ -187,7 +188,7 @@ func (l *lens) sweep(now time.Duration) (running map[methodKey]uint64) {
 			running[methodKey{t.act.typ, t.entry}]++
 		}
 	}
-	for s := range l.flying {
+	for s := range l.flying.all {
 		if s.runs && s.method.entry >= firstMethod {
 			running[s.method]++
 		}
@@ -198,7 +199,7 @@ func (l *lens) sweep(now time.Duration) (running map[methodKey]uint64) {
 // follow tells the observation of turns of its focus that run and that it has not been told of: they began before it
 // had the focus, or were not picked. The lock is held.
 func (o *Observation) follow() {
-	for s := range o.lens.flying {
+	for s := range o.lens.flying.all {
 		if s.runs && !o.open[s.id] {
 			o.sees(s)
 		}

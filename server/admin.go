@@ -116,7 +116,7 @@ func (s *Server) stats(p *parts) admin.Stats {
 	}
 	if m := p.member.Load(); m != nil {
 		state := m.State()
-		stats.ShardsOpen, stats.ShardsBusy, stats.ShardsUnowned = state.Open, state.Busy, state.Unowned
+		stats.ShardsOpen, stats.ShardsBusy, stats.ShardsUnowned = state.Open, state.Busy, m.Unowned()
 		stats.LeaseValid, stats.Fenced, stats.Members = state.ValidFor, state.ValidFor <= 0, state.Members
 	}
 	return stats

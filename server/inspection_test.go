@@ -141,7 +141,7 @@ func TestInspectorSeesCalls(t *testing.T) {
 			t.Errorf("%s: %d, want %d", what, c.got, c.want)
 		}
 	}
-	v := s.last.GetVitals()
+	v := until(func(s *seen) bool { return s.last.GetVitals().GetObjects() == 3 }).last.GetVitals()
 	if v.GetIncarnation() != f.Member().Incarnation() || v.GetAddress() != f.Addr() || v.GetClientAddress() != f.ClientAddr() ||
 		v.GetClients() != 1 || v.GetObjects() != 3 || v.GetActivations() != 3 || v.GetOpenShards() != 64 || v.GetValidForNs() <= 0 ||
 		v.GetLease() != "valid" || !v.GetAllocator() || v.GetDraining() {
@@ -390,7 +390,7 @@ func TestInspectorSeesAStop(t *testing.T) {
 	t.Parallel()
 	f := start(t, withoutClients)
 	until := inspect(t, f.Server).watch(&inspectpb.WatchRequest{})
-	if v := until(anything).last.GetVitals(); v.GetStopping() || v.GetDraining() {
+	if v := until(func(s *seen) bool { return s.last.GetVitals() != nil }).last.GetVitals(); v.GetStopping() || v.GetDraining() {
 		t.Errorf("at first %v", v)
 	}
 	running := f.callLater(context.Background(), "Box-1", "Block")

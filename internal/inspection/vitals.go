@@ -52,7 +52,7 @@ func versionOf(info *debug.BuildInfo) string {
 // How long what is known of the resident memory is taken for what it is, while somebody looks and while nobody does: to
 // ask the system for it is a third of what a message costs.
 const (
-	rssFor           = 800 * time.Millisecond
+	rssFor           = 2 * VitalsFor
 	unattendedRSSFor = 5 * time.Second
 )
 

@@ -25,6 +25,9 @@ const (
 	Interval = 500 * time.Millisecond
 	// UnattendedInterval is the same of a stream that nobody looks at now.
 	UnattendedInterval = time.Second
+	// VitalsFor is how long how the node is may be taken for what it is, where nothing has happened: to look at all of it is more than half of
+	// what a message costs. It is the longer interval, less what a timer may be early or late by.
+	VitalsFor = UnattendedInterval - Interval/5
 	// EventDelay is how long an event waits for others at most before it is told.
 	EventDelay = 50 * time.Millisecond
 	// Patience is how long a stream waits for its receiver to take something, or to say what it wants, before it ends.
@@ -153,14 +156,18 @@ func (w *watcher) tell() {
 		return
 	}
 	told, last := first.GetSince(), clk.Monotonic()
+	looked, seen := false, time.Duration(0) // at how the node is, and when
 	for {
 		changed := w.service.cfg.Journal.Changed()
 		res := watched.Collect()
 		now := clk.Monotonic()
 		res.IntervalNs = int64(now - last)
 		last = now
-		res.Vitals = w.service.vitals(w.interval == UnattendedInterval)
 		res.Events, told = w.service.events(told)
+		if !looked || len(res.Events) > 0 || now-seen >= VitalsFor {
+			looked, seen = true, now
+			res.Vitals = w.service.vitals(w.interval == UnattendedInterval)
+		}
 		if !w.send(res) {
 			return
 		}

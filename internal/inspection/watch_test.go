@@ -67,6 +67,35 @@ func TestWatchTellsEveryHalfSecond(t *testing.T) {
 	})
 }
 
+// How the node is stands in the first message, once a second, and with what happens; resident memory is asked for more seldom.
+func TestWatchTellsHowTheNodeIsOnceASecond(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(w *world) {
+		t := w.t
+		s := w.watch(t.Context())
+		tells := func(message string, wants bool) {
+			t.Helper()
+			if res := <-s.out; (res.GetVitals() != nil) != wants {
+				t.Errorf("%s: vitals %v, wanted: %t", message, res.GetVitals(), wants)
+			}
+		}
+		s.in <- &inspectpb.WatchRequest{}
+		tells("first", true)
+		tells("after half a second", false)
+		tells("after a second", true)
+		w.journal.Add(&inspectpb.Event{Kind: "slow"})
+		tells("an event", true)
+		tells("the next half second", false)
+		tells("the next second, hardly less after the event", true)
+		s.in <- &inspectpb.WatchRequest{Unattended: true}
+		tells("as was said before", false)
+		tells("unattended", true)
+		tells("unattended again", true)
+		close(s.in)
+		<-s.result
+	})
+}
+
 // Whenever they begin, all streams tell at the same times: so one who puts together what the nodes of a cluster tell waits
 // for none of them.
 func TestWatchTellsInStep(t *testing.T) {

@@ -20,7 +20,8 @@ type node struct {
 	stopTold bool // that it is being stopped
 
 	vitals  *inspectpb.Vitals
-	seen    int64 // when it last told something, Unix ms
+	asOf    time.Duration // when it told these
+	seen    int64         // when it last told something, Unix ms
 	heard   time.Duration
 	cpu     float64
 	process process
@@ -131,7 +132,7 @@ func (n *node) validFor(now time.Duration) time.Duration {
 	if left <= 0 {
 		return left
 	}
-	return max(left-max(now-n.heard, 0), 0)
+	return max(left-max(now-n.asOf, 0), 0)
 }
 
 // state is a node's state in one word.
@@ -214,18 +215,21 @@ func (m *Model) Report(id string, r *inspectpb.WatchResponse) {
 }
 
 // takeVitals takes over how a node is; counters that stand lower than before are those of
-// another process.
+// another process. A message without any leaves all as it is.
 func (m *Model) takeVitals(n *node, r *inspectpb.WatchResponse) {
 	span := time.Duration(r.GetIntervalNs())
 	if span < time.Millisecond || span > time.Minute {
 		span = time.Second
 	}
+	n.current.span += span
 	v, before := r.GetVitals(), n.vitals
-	n.vitals = v
+	if v == nil { // as they were
+		return
+	}
+	n.vitals, n.asOf = v, m.clock.Monotonic()
 	if now := (process{n.member.Address, v.GetPid(), v.GetStartedUs()}); now != n.process {
 		n.process, n.told = now, max(n.told, m.told[now])
 	}
-	n.current.span += span
 	if before == nil || v.GetPid() != before.GetPid() || v.GetCpuNs() < before.GetCpuNs() {
 		return
 	}

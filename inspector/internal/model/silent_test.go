@@ -87,3 +87,31 @@ func TestSilentNodes(t *testing.T) {
 		})
 	}
 }
+
+// A message that does not say how the node is leaves that as it was, but for the time that passes; what else it says counts.
+func TestMessagesWithoutVitals(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := placed()
+		tell := func(vitals *inspectpb.Vitals) {
+			time.Sleep(500 * time.Millisecond) //nolint:forbidigo // virtual time
+			r := calls(50)
+			r.Vitals, r.IntervalNs = vitals, int64(500*time.Millisecond)
+			m.Report("a", r)
+		}
+		how := &inspectpb.Vitals{ValidForNs: int64(5 * time.Second), Lease: "valid", Objects: 7, CpuNs: int64(time.Second)}
+		tell(how)
+		m.Tick()
+		tell(nil)
+		later := &inspectpb.Vitals{ValidForNs: int64(5 * time.Second), Lease: "valid", Objects: 8, CpuNs: how.GetCpuNs() + int64(time.Second)/4}
+		tell(later)
+		m.Tick()
+		if n := nodeOf(t, m, "a"); n.CPU != 0.25 || n.Objects != 8 || n.Calls != 100 {
+			t.Errorf("%+v, want 0.25 cores of a whole second", n)
+		}
+		tell(nil)
+		if n := nodeOf(t, m, "a"); n.State != "live" || n.ValidFor != 4500 || n.Objects != 8 || n.SilentFor != 0 {
+			t.Errorf("%+v, want it as it was, half a second later", n)
+		}
+	})
+}

@@ -187,7 +187,7 @@ func (x *WatchRequest) GetUnattended() bool {
 // not wait so long.
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who tells it, and how the node is at this moment.
+	// Who tells it, and how the node is at this moment: in the first response, in each with an event, and once a second. Absent: much as it was told last.
 	Vitals *Vitals `protobuf:"bytes,1,opt,name=vitals,proto3" json:"vitals,omitempty"`
 	// Methods that were called in the interval.
 	Methods []*MethodStats `protobuf:"bytes,2,rep,name=methods,proto3" json:"methods,omitempty"`
