@@ -164,7 +164,7 @@ func (w *watcher) tell() {
 		res.IntervalNs = int64(now - last)
 		last = now
 		res.Events, told = w.service.events(told)
-		if !looked || len(res.Events) > 0 || now-seen >= VitalsFor {
+		if !looked || len(res.GetEvents()) > 0 || now-seen >= VitalsFor {
 			looked, seen = true, now
 			res.Vitals = w.service.vitals(w.interval == UnattendedInterval)
 		}
