@@ -22,7 +22,7 @@ const settleWithin = 60 * time.Second
 type inspectPlan struct {
 	repetitions int
 	duration    time.Duration
-	bursts      int // of each kind of calls in each cluster, while an inspector looks at one of them
+	bursts      int // of each kind of calls in each cluster, while a tab looks at one of them; three times as many without
 	callers     int
 	objects     int // that local and remote callers pick from
 	events      int // samples
@@ -65,12 +65,12 @@ func parseInspect(args []string, stderr io.Writer) (inspectPlan, error) {
 	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "gvbench inspect measures what an inspector costs a cluster and how quick it is.\n"+
-			"The default run takes less than 8 minutes on 2 cores and some GB of memory; all is on the loopback.")
+			"The default run takes some 11 minutes on 2 cores and some GB of memory; all is on the loopback.")
 		flags.PrintDefaults()
 	}
 	flags.BoolVar(&p.short, "short", false, "everything once, quickly, with few objects; the times mean nothing")
 	flags.IntVar(&p.repetitions, "reps", 8, "crossovers: an inspector that nobody looks at, then one with a tab, looks at one cluster and at another one")
-	flags.DurationVar(&p.duration, "d", 150*time.Millisecond, "length of a burst of calls, of which there are 10 in each cluster and of each kind while the inspector looks at one of them")
+	flags.DurationVar(&p.duration, "d", 150*time.Millisecond, "length of a burst of calls, of which there are 10 in each cluster and of each kind while a tab looks at one of them, and 30 while an inspector does that nobody looks at")
 	flags.IntVar(&p.callers, "callers", 64, "callers at once")
 	flags.IntVar(&p.objects, "objects", 1024, "objects that callers pick from, of those of the node itself and of those of the other")
 	flags.IntVar(&p.events, "events", 50, "events whose way to the stream is timed")

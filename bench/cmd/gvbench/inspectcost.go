@@ -32,6 +32,9 @@ const (
 	tabbed   = "inspector, a tab"
 )
 
+// alone is how many times as many bursts there are where nobody looks: less is allowed, so that it has to be known better.
+const alone = 3
+
 func costStates() []string { return []string{attached, tabbed} }
 func costKinds() []string  { return []string{localCalls, remoteCalls} }
 
@@ -155,7 +158,11 @@ func (p inspectPlan) period(ctx context.Context, both [2]*watched, seen int, sta
 	}
 	before, err := c.consumed()
 	from := time.Now()
-	for i := 0; i < p.bursts && err == nil; i++ {
+	bursts := p.bursts
+	if state == attached {
+		bursts *= alone
+	}
+	for i := 0; i < bursts && err == nil; i++ {
 		for _, kind := range costKinds() {
 			for j := range both { // each comes first in turn
 				which := (i + j) % len(both)
@@ -166,7 +173,7 @@ func (p inspectPlan) period(ctx context.Context, both [2]*watched, seen int, sta
 				of.calls[kind][which] += b.calls
 				of.times[kind][which] += b.wall
 				of.work[kind][which] += b.work
-				of.idle[1-which] += b.idle / float64(p.bursts*len(costKinds()))
+				of.idle[1-which] += b.idle / float64(bursts*len(costKinds()))
 			}
 		}
 	}

@@ -74,11 +74,11 @@ func (s *sight) lines() []string {
 	_ = out.Flush() // it writes to memory
 	lines := []string{
 		processor(),
-		fmt.Sprintf("%s; cost: %d crossovers of an inspector between two clusters of two nodes, each time %d pairs of bursts of %s",
-			time.Now().Format(time.DateOnly), s.plan.repetitions, 2*s.plan.bursts, s.plan.duration),
+		fmt.Sprintf("%s; cost: %d crossovers of an inspector between two clusters of two nodes, each time %d pairs of bursts of %s, with a tab %d",
+			time.Now().Format(time.DateOnly), s.plan.repetitions, 2*s.plan.bursts*alone, s.plan.duration, 2*s.plan.bursts),
 		"cost is by how much fewer calls a second of processor time brings in the cluster that is looked at than in the other, and what the inspector takes",
-		"of the cores that the calls take, the median of the crossovers; in calls/s is the same of calls a second, and what inspector and telling nodes take of all",
-		"cores; 95% between is where that median lies by the order of the crossovers (sign test); spread is (max-min)/median; what reads the tab's stream is",
+		"of the cores that the calls take, in the middle of the crossovers; in calls/s is the same of calls a second, and what inspector and telling nodes take of all",
+		"cores; 95% between is where that middle lies by the order of the crossovers (signed-rank test); spread is (max-min)/median; what reads the tab's stream is",
 		"a part of none of these processes, and its work is not told",
 	}
 	if s.plan.short {
@@ -165,18 +165,27 @@ func (s *sight) cores(kind, state string, of func(trial) float64) float64 {
 	return middle(each(s.of(kind, state), of))
 }
 
-// estimate is a median, and between what that of all that is possible lies with 95 %.
+// estimate is the centre of what was measured, and between what that of all that is possible lies with 95 %.
 type estimate struct{ mid, low, high float64 }
 
-func estimateOf(all []float64) estimate {
-	slices.Sort(all)
-	n := len(all)
-	if n < 6 { // so few can all be on one side of it more often
-		return estimate{middle(all), math.Inf(-1), math.Inf(1)}
+// estimateOf is the median of the means of all pairs, and its interval by the signed-rank test, both for values whose errors are as often
+// above as below, however large some are (Hodges and Lehmann, Estimates of Location Based on Rank Tests, 1963). It takes six values at least to say anything
+// with 95 %.
+func estimateOf(values []float64) estimate {
+	n := len(values)
+	means := make([]float64, 0, n*(n+1)/2)
+	for i, v := range values {
+		for _, w := range values[i:] {
+			means = append(means, (v+w)/2)
+		}
 	}
-	// How many are below the true median is binomial with p = 1/2: the normal approximation of its quantile.
-	outside := max(0, int(math.Floor(float64(n)/2-1.96*math.Sqrt(float64(n))/2-0.5)))
-	return estimate{middle(all), all[outside], all[n-1-outside]}
+	slices.Sort(means)
+	all := float64(len(means))
+	outside := int(all/2 - 1.96*math.Sqrt(float64(n*(n+1)*(2*n+1))/24)) // the normal approximation of its quantile, which is on the safe side
+	if n < 6 || outside < 1 {
+		return estimate{middle(means), math.Inf(-1), math.Inf(1)}
+	}
+	return estimate{middle(means), means[outside-1], means[len(means)-outside]}
 }
 
 func each(all []trial, f func(trial) float64) []float64 {
