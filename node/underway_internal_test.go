@@ -1,6 +1,11 @@
 package node
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/util/clock"
+)
 
 // Of very many turns few take places, and all again where little comes.
 func TestUnderwayKeepsToItsQuota(t *testing.T) {
@@ -45,6 +50,43 @@ func TestUnderwayKeepsToItsQuota(t *testing.T) {
 	}
 	if placed := round(1000); placed != 1000 {
 		t.Errorf("of few turns, after many, %d of 1000 have places", placed)
+	}
+}
+
+// Turns for which their row has no place are known all the same, each until its own end.
+func TestTurnsBeyondAFullRowAreKnown(t *testing.T) {
+	t.Parallel()
+	l := &lens{node: &Node{cfg: Config{Clock: clock.System()}}, adopted: make(map[*turn]*sample)}
+	act := &activation{id: "T-a", typ: &object.Type{Name: "T"}}
+	running := func() uint64 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.sweep(0)[methodKey{act.typ, firstMethod}]
+	}
+	turns := make([]turn, 20) // of a row's 8 places
+	for i := range turns {
+		turns[i].act, turns[i].entry = act, firstMethod
+		if l.begins(&turns[i]) != l {
+			t.Fatalf("turn %d is not looked at", i)
+		}
+	}
+	if n := running(); n != 20 || len(l.adopted) != 12 {
+		t.Errorf("%d turns run, %d of them beyond the row, want 20 and 12", n, len(l.adopted))
+	}
+	for i := range turns {
+		one := &turns[len(turns)-1-i] // the last first: places come free only when those beyond have gone
+		if !l.underway.leave(one) {
+			l.ran(one, nil)
+		}
+		if n := running(); n != uint64(19-i) {
+			t.Fatalf("after %d ends %d turns run", i+1, n)
+		}
+	}
+	if len(l.adopted) != 0 || len(l.landed) != 12 {
+		t.Errorf("%d turns are left, %d have ended", len(l.adopted), len(l.landed))
+	}
+	if l.begins(&turns[0]) != l || len(l.adopted) != 0 || !l.underway.leave(&turns[0]) {
+		t.Error("a place that came free is not taken again")
 	}
 }
 
