@@ -57,7 +57,7 @@ func TestUnderwayKeepsToItsQuota(t *testing.T) {
 func TestTurnsBeyondAFullRowAreKnown(t *testing.T) {
 	t.Parallel()
 	l := &lens{node: &Node{cfg: Config{Clock: clock.System()}}, adopted: make(map[*turn]*sample)}
-	act := &activation{id: "T-a", typ: &object.Type{Name: "T"}}
+	act := &activation{id: "T-a", typ: &object.Type{Name: "T"}, pinned: true}
 	running := func() uint64 {
 		l.mu.Lock()
 		defer l.mu.Unlock()
