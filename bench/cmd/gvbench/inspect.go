@@ -31,6 +31,7 @@ type inspectPlan struct {
 	rate        float64
 	graphRun    time.Duration // of the graph; its warm-up takes half
 	settle      time.Duration // between the coming of an inspector and what is measured of it
+	control     bool          // compare two clusters too that nobody looks at
 	short       bool
 	temp        string
 }
@@ -70,6 +71,7 @@ func parseInspect(args []string, stderr io.Writer) (inspectPlan, error) {
 	}
 	flags.BoolVar(&p.short, "short", false, "everything once, quickly, with few objects; the times mean nothing")
 	flags.IntVar(&p.repetitions, "reps", 8, "crossovers: an inspector that nobody looks at, then one with a tab, looks at one cluster and at another one")
+	flags.BoolVar(&p.control, "control", false, "a control beside: crossovers without any inspector, which ought to find a cost of nothing")
 	flags.DurationVar(&p.duration, "d", 150*time.Millisecond, "length of a burst of calls, of which there are 10 in each cluster and of each kind while a tab looks at one of them, and 30 while an inspector does that nobody looks at")
 	flags.IntVar(&p.callers, "callers", 64, "callers at once")
 	flags.IntVar(&p.objects, "objects", 1024, "objects that callers pick from, of those of the node itself and of those of the other")

@@ -14,12 +14,12 @@ import (
 func TestInspectShort(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr strings.Builder
-	if code := run(t.Context(), []string{"inspect", "-short", "-callers", "4"}, &stdout, &stderr); code != 0 {
+	if code := run(t.Context(), []string{"inspect", "-short", "-control", "-callers", "4"}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	t.Log(stdout.String())
 	for _, row := range []string{
-		"local, inspector, no tab", "local, inspector, a tab", "remote, inspector, no tab", "remote, inspector, a tab",
+		"local, inspector, no tab", "local, inspector, a tab", "local, no inspector", "remote, inspector, no tab", "remote, inspector, a tab", "remote, no inspector",
 		"a panic in events", "a new object in graph", busiest, "prefix=many-1234", "sort=calls",
 	} {
 		if got := rows(stdout.String(), row); got != 1 {

@@ -30,13 +30,21 @@ const busiest = "topics=graph,overview,types&objects=1"
 const (
 	attached = "inspector, no tab"
 	tabbed   = "inspector, a tab"
+	control  = "no inspector" // none looks at either: what the method itself finds where there is nothing
 )
 
 // alone is how many times as many bursts there are where nobody looks: less is allowed, so that it has to be known better.
 const alone = 3
 
-func costStates() []string { return []string{attached, tabbed} }
-func costKinds() []string  { return []string{localCalls, remoteCalls} }
+// costStates are those that are compared.
+func (p inspectPlan) costStates() []string {
+	if p.control {
+		return []string{attached, tabbed, control}
+	}
+	return []string{attached, tabbed}
+}
+
+func costKinds() []string { return []string{localCalls, remoteCalls} }
 
 // trial is one crossover: the inspector looked at the first cluster, and then at the second.
 type trial struct {
@@ -82,7 +90,7 @@ func (p inspectPlan) pair(ctx context.Context, c, twin *watched, s *sight, stder
 	}
 	for i := range p.repetitions {
 		fmt.Fprintf(stderr, "cost: crossover %d of %d\n", i+1, p.repetitions)
-		states := costStates()
+		states := p.costStates()
 		for j := range states { // each comes first in turn, and each cluster
 			if err := p.cross(ctx, [2]*watched{c, twin}, s, states[(i+j)%len(states)], i/len(states)%2); err != nil {
 				return err
@@ -142,10 +150,12 @@ func (p inspectPlan) period(ctx context.Context, both [2]*watched, seen int, sta
 		of.calls[kind], of.times[kind], of.work[kind] = new([2]float64), new([2]float64), new([2]float64)
 	}
 	c := both[seen]
-	if err := c.attach(ctx); err != nil {
-		return of, err
+	if state != control {
+		if err := c.attach(ctx); err != nil {
+			return of, err
+		}
+		defer func() { err = errors.Join(err, c.detach()) }()
 	}
-	defer func() { err = errors.Join(err, c.detach()) }()
 	if state == tabbed {
 		t, err := openTab(ctx, c, busiest)
 		if err != nil {
@@ -159,7 +169,7 @@ func (p inspectPlan) period(ctx context.Context, both [2]*watched, seen int, sta
 	before, err := c.consumed()
 	from := time.Now()
 	bursts := p.bursts
-	if state == attached {
+	if state != tabbed {
 		bursts *= alone
 	}
 	for i := 0; i < bursts && err == nil; i++ {
@@ -214,6 +224,9 @@ func (c *watched) burst(kind string, d time.Duration, other *watched) (burst, er
 // consumed is the CPU time that the inspector has used.
 func (c *watched) consumed() (time.Duration, error) {
 	var own measure.Usage
+	if c.inspector == nil {
+		return 0, nil
+	}
 	err := c.inspector.Ask(opUsage, struct{}{}, &own)
 	return own.CPU, err
 }

@@ -43,7 +43,7 @@ func (s *sight) lines() []string {
 	out := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(out, "\n%d callers\tcalls/s\tspread\tcost\t95%% between\tin calls/s\t95%% between\tinspector's cores\ttelling nodes'\t\n", s.plan.callers)
 	for _, kind := range costKinds() {
-		for _, state := range costStates() {
+		for _, state := range s.plan.costStates() {
 			lost, slower := s.estimate(kind, state, trial.lost), s.estimate(kind, state, trial.lostRate)
 			inspector, telling := s.cores(kind, state, inspecting), s.cores(kind, state, telling)
 			rates := each(s.of(kind, state), func(t trial) float64 { return t.rate })
