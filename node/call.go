@@ -168,7 +168,7 @@ func (n *Node) runNow(t *turn) error {
 // arrive checks a call and gives it its place: admitted (a nil waiter and t.act
 // set), or queued.
 func (n *Node) arrive(t *turn, id string, method *wanted) (*waiter, error) {
-	to, m, err := n.resolve(t, id, method)
+	to, m, err := n.resolve(t, id, nil, method)
 	if err != nil {
 		return nil, n.turnedAway(err)
 	}
@@ -227,9 +227,14 @@ type wanted struct {
 	expr object.Expr // of a typed call, instead of the name
 }
 
-// resolve finds the object and the method of a call. It puts nothing into memory.
-func (n *Node) resolve(t *turn, id string, method *wanted) (target, *object.MethodInfo, error) {
-	if a := n.objects.find(id); a != nil {
+// resolve finds the object and the method of a call. It puts nothing into memory. The object's activation
+// may have been seen a moment ago: whether it still is there shows where the turn enters it.
+func (n *Node) resolve(t *turn, id string, seen *activation, method *wanted) (target, *object.MethodInfo, error) {
+	a := seen
+	if a == nil || a.id != id {
+		a = n.objects.find(id)
+	}
+	if a != nil {
 		t.act = a
 		m, err := method.of(a.typ, id)
 		return target{a, a.typ}, m, err

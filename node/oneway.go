@@ -22,7 +22,7 @@ func (n *Node) sendOneWay(t *turn, id string, method *wanted, s object.CallSetti
 
 // enlist checks a one-way call of a running turn and keeps it among its effects.
 func (n *Node) enlist(t, up *turn, id string, method *wanted, s object.CallSettings) error {
-	a, m, err := n.resolve(t, id, method)
+	a, m, err := n.resolve(t, id, nil, method)
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func TestNobodyQueuesAfterTheCutOff(t *testing.T) {
 		go func() { _, _ = n.Call(t.Context(), "Slow-1", "Run", nil) }()
 		time.Sleep(2 * time.Minute)                               //nolint:forbidigo // virtual time
 		late := &turn{parent: t.Context(), msg: &emptypb.Empty{}} // which has passed the door before
-		to, m, err := n.resolve(late, "Slow-1", &wanted{name: "Run"})
+		to, m, err := n.resolve(late, "Slow-1", nil, &wanted{name: "Run"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -41,9 +41,10 @@ type Arrival struct {
 	node   *Node
 	turn   *turn
 	waiter *waiter
-	err    error  // why it has no place
-	brisk  bool   // who brings it does not wait for its place, see errOccupied
-	body   []byte // the encoded reply; before: the memory for it
+	seen   *activation // the object's, as [Node.Foresee] has found it; nil: it has not
+	err    error       // why it has no place
+	brisk  bool        // who brings it does not wait for its place, see errOccupied
+	body   []byte      // the encoded reply; before: the memory for it
 }
 
 // visit is a turn that another node asked for, in one allocation with its parent: they are what a
@@ -85,8 +86,9 @@ func (a *Arrival) Begin(ctx context.Context, n *Node, d *Departure) {
 	}
 	t.setMetadata(d.Metadata)
 	t.setKey(d.Key)
+	seen := a.seen
 	*a = Arrival{node: n, turn: t, brisk: true, body: a.body[:0]}
-	a.waiter, a.err = n.accept(t, d)
+	a.waiter, a.err = n.accept(t, d, seen)
 }
 
 // Run brings the call to its end. The body of the reply is the arrival's, until that is used again.
@@ -135,8 +137,9 @@ func (n *Node) giveUpLate(t *turn) error {
 	return err
 }
 
-func (n *Node) accept(t *turn, d *Departure) (*waiter, error) {
-	a, m, err := n.resolve(t, d.ID, &wanted{name: d.Method})
+// accept gives a call its place at its object, whose activation may have been seen.
+func (n *Node) accept(t *turn, d *Departure, seen *activation) (*waiter, error) {
+	a, m, err := n.resolve(t, d.ID, seen, &wanted{name: d.Method})
 	if err != nil {
 		return nil, n.turnedAway(err)
 	}

@@ -21,7 +21,7 @@ func (h *handler) AcceptCall(ctx context.Context, c *transport.Call) (run func()
 		h.router.take(ctx, c)
 		return taken
 	}
-	a := h.router.arrival()
+	a := h.router.arrival(c)
 	a.view, a.ctx, a.call = h.router.view.Load(), w3c.With(ctx, c.TraceParent, c.TraceState), c
 	if a.view.table == nil {
 		return a.refuse(object.CodeUnavailable, misrouted, "the node is no member of the cluster")
@@ -59,20 +59,40 @@ type arrival struct {
 	over       chan struct{} // guarded by column.mu: closed when it is over; nil: nobody waits
 }
 
-// arrival returns one to begin with.
-func (r *Router) arrival() *arrival {
-	if a, ok := r.arrivals.Get().(*arrival); ok {
+// Foresee implements [transport.Foreseer].
+func (h *handler) Foresee(calls []*transport.Call) {
+	table := h.router.view.Load().table
+	if table == nil {
+		return
+	}
+	var memory [16]node.Foreseen
+	expected := memory[:0]
+	for _, c := range calls {
+		if c.Op != transport.OpCall || c.Shard == noShard || len(expected) == cap(expected) {
+			continue
+		}
+		table.Route(c.Shard)
+		expected = append(expected, node.Foreseen{ID: c.ID, Arrival: &h.router.arrival(c).first})
+	}
+	h.router.cfg.Node.Foresee(expected)
+}
+
+// arrival returns the one of a call: it stays with the call's memory.
+func (r *Router) arrival(c *transport.Call) *arrival {
+	if a, ok := c.Local.(*arrival); ok && a.router == r {
 		return a
 	}
 	a := &arrival{router: r}
 	a.begun, a.spent = a.runFirst, a.recycle // once, for all calls
+	c.Local = a
 	return a
 }
 
-// recycle keeps an arrival for another call, if the node lets go of it too.
+// recycle leaves an arrival to another call, if the node lets go of it too.
 func (a *arrival) recycle() {
 	kept := a.column != nil && len(a.out.Body) > copiedBytes // by the ledger
 	if !a.first.Spent() {
+		a.call.Local = nil
 		return
 	}
 	if kept {
@@ -80,7 +100,6 @@ func (a *arrival) recycle() {
 	}
 	a.column = nil
 	a.view, a.ctx, a.call, a.epoch, a.out = nil, nil, nil, 0, transport.Reply{}
-	a.router.arrivals.Put(a)
 }
 
 // accept finds the call's place at its object.

@@ -136,7 +136,7 @@ func TestTimeOfACallThatIsSentAgain(t *testing.T) {
 		short, stop := context.WithTimeout(s.Context(), 3*time.Second)
 		defer stop()
 		again, begun := *c, time.Now()
-		again.Resent = true
+		again.Resent, again.Local = true, nil
 		reply := p[1].Handler().AcceptCall(short, &again)()
 		s.want(reply.Err, object.CodeDeadlineExceeded, object.ExecutedUnknown, "sent before")
 		if d := time.Since(begun); d != 3*time.Second {

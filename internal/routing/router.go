@@ -26,7 +26,6 @@ type Router struct {
 	pushes pushes
 
 	callings sync.Pool // of those that are over
-	arrivals sync.Pool // likewise
 }
 
 var _ object.Runtime = (*Router)(nil)

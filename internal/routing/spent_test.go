@@ -17,9 +17,10 @@ func TestSpentCallsAreRemembered(t *testing.T) {
 	onStage(t, 2, func(s *stage, p []*peer) {
 		s.on("say", func(_ context.Context, _ *cell, arg string) (string, error) { return arg, nil })
 		s.give(p[1], "cell-x", p[0])
+		var local any // stays with the call's memory
 		send := func(id byte, text string, again bool) string {
 			c := s.request(p[0], "cell-x", "say "+text)
-			c.CallID, c.From, c.Resent = transport.CallID{1, id}, "a", again
+			c.CallID, c.From, c.Resent, c.Local = transport.CallID{1, id}, "a", again, local
 			reply := p[1].Handler().AcceptCall(s.Context(), c)()
 			if reply.Err != nil {
 				s.Fatal(reply.Err)
@@ -27,6 +28,7 @@ func TestSpentCallsAreRemembered(t *testing.T) {
 			said := decode(s.T, reply)
 			if reply.Spent != nil {
 				reply.Spent()
+				local = c.Local
 			} else if !again {
 				s.Error("the call's memory is not given back")
 			}
@@ -93,4 +95,34 @@ func key(i int) string {
 		return fmt.Sprint("key ", i)
 	}
 	return ""
+}
+
+// The memory of a call that had to wait for its object, and may be known to others, is not used for another one.
+func TestCallsThatWaitedAreNotUsedAgain(t *testing.T) {
+	t.Parallel()
+	onStage(t, 2, func(s *stage, p []*peer) {
+		release := make(chan struct{})
+		s.on("hold", func(context.Context, *cell, string) (string, error) { <-release; return "", nil })
+		s.on("say", func(_ context.Context, _ *cell, arg string) (string, error) { return arg, nil })
+		s.give(p[1], "cell-x", p[0])
+		held := p[1].start(s.Context(), "cell-x", "hold")
+		pass(time.Second)
+		for _, waits := range []bool{true, false} {
+			c := s.request(p[0], "cell-x", "say it")
+			c.CallID, c.From = transport.CallID{1}, "a"
+			run := p[1].Handler().AcceptCall(s.Context(), c)
+			if waits {
+				close(release)
+				<-held
+			}
+			reply := run()
+			if reply.Err != nil || reply.Spent == nil {
+				s.Fatalf("the reply is %+v", reply)
+			}
+			reply.Spent()
+			if gone := c.Local == nil; gone != waits {
+				s.Errorf("a call that waits (%t) is not used again: %t", waits, gone)
+			}
+		}
+	})
 }

@@ -85,6 +85,10 @@ type Call struct {
 
 	TraceParent string // W3C trace context; empty: none
 	TraceState  string
+
+	// Local is the receiving [Handler]'s own, nil in a call that arrives in new memory. It stays where the memory of a call
+	// is used again, see [Reply.Spent]: what a handler needs for each call it may find there. It is not carried.
+	Local any
 }
 
 // Step is one turn of a call chain: it holds its object while it waits for the next step.

@@ -9,6 +9,29 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
+// Foreseer is a [Handler] that profits from seeing calls together which have come together: what each needs of memory may
+// be far from the processor, and comes from there for many in the time that it takes for one.
+type Foreseer interface {
+	// Foresee is told of calls in the order in which AcceptCall may be called for each of them, soon and on the same
+	// goroutine. It must not change them, but for their Local, and decides nothing: an implementation need not call it.
+	Foresee(calls []*Call)
+}
+
+// Foresee tells h of calls that it is about to be given, if it wants to know and there is more than one. A panic is
+// logged: nothing depends on what it did.
+func Foresee(h Handler, calls []*Call, logger *slog.Logger) {
+	f, ok := h.(Foreseer)
+	if !ok || len(calls) < 2 {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			logger.Error("handler panicked", "op", "foresee", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	f.Foresee(calls)
+}
+
 // Guard is a call in the hands of a handler, for implementations: whatever the handler does wrong is the error of that
 // call, and logged. [Guard.Accept] is called once, then [Guard.Run], on whatever goroutine may be ended by it.
 type Guard struct {

@@ -79,12 +79,16 @@ type callee struct {
 	root     root // of the calls that somebody waits for; its ctx ends with the connection
 	cancel   context.CancelCauseFunc
 	cut      func()
-	from     string        // the caller's incarnation
-	accepted []*served     // the reader's: calls that it has not let run yet
-	at       time.Duration // the reader's: when the message came; 0: nobody has asked
-	gaveWay  bool          // the reader's: it has, in this message
-	sentAt   uint64        // the reader's: when the message left, see packet
-	transit  transit       // the reader's
+	from     string            // the caller's incarnation
+	read     []*served         // the reader's: calls that it has not accepted yet, see gather
+	ids      []byte            // the reader's: those of their objects
+	foreseen []*transport.Call // the reader's memory
+	spoiled  error             // the reader's: why it accepts no more calls
+	accepted []*served         // the reader's: calls that it has not let run yet
+	at       time.Duration     // the reader's: when the message came; 0: nobody has asked
+	gaveWay  bool              // the reader's: it has, in this message
+	sentAt   uint64            // the reader's: when the message left, see packet
+	transit  transit           // the reader's
 
 	serving board         // guarded by mu: the calls that somebody waits for
 	live    int           // guarded by mu: how many calls run
@@ -116,8 +120,8 @@ func (c *callee) serve() {
 
 // listen takes in what comes until there is an error.
 func (c *callee) listen(from stream) error {
-	defer c.runAccepted() // also what came with the message that is not understood
-	return c.receive(from, c.take, c.runAccepted)
+	defer c.endMessage() // also what came with the message that is not understood
+	return c.receive(from, c.take, c.endMessage)
 }
 
 // shakeHands does the callee's part of the handshake. An error ends the connection.
@@ -170,24 +174,19 @@ func causeOf(why error) error {
 func (c *callee) take(sentAt uint64, k kind, payload []byte) error {
 	c.taken.Add(1)
 	c.sentAt = sentAt
-	switch k {
-	case kindCall:
-		s := c.served()
-		var err error
-		if s.number, err = readCall(payload, sentAt, c.known, &s.call); err != nil {
-			return err
-		}
-		s.call.From = c.from
-		return c.accept(s)
-	case kindCancel:
-		number, err := readNumber(payload)
-		if err != nil {
-			return err
-		}
-		c.cancelCall(number)
-		return nil
-	default:
-		c.arrived() // at least pings tell what the way takes
-		return c.control(k, payload)
+	if k == kindCall {
+		return c.gather(payload)
 	}
+	if err := c.acceptRead(); err != nil { // what comes now is about them
+		return err
+	}
+	if k == kindCancel {
+		number, err := readNumber(payload)
+		if err == nil {
+			c.cancelCall(number)
+		}
+		return err
+	}
+	c.arrived() // at least pings tell what the way takes
+	return c.control(k, payload)
 }

@@ -59,18 +59,20 @@ func FuzzCall(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, payload []byte, sentAt uint64) {
 		c, d := new(transport.Call), new(transport.Call)
-		number, err := readCall(payload, sentAt, names{}, c)
+		number, id, err := readCall(payload, sentAt, names{}, c)
 		if err != nil {
 			if !errors.Is(err, errGarbage) {
 				t.Errorf("the error is %v", err)
 			}
 			return
 		}
+		c.ID = string(id)
 		if c.Size() > len(payload) {
 			t.Errorf("%d bytes were read from %d", c.Size(), len(payload))
 		}
 		h := callHeader{number: number, limited: c.Timeout != 0, deadline: c.Timeout}
-		again, err := readCall(payloadOf(appendCall(nil, h, c, nil)), 0, names{}, d)
+		again, id, err := readCall(payloadOf(appendCall(nil, h, c, nil)), 0, names{}, d)
+		d.ID = string(id)
 		if err != nil || again != number || !reflect.DeepEqual(c, d) {
 			t.Errorf("read again, %+v is %+v, %v", c, d, err)
 		}

@@ -73,8 +73,8 @@ func appendCall(b []byte, h callHeader, c *transport.Call, v vocabulary) []byte 
 }
 
 // readCall reads the payload of a call that left at sentAt on the sender's scale into c, which is empty but for the
-// memory that its body may have, and shares nothing with it.
-func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (number uint64, err error) {
+// memory that its body may have, and shares nothing with it but the ID, which c does not have.
+func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (number uint64, id []byte, err error) {
 	r := cursor{rest: payload}
 	number = r.uvarint()
 	flags := r.uvarint()
@@ -87,7 +87,7 @@ func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (nu
 		c.Timeout = remains(r.uvarint(), sentAt)
 	}
 	c.Shard, c.Epoch, c.Revision = r.uint32(), r.uvarint(), r.varint()
-	c.ID, c.Method, c.Message = r.string(), r.name(known), r.name(known)
+	id, c.Method, c.Message = r.bytes(), r.name(known), r.name(known)
 	c.Body, c.Key = r.body(c.Body), r.string()
 	c.TraceParent, c.TraceState = r.string(), r.string()
 	if pairs := r.count(maxPairs, 2); pairs > 0 {
@@ -108,7 +108,7 @@ func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (nu
 	if flags > callOneWay|callAtMostOnce|callLimited|callResent || c.OneWay != (number == 0) {
 		r.fail()
 	}
-	return number, r.end("a call")
+	return number, id, r.end("a call")
 }
 
 // longest is what is left to a call at most: some 73 years, which can be added to a time.

@@ -30,7 +30,7 @@ func TestALargeCallDoesNotOvertakeSmallOnes(t *testing.T) {
 				return nil
 			}
 			var call transport.Call
-			_, err := readCall(payload, 0, c.known, &call)
+			_, _, err := readCall(payload, 0, c.known, &call)
 			got = append(got, len(call.Body))
 			return err
 		})

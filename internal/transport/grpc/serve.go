@@ -25,6 +25,7 @@ type served struct {
 
 	forgotten bool   // guarded by callee.mu
 	spent     bool   // the handler has given it back
+	idBytes   int    // how long the object's ID is, until acceptRead; 0: it is there
 	body      []byte // memory for that of the call
 }
 
@@ -35,7 +36,7 @@ func (c *callee) served() *served {
 		s = new(served)
 		s.answer = s.done // once, for all calls
 	}
-	s.ctx, s.callee, s.call.Body = &callContext{root: &c.root}, c, s.body
+	s.callee, s.call.Body = c, s.body
 	return s
 }
 
@@ -45,11 +46,11 @@ func (s *served) recycle() {
 	if b := s.call.Body; cap(b) > cap(body) && cap(b) <= keptBody {
 		body = b
 	}
-	*s = served{answer: s.answer, body: body[:0]}
+	*s = served{call: transport.Call{Local: s.call.Local}, answer: s.answer, body: body[:0]}
 	pool.Put(s)
 }
 
-// accept takes in a call. It runs when [callee.runAccepted] says so. An error breaks the link.
+// accept takes in a call of [callee.acceptRead]. It runs when [callee.runAccepted] says so. An error breaks the link.
 func (c *callee) accept(s *served) error {
 	e := c.endpoint
 	if !e.enter(s.call.OneWay) {
@@ -99,7 +100,7 @@ func (c *callee) giveWay() {
 	c.heard.Store(true)
 }
 
-// runAccepted has the calls run that were accepted and have not begun: it comes after all calls of a message.
+// runAccepted has the calls run that were accepted and have not begun.
 func (c *callee) runAccepted() {
 	c.at, c.gaveWay = 0, false
 	c.handOver()

@@ -11,7 +11,7 @@ import (
 // copyCall is the call as the other side decodes it. (Strings cannot be changed, so they may be shared.)
 func copyCall(c *transport.Call) *transport.Call {
 	d := *c
-	d.Body = bytes.Clone(c.Body)
+	d.Body, d.Local = bytes.Clone(c.Body), nil
 	d.Metadata = maps.Clone(c.Metadata)
 	d.Chain = slices.Clone(c.Chain)
 	return &d

@@ -84,7 +84,7 @@ func testRoundTrip(k *kit) {
 	h, got := catch(answer)
 	caller, link, _ := k.pair(h)
 	sent := fullCall()
-	k.filled(*sent)
+	k.filled(*sent, "Local")
 	k.filled(*answer, "Err", "Spent")
 	reply, err := ask(k.ctx, link, sent)
 	k.must(err)
