@@ -306,19 +306,18 @@ func (w *wanted) unknown(typ *object.Type, id string) error {
 }
 
 // inherit takes over what flows along the call chain, and refuses a call that is
-// over before it began.
+// over before it began. One from another node has no caller here, and where it ran into nobody
+// of its own chain it is looked at again when it begins, see giveUpLate: once is enough.
 func (n *Node) inherit(t *turn, timeout time.Duration) error {
-	if up := n.callerTurn(t.parent); up != nil && !t.flags.has(linked) {
-		t.setMetadata(object.MergeMetadata(up.Metadata(), t.Metadata()))
-		if !up.ended.Load() { // what a turn left behind is no part of its chain
-			t.link(up)
-		}
-		if t.depth() >= maxDepth {
-			return t.refuse(object.CodeFailedPrecondition, "", tooDeep)
+	if t.flags&(visiting|linked) == 0 {
+		if err := n.follows(t); err != nil {
+			return err
 		}
 	}
-	if err := t.parentErr(); err != nil {
-		return n.refuseExpired(t, err, "before it began")
+	if t.flags&(visiting|linked) != visiting {
+		if err := t.parentErr(); err != nil {
+			return n.refuseExpired(t, err, "before it began")
+		}
 	}
 	if why := n.closed.Load(); why != 0 {
 		if err := n.refuseClosed(t, why); err != nil {
@@ -326,6 +325,22 @@ func (n *Node) inherit(t *turn, timeout time.Duration) error {
 		}
 	}
 	t.limit(timeout)
+	return nil
+}
+
+// follows makes a call that a turn makes part of its chain.
+func (n *Node) follows(t *turn) error {
+	up := n.callerTurn(t.parent)
+	if up == nil {
+		return nil
+	}
+	t.setMetadata(object.MergeMetadata(up.Metadata(), t.Metadata()))
+	if !up.ended.Load() { // what a turn left behind is no part of its chain
+		t.link(up)
+	}
+	if t.depth() >= maxDepth {
+		return t.refuse(object.CodeFailedPrecondition, "", tooDeep)
+	}
 	return nil
 }
 

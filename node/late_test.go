@@ -104,3 +104,23 @@ func TestReentrantCallThatArrivesTooLate(t *testing.T) {
 		a.wantNotes("back")
 	})
 }
+
+// A re-entrant call whose time is over when it arrives does not run inside the turn that waits for it.
+func TestReentrantCallThatIsOverWhenItArrives(t *testing.T) {
+	t.Parallel()
+	inPair(t, func(a, _ *world) {
+		loop := a.id("Loop", 3)
+		d, end := forge(a, loop, a.id("Plain", 12))
+		defer end()
+		back := a.arriving(loop, "Write", "note back", false)
+		back.Chain, back.Metadata = d.Chain, d.Metadata
+		over, cancel := context.WithTimeout(a.t.Context(), -time.Second)
+		defer cancel()
+		a.notes()
+		_, err := a.Arrive(over, back)()
+		if object.CodeOf(err) != object.CodeDeadlineExceeded || object.Executed(err) != object.ExecutedNo {
+			a.t.Errorf("it ended with %v", err)
+		}
+		a.wantNotes()
+	})
+}

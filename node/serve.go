@@ -158,7 +158,7 @@ func decode(m *object.MethodInfo, req *object.Request) (proto.Message, error) {
 		return nil, fmt.Errorf("the request is a %q, the method takes %s", req.Message, m.RequestName())
 	}
 	msg := m.NewRequest()
-	if err := (proto.UnmarshalOptions{RecursionLimit: decodeDepth}).Unmarshal(req.Body, msg); err != nil {
+	if err := (proto.UnmarshalOptions{Merge: true, RecursionLimit: decodeDepth}).Unmarshal(req.Body, msg); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", m.RequestName(), err)
 	}
 	return msg, nil
