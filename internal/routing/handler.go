@@ -22,6 +22,8 @@ func (h *handler) AcceptCall(ctx context.Context, c *transport.Call) (run func()
 		return taken
 	}
 	a := h.router.arrival(c)
+	checked := a.checked
+	a.checked = nil
 	a.view, a.ctx, a.call = h.router.view.Load(), w3c.With(ctx, c.TraceParent, c.TraceState), c
 	if a.view.table == nil {
 		return a.refuse(object.CodeUnavailable, misrouted, "the node is no member of the cluster")
@@ -31,19 +33,20 @@ func (h *handler) AcceptCall(ctx context.Context, c *transport.Call) (run func()
 			return run
 		}
 	}
-	return a.accept()
+	return a.accept(checked == a.view)
 }
 
 // arrival is a call that has arrived. One that runs at once, and that nobody else has come to know, is used again for
 // others.
 type arrival struct {
-	router *Router
-	begun  func() *transport.Reply // runFirst
-	spent  func()                  // recycle
-	view   *view
-	ctx    context.Context //nolint:containedctx // of the one call
-	call   *transport.Call
-	epoch  uint64 // of the shard, when the call began last
+	router  *Router
+	begun   func() *transport.Reply // runFirst
+	spent   func()                  // recycle
+	view    *view
+	ctx     context.Context //nolint:containedctx // of the one call
+	call    *transport.Call
+	checked *view  // what could answer when the call was foreseen; nil: nobody has looked
+	epoch   uint64 // of the shard, when the call began last
 
 	refusals int // how often the node refused although the gate was open
 	tries    int // how often the call was not passed on
@@ -59,11 +62,18 @@ type arrival struct {
 	over       chan struct{} // guarded by column.mu: closed when it is over; nil: nobody waits
 }
 
-// Foresee implements [transport.Foreseer].
+// Foresee implements [transport.Foreseer]. It looks once for all calls whether this node may answer, which a look at the
+// clock decides. Nothing waits between that and the acceptance of the last one, so this is a look before each, by a
+// goroutine that was not stopped after it: that none has been nobody can know. What counts is the look before the reply
+// leaves, which every call has for itself.
 func (h *handler) Foresee(calls []*transport.Call) {
-	table := h.router.view.Load().table
-	if table == nil {
+	v := h.router.view.Load()
+	if v.table == nil {
 		return
+	}
+	var checked *view
+	if v.table.Valid() {
+		checked = v
 	}
 	var memory [16]node.Foreseen
 	expected := memory[:0]
@@ -71,8 +81,10 @@ func (h *handler) Foresee(calls []*transport.Call) {
 		if c.Op != transport.OpCall || c.Shard == noShard || len(expected) == cap(expected) {
 			continue
 		}
-		table.Route(c.Shard)
-		expected = append(expected, node.Foreseen{ID: c.ID, Arrival: &h.router.arrival(c).first})
+		a := h.router.arrival(c)
+		a.checked = checked
+		v.table.Route(c.Shard) // fetches what the acceptance looks at
+		expected = append(expected, node.Foreseen{ID: c.ID, Arrival: &a.first})
 	}
 	h.router.cfg.Node.Foresee(expected)
 }
@@ -102,8 +114,8 @@ func (a *arrival) recycle() {
 	a.view, a.ctx, a.call, a.epoch, a.out = nil, nil, nil, 0, transport.Reply{}
 }
 
-// accept finds the call's place at its object.
-func (a *arrival) accept() (run func() *transport.Reply) {
+// accept finds the call's place at its object, on a node that may be known to be able to answer.
+func (a *arrival) accept(valid bool) (run func() *transport.Reply) {
 	r, c := a.router, a.call
 	switch {
 	case c.Op == opHandover:
@@ -118,7 +130,7 @@ func (a *arrival) accept() (run func() *transport.Reply) {
 		return a.refuse(object.CodeInvalidArgument, "", "it is not addressed to a client")
 	case c.Shard != r.cfg.Node.ShardOf(c.ID):
 		return a.refuse(object.CodeInvalidArgument, "", fmt.Sprintf("the object is not in shard %d", c.Shard))
-	case !a.view.table.Valid() && !c.OneWay: // nobody would try that again
+	case !valid && !c.OneWay && !a.view.table.Valid(): // nobody would try that again
 		return a.fenced
 	}
 	return a.sharded()

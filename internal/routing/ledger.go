@@ -242,7 +242,7 @@ func (a *arrival) follow(over <-chan struct{}) *transport.Reply {
 	if run := a.enroll(); run != nil {
 		return run()
 	}
-	return a.accept()()
+	return a.accept(false)()
 }
 
 // mayTell says whether an outcome still is one: the object's memory is that of the turn, and, for one that was withheld,

@@ -12,16 +12,17 @@ import (
 // Foreseer is a [Handler] that profits from seeing calls together which have come together: what each needs of memory may
 // be far from the processor, and comes from there for many in the time that it takes for one.
 type Foreseer interface {
-	// Foresee is told of calls in the order in which AcceptCall may be called for each of them, soon and on the same
-	// goroutine. It must not change them, but for their Local, and decides nothing: an implementation need not call it.
+	// Foresee is told of calls in the order in which AcceptCall comes next for each of them, on the same goroutine. Where
+	// that has to wait in between, it is told again of those that are left. It must not change calls, but for their Local.
+	// An implementation need not call it: it decides nothing.
 	Foresee(calls []*Call)
 }
 
-// Foresee tells h of calls that it is about to be given, if it wants to know and there is more than one. A panic is
-// logged: nothing depends on what it did.
+// Foresee tells h of calls that it is about to be given, if it wants to know. A panic is logged: nothing depends on what
+// it did.
 func Foresee(h Handler, calls []*Call, logger *slog.Logger) {
 	f, ok := h.(Foreseer)
-	if !ok || len(calls) < 2 {
+	if !ok {
 		return
 	}
 	defer func() {

@@ -83,6 +83,8 @@ type callee struct {
 	read     []*served         // the reader's: calls that it has not accepted yet, see gather
 	ids      []byte            // the reader's: those of their objects
 	foreseen []*transport.Call // the reader's memory
+	coming   []*served         // the reader's: the call that it accepts, and those that come next
+	waited   bool              // the reader's: it has, since the handler was told of what it accepts
 	spoiled  error             // the reader's: why it accepts no more calls
 	accepted []*served         // the reader's: calls that it has not let run yet
 	at       time.Duration     // the reader's: when the message came; 0: nobody has asked

@@ -35,11 +35,13 @@ func (c *callee) acceptRead() error {
 	c.read = read[:0] // those that are not accepted below never are
 	c.prepare(read)
 	for i, s := range read {
-		read[i] = nil
+		c.coming = read[i:]
 		if c.spoiled = c.accept(s); c.spoiled != nil {
 			return c.spoiled
 		}
 	}
+	c.coming = nil
+	clear(read)
 	return nil
 }
 
@@ -54,6 +56,17 @@ func (c *callee) prepare(read []*served) {
 		if s.idBytes > 0 {
 			s.call.ID, ids = ids[:s.idBytes], ids[s.idBytes:]
 		}
+	}
+	if len(read) > 1 {
+		c.foresee(read)
+	}
+}
+
+// foresee tells the handler of calls that come next. What it finds out is not true for ever: whoever waits sets waited, so
+// that it is told again.
+func (c *callee) foresee(next []*served) {
+	c.waited = false
+	for _, s := range next {
 		c.foreseen = append(c.foreseen, &s.call)
 	}
 	transport.Foresee(c.endpoint.handler, c.foreseen, c.endpoint.logger())

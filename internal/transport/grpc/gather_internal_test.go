@@ -20,6 +20,8 @@ import (
 
 // witness is a handler that notes what it is told, and marks the calls that it foresees with their IDs.
 type witness struct {
+	calls int             // as many as may run at a time; 0: the usual
+	quick bool            // its calls run without waiting for their end
 	wrong func(id string) // what it does at the acceptance of a call, or, for "", when it is told of calls
 
 	mu    sync.Mutex
@@ -49,7 +51,12 @@ func (w *witness) AcceptCall(ctx context.Context, c *transport.Call) func() *tra
 		w.note("with what is " + local + "'s")
 	}
 	w.wrong(c.ID)
-	return func() *transport.Reply { <-ctx.Done(); return &transport.Reply{} }
+	return func() *transport.Reply {
+		if !w.quick {
+			<-ctx.Done()
+		}
+		return &transport.Reply{}
+	}
 }
 
 func (w *witness) note(what string) {
@@ -69,6 +76,9 @@ func (w *witness) hears(t *testing.T, messages ...[]byte) (c *callee, why error)
 		crew: crew.New((*served).run, 0), handler: w,
 	}
 	c = newCallee(e, serverStream{ctx: t.Context()})
+	if w.calls > 0 {
+		c.bounds.calls = w.calls
+	}
 	t.Cleanup(func() {
 		c.fail(errPlayed)
 		e.crew.Close()
@@ -132,6 +142,22 @@ func TestCallsAreForeseen(t *testing.T) {
 	ids[1] = "long"
 	w.want(t, slices.Concat([]string{fmt.Sprint("foresee ", handful)}, accepted(ids[:handful]...), []string{"foresee 3"},
 		accepted(ids[handful:]...), accepted("alone"))...)
+}
+
+// Where the reader has to wait among calls, the handler is told again of those that are left: of the one, too, that had
+// to wait.
+func TestCallsAreForeseenAfterAWait(t *testing.T) {
+	t.Parallel()
+	w := witness{calls: 1, quick: true}
+	oneWay := appendCall(nil, callHeader{}, &transport.Call{Request: object.Request{ID: "b"}}, nil)
+	c, err := w.hears(t, slices.Concat(calls(1, "a"), oneWay, oneWay))
+	if err != errPlayed { //nolint:errorlint // never wrapped
+		t.Error(err)
+	}
+	w.want(t, "foresee 3", "accept a", "foresee 2", "accept b", "foresee 1", "accept b")
+	if err := c.endpoint.calls.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // A handler that panics when it is told of calls accepts them all the same.

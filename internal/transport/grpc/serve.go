@@ -80,6 +80,9 @@ func (c *callee) accept(s *served) error {
 			s.over()
 		}
 	}()
+	if c.waited {
+		c.foresee(c.coming)
+	}
 	s.guard.Accept(s.ctx, e.handler, &s.call, e.logger())
 	accepted = true
 	if c.accepted = append(c.accepted, s); len(c.accepted) >= handful {
@@ -173,6 +176,7 @@ func (c *callee) reply(add func([]byte) []byte) {
 	err := c.admit(nil, ask{}) //nolint:staticcheck // SA1012: no context says that it does not wait
 	if errors.Is(err, errNotNow) {
 		c.blocked.Store(true)
+		c.waited = true
 		c.runAccepted()
 		err = c.admit(c.root.ctx, ask{})
 		c.blocked.Store(false)
@@ -228,6 +232,7 @@ func (c *callee) awaitSlackLocked() error {
 		slack := make(chan struct{})
 		c.slack = slack
 		c.busy.Store(true)
+		c.waited = true
 		c.mu.Unlock()
 		c.runAccepted() // it may be them who are waited for
 		select {
