@@ -110,10 +110,10 @@ type Reply struct {
 	// Owner is who owns the shard, from a callee that does not own it but knows; else nil.
 	Owner *Peer
 
-	// Spent gives back the memory of a reply, and of the call that it answers where that was given to a [Handler]. Who
-	// was given the reply may call it, once, when it needs neither any more: the strings and maps in them stay as they
-	// are, the bodies do not. Nil: nobody wants it back. A handler that returns a reply with a Spent gives up its call,
-	// also where the reply comes from a link.
+	// Spent gives back the memory of a reply of a [Handler], and of the call that it answers. The transport calls it,
+	// once, when it needs neither any more: the strings and maps in them stay as they are, the bodies do not. Nil: nobody
+	// wants it back. A handler that returns a reply with a Spent gives up its call. The replies of links have none, see
+	// [Flight].
 	Spent func()
 }
 

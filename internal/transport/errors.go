@@ -39,7 +39,8 @@ func (f *failure) Error() string { return f.told.Error() }
 func (f *failure) Unwrap() []error { return []error{f.told, f.why} }
 
 // Fail returns the error of a call to a peer that got no reply because of why: one of this package's errors, or what
-// ended the context. The code is the context's, resource exhausted for [ErrTooLarge], and else unavailable.
+// ended the context. The code is the context's, resource exhausted for [ErrTooLarge], and else unavailable. Without a
+// call the error names none.
 func Fail(why error, executed object.Execution, to Peer, c *Call) error {
 	code := object.CodeUnavailable
 	switch {
@@ -50,8 +51,24 @@ func Fail(why error, executed object.Execution, to Peer, c *Call) error {
 	case errors.Is(why, context.Canceled):
 		code = object.CodeCanceled
 	}
-	told := object.Refuse(code, "", c.Op.String(), c.ID, c.Method, fmt.Sprintf("node %s: %v", to, why))
-	return &failure{told: told.WithExecuted(executed), why: why}
+	told := object.Refuse(code, "", "", "", "", fmt.Sprintf("node %s: %v", to, why)).WithExecuted(executed)
+	if c != nil {
+		told = told.At(c.Op.String(), c.ID, c.Method)
+	}
+	return &failure{told: told, why: why}
+}
+
+// StartAndWait is [Link.Call] where that is made of its halves.
+func StartAndWait(ctx context.Context, l Link, c *Call) (*Reply, error) {
+	f, err := l.Start(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := f.Wait(ctx)
+	if f, ok := err.(*failure); ok { //nolint:errorlint // as Fail has made it
+		err = &failure{told: f.told.At(c.Op.String(), c.ID, c.Method), why: f.why}
+	}
+	return reply, err
 }
 
 // Ended returns what ended ctx, for [Fail]: its error, which decides the code, and its cause where that says more.

@@ -75,6 +75,11 @@ type Link interface {
 	// c is neither modified nor used after the return. Call waits for room in the queue of a busy link, while ctx lasts.
 	Call(ctx context.Context, c *Call) (*Reply, error)
 
+	// Start is the first half of Call, for who wants to wait elsewhere than where it has made the call: it returns as soon
+	// as c is on its way, with what to wait for. An error means that c was not sent. c is neither modified nor used after
+	// the return.
+	Start(ctx context.Context, c *Call) (Flight, error)
+
 	// Send is Call without a reply. It returns as soon as c is on its way over an established connection; if the link
 	// breaks then, c may be lost without a word. ctx bounds only Send itself: on the peer the call ends with c.Timeout
 	// or the peer's endpoint, not with ctx or the link.
@@ -87,6 +92,19 @@ type Link interface {
 	// Close breaks the link: calls under way end with [ErrClosed] and executed=unknown, later ones with executed=no.
 	// It waits for the link's goroutines. It may be called again.
 	Close()
+}
+
+// Flight is a call that was started on a link, and the other half of [Link.Call]. It belongs to who has started the call,
+// for one goroutine at a time. Thousands of calls may be under way, and nothing of one is near the processor when its
+// reply has come: who waits on a short stack, and looks at little afterwards, goes on sooner.
+type Flight interface {
+	// Wait returns what Call would; its error does not name the call. It must be called once, with the context that the
+	// call was started with.
+	Wait(ctx context.Context) (*Reply, error)
+
+	// Land gives back the memory of the flight and of the reply that Wait has returned, whose strings stay as they are;
+	// its body does not. It may be called once, as the last thing; who keeps the reply does not.
+	Land()
 }
 
 // Handler runs the calls that arrive at an endpoint; the node side implements it.

@@ -76,6 +76,6 @@ func (c *caller) expire() {
 	}
 	c.mu.Unlock()
 	for _, d := range over {
-		d.waiter.tell(d.outcome)
+		d.waiter.giveUp(d.outcome)
 	}
 }

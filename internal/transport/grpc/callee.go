@@ -123,7 +123,7 @@ func (c *callee) serve() {
 // listen takes in what comes until there is an error.
 func (c *callee) listen(from stream) error {
 	defer c.endMessage() // also what came with the message that is not understood
-	return c.receive(from, c.take, c.endMessage)
+	return c.receive(from, c.take, func() error { c.endMessage(); return nil })
 }
 
 // shakeHands does the callee's part of the handshake. An error ends the connection.

@@ -2,62 +2,29 @@ package grpc
 
 import (
 	"context"
-	"errors"
 	"sync"
-	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/object"
-	"github.com/xiaonanln/goverse/util/ends"
 )
-
-// outcome is how a call ends for its caller: with a reply, or with why there is none.
-type outcome struct {
-	reply    *transport.Reply
-	why      error
-	executed object.Execution
-}
-
-// waiter is a call that waits for its outcome. It is used again for others.
-type waiter struct {
-	done   chan struct{} // capacity 1: the outcome is there
-	number uint64
-	ended  <-chan struct{} // of its context; nil: others look out for that, or it does not end
-	vigil  *vigil          // guarded by the connection's mu: looks out for that; nil: it does itself
-	due    time.Duration   // when it is given up, on the scale of sent_at; 0: never
-	bulk   *bulk           // holds the call's frame in the lane; nil: it is not there
-	sent   *segment        // holds the call's frame; valid until it is handed over
-	at     int             // where in there
-
-	follower ends.Follower // of its context, where that is a source; tells who waits
-	conn     *caller       // whose the call is, for the follower
-
-	outcome  outcome // written before done is told
-	expected bool    // it may have another call when it has been told; written before, too
-}
-
-// tell gives the call its outcome. It does not go over the channel, which would write it to the stack of who waits.
-func (w *waiter) tell(o outcome) {
-	w.outcome = o
-	w.done <- struct{}{}
-}
 
 // slot is where a waiter stands: the lower half of its call's number. The upper half tells the calls apart that have
 // stood there one after the other.
 type slot struct {
 	turn   uint32
 	waiter *waiter
+	vigil  *vigil // looks out for the end of its context; nil: it does itself
 }
 
 // caller is the calling side of a connection.
 type caller struct {
 	duplex
 
+	to       transport.Peer
 	stream   stream
 	cut      func() // ends the stream at once; may be called again
 	free     func() // what is left to do when the stream has ended
 	waiters  *sync.Pool
-	replies  *replies
 	arrived  []delivery // the reader's
 	draining bool       // guarded by mu: the peer takes no calls any more
 	slots    []slot     // guarded by mu
@@ -71,6 +38,7 @@ type caller struct {
 // delivery is an outcome on its way to its caller.
 type delivery struct {
 	number  uint64
+	payload []byte // of a reply; else
 	outcome outcome
 	waiter  *waiter
 }
@@ -115,7 +83,7 @@ func (c *caller) begin(ctx context.Context, call *transport.Call, oneWay bool, b
 		if b.own && c.armLocked(w, h.deadline) {
 			c.leaveLocked(w.number)
 			c.mu.Unlock()
-			c.release(w)
+			w.Land()
 			return nil, errOver
 		}
 	}
@@ -192,79 +160,19 @@ func (c *caller) retreat(w *waiter) {
 	if left == nil {
 		<-w.done // the connection broke, and said so
 	}
-	c.release(w)
-}
-
-// release makes a waiter, whose outcome has been taken, ready for another call.
-func (c *caller) release(w *waiter) {
-	if w.expected {
-		w.expected = false
-		c.came()
-	}
-	w.number, w.sent, w.bulk, w.due, w.ended, w.conn = 0, nil, nil, 0, nil, nil
-	w.outcome = outcome{}
-	c.waiters.Put(w)
-}
-
-// await is the outcome of a call that was sent.
-func (c *caller) await(ctx context.Context, w *waiter) outcome {
-	var o outcome
-	if w.ended == nil {
-		<-w.done
-		o = w.outcome
-	} else {
-		select {
-		case <-w.done:
-			o = w.outcome
-		case <-w.ended:
-			o = c.abandon(ctx, w)
-		}
-	}
-	if w.conn != nil {
-		w.follower.Leave()
-		if o.why == errEnded { //nolint:errorlint // internal, never wrapped
-			o.why = transport.Ended(ctx)
-		}
-	}
-	c.release(w)
-	return o
-}
-
-// errEnded stands for what has ended a call's context.
-var errEnded = errors.New("the context has ended")
-
-// follow has a call given up when its context ends.
-func (c *caller) follow(w *waiter, ctx ends.Source) {
-	w.conn, w.follower.Told = c, w
-	if !ctx.Follow(&w.follower) {
-		w.ended = ctx.Done()
-	}
-}
-
-// Ended implements [ends.Told]: it gives the call up.
-func (w *waiter) Ended(*ends.Follower) {
-	c := w.conn
-	c.mu.Lock()
-	o, left := outcome{why: errEnded}, c.leaveLocked(w.number) != nil
-	if left {
-		o.executed = c.giveUpLocked(w)
-	}
-	c.mu.Unlock()
-	if left {
-		w.tell(o)
-	}
+	w.Land()
 }
 
 // abandon ends the waiting for a call, unless it has got its outcome.
-func (c *caller) abandon(ctx context.Context, w *waiter) outcome {
+func (c *caller) abandon(ctx context.Context, w *waiter) {
 	c.mu.Lock()
 	if c.leaveLocked(w.number) == nil {
 		c.mu.Unlock()
 		<-w.done
-		return w.outcome
+		return
 	}
 	defer c.mu.Unlock()
-	return outcome{why: transport.Ended(ctx), executed: c.giveUpLocked(w)}
+	w.outcome = outcome{why: transport.Ended(ctx), executed: c.giveUpLocked(w)}
 }
 
 // giveUpLocked takes a call back whose waiter has left, or has it cancelled.
@@ -300,6 +208,7 @@ func (c *caller) standLocked() *waiter {
 	if !ok {
 		w = &waiter{done: make(chan struct{}, 1)}
 	}
+	w.conn, w.sent, w.bulk, w.due = c, nil, nil, 0
 	var i uint32
 	if n := len(c.vacant); n > 0 {
 		i, c.vacant = c.vacant[n-1], c.vacant[:n-1]
@@ -315,7 +224,8 @@ func (c *caller) standLocked() *waiter {
 	return w
 }
 
-// leaveLocked takes the waiter of a number out of its slot; nil if it has left.
+// leaveLocked takes the waiter of a number out of its slot; nil if it has left. It does not look at the waiter, which may
+// be far from the processor.
 func (c *caller) leaveLocked(number uint64) *waiter {
 	i := uint32(number) //nolint:gosec // G115: the lower half
 	if uint64(i) >= uint64(len(c.slots)) {
@@ -323,13 +233,13 @@ func (c *caller) leaveLocked(number uint64) *waiter {
 	}
 	s := &c.slots[i]
 	w := s.waiter
-	if w == nil || w.number != number {
+	if w == nil || uint64(s.turn) != number>>32 {
 		return nil
 	}
 	s.waiter = nil
-	if w.vigil != nil {
-		w.vigil.relying--
-		w.vigil = nil
+	if s.vigil != nil {
+		s.vigil.relying--
+		s.vigil = nil
 	}
 	c.vacant = append(c.vacant, i)
 	c.flights--
@@ -343,9 +253,9 @@ func (c *caller) leaveLocked(number uint64) *waiter {
 func (c *caller) take(_ uint64, k kind, payload []byte) error {
 	switch k {
 	case kindReply:
-		number, reply, err := readReply(payload, c.known, c.replies.get())
-		c.arrived = append(c.arrived, delivery{number: number, outcome: outcome{reply: reply}})
-		return err
+		r := cursor{rest: payload}
+		c.arrived = append(c.arrived, delivery{number: r.uvarint(), payload: payload})
+		return nil // what else is in there is looked at when it is known for whom it is
 	case kindRefusal:
 		number, err := readNumber(payload)
 		refused := outcome{why: transport.ErrDraining, executed: object.ExecutedNo}
@@ -361,29 +271,53 @@ func (c *caller) take(_ uint64, k kind, payload []byte) error {
 	}
 }
 
-// deliver gives the callers what has arrived for them.
-func (c *caller) deliver() {
+// deliver gives the callers what has arrived for them. The error is that a reply is not understood.
+func (c *caller) deliver() error {
 	if len(c.arrived) == 0 {
-		return
+		return nil
 	}
 	woken := 0
 	c.mu.Lock()
 	for i := range c.arrived {
 		d := &c.arrived[i]
 		if d.waiter = c.leaveLocked(d.number); d.waiter != nil {
-			d.waiter.expected = true
 			woken++
 		}
 	}
 	c.mu.Unlock()
 	c.expect(woken)
+	var bad error
+	for i := range c.arrived {
+		if err := c.hand(&c.arrived[i], bad); bad == nil {
+			bad = err
+		}
+	}
 	for _, d := range c.arrived {
 		if d.waiter != nil { // else nobody waits any more
-			d.waiter.tell(d.outcome)
+			d.waiter.tell()
 		}
 	}
 	clear(c.arrived)
 	c.arrived = c.arrived[:0]
+	return bad
+}
+
+// hand writes an outcome to its waiter. What has come behind a reply that is not understood does not count.
+func (c *caller) hand(d *delivery, bad error) error {
+	w := d.waiter
+	if w == nil {
+		w = new(waiter) // whose reply nobody wants, but it must be one
+	}
+	w.outcome, w.expected = d.outcome, true
+	if d.payload != nil && bad == nil {
+		if bad = readReply(d.payload, c.known, w); bad != nil {
+			w.reply = transport.Reply{}
+		}
+	}
+	if bad != nil {
+		w.outcome = outcome{why: because(transport.ErrBroken, bad), executed: object.ExecutedUnknown}
+	}
+	return bad
 }
 
 // fail breaks the connection. The calls under way end: those that were not handed to gRPC have not been executed.
@@ -411,6 +345,6 @@ func (c *caller) fail(why error) {
 	c.mu.Unlock()
 	c.cut()
 	for _, d := range left {
-		d.waiter.tell(d.outcome)
+		d.waiter.giveUp(d.outcome)
 	}
 }

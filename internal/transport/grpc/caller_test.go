@@ -17,7 +17,7 @@ func TestOneOutcomePerCall(t *testing.T) {
 	t.Parallel()
 	tr := New(Config{Clock: clock.Virtual()})
 	for round := range 5000 {
-		c := &caller{waiters: &tr.waiters, replies: &tr.replies, cut: func() {}, free: func() {}}
+		c := &caller{waiters: &tr.waiters, cut: func() {}, free: func() {}}
 		c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
 		ctx, cancel := context.WithCancel(t.Context())
 		var others []*waiter
@@ -25,7 +25,6 @@ func TestOneOutcomePerCall(t *testing.T) {
 			others = append(others, start(ctx, t, c))
 		}
 		w := start(ctx, t, c)
-		reply := appendReply(nil, w.number, &transport.Reply{}, nil)
 		var beside sync.WaitGroup
 		beside.Go(cancel)
 		beside.Go(func() {
@@ -33,13 +32,10 @@ func TestOneOutcomePerCall(t *testing.T) {
 				c.fail(transport.ErrBroken)
 				return
 			}
-			if err := c.take(0, kindReply, payloadOf(reply)); err != nil {
-				t.Error(err)
-			}
-			c.deliver()
+			arrive(t, c, w)
 		})
 		for _, x := range append(others, w) {
-			c.await(ctx, x)
+			await(ctx, x)
 		}
 		beside.Wait()
 		if len(w.done) != 0 {
@@ -55,7 +51,7 @@ func TestOneOutcomePerCall(t *testing.T) {
 func TestALargeCallMeetsAGoodbye(t *testing.T) {
 	t.Parallel()
 	tr := New(Config{Clock: clock.Virtual()})
-	c := &caller{waiters: &tr.waiters, replies: &tr.replies, cut: func() {}, free: func() {}}
+	c := &caller{waiters: &tr.waiters, cut: func() {}, free: func() {}}
 	c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
 	call := &transport.Call{Request: object.Request{Body: make([]byte, alone)}}
 	c.mu.Lock()

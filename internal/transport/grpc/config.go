@@ -62,7 +62,6 @@ type Transport struct {
 	buffers  buffers
 	wholes   wholes
 	waiters  sync.Pool
-	replies  replies
 	served   sync.Pool
 }
 

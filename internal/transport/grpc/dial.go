@@ -35,7 +35,7 @@ func (l *link) open(ctx context.Context) (*caller, error) {
 		_ = raw.Close()
 		return nil, because(transport.ErrUnreachable, err)
 	}
-	c := &caller{waiters: &l.from.transport.waiters, replies: &l.from.transport.replies}
+	c := &caller{to: l.to, waiters: &l.from.transport.waiters}
 	c.init(l.from.clock(), &l.from.transport.buffers, l.from.transport.bounds())
 	streaming, cancel := context.WithCancel(l.life)
 	c.cut = func() {

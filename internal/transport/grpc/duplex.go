@@ -169,8 +169,9 @@ func (d *duplex) awaitPong(ctx context.Context, number uint64) error {
 	}
 }
 
-// receive hands the frames of each message to f until there is an error.
-func (d *duplex) receive(from stream, take func(sentAt uint64, k kind, payload []byte) error, done func()) error {
+// receive has the frames of each message taken, and then done called, as long as the message is there, until there is an
+// error.
+func (d *duplex) receive(from stream, take func(sentAt uint64, k kind, payload []byte) error, done func() error) error {
 	var p packet // of all messages
 	for {
 		if err := from.RecvMsg(&p); err != nil {
@@ -181,11 +182,13 @@ func (d *duplex) receive(from stream, take func(sentAt uint64, k kind, payload [
 		if err == nil {
 			err = d.each(&p, take)
 		}
+		if err == nil {
+			err = done()
+		}
 		p.free()
 		if err != nil {
 			return err
 		}
-		done()
 	}
 }
 

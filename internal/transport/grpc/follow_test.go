@@ -38,7 +38,7 @@ func TestCallEndsWithAContextThatIsFollowed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.follow(w, s)
+		w.follow(s)
 		want := object.ExecutedNo
 		if left {
 			leave(c)
@@ -46,7 +46,7 @@ func TestCallEndsWithAContextThatIsFollowed(t *testing.T) {
 		}
 		cancel(cause)
 		s.End()
-		o := c.await(s, w)
+		o := await(s, w)
 		if !errors.Is(o.why, context.Canceled) || !errors.Is(o.why, cause) || o.executed != want {
 			t.Errorf("left %t: it ended with %+v", left, o)
 		}
@@ -71,13 +71,12 @@ func TestCallThatIsOverFollowsNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.follow(w, s)
-		c.arrived = append(c.arrived, delivery{number: w.number, outcome: outcome{reply: &transport.Reply{}}})
-		c.deliver()
+		w.follow(s)
+		arrive(t, c, w)
 		if early {
 			s.End()
 		}
-		if o := c.await(s, w); o.reply == nil || o.why != nil {
+		if o := await(s, w); o.why != nil {
 			t.Errorf("it ended with %+v", o)
 		}
 		var other spy
@@ -99,9 +98,9 @@ func TestCallEndsWithAContextThatIsNotFollowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.follow(w, s)
+	w.follow(s)
 	cancel()
-	if o := c.await(s, w); !errors.Is(o.why, context.Canceled) || o.executed != object.ExecutedNo {
+	if o := await(s, w); !errors.Is(o.why, context.Canceled) || o.executed != object.ExecutedNo {
 		t.Errorf("it ended with %+v", o)
 	}
 }

@@ -45,6 +45,11 @@ type attempt struct {
 
 // Call implements transport.Link.
 func (l *link) Call(ctx context.Context, c *transport.Call) (*transport.Reply, error) {
+	return transport.StartAndWait(ctx, l, c)
+}
+
+// Start implements transport.Link.
+func (l *link) Start(ctx context.Context, c *transport.Call) (transport.Flight, error) {
 	var b bound
 	b.deadline, _ = ctx.Deadline()
 	if d := c.Deadline; !d.IsZero() && (b.deadline.IsZero() || d.Before(b.deadline)) {
@@ -57,18 +62,14 @@ func (l *link) Call(ctx context.Context, c *transport.Call) (*transport.Reply, e
 	} else {
 		b.ended = ctx.Done()
 	}
-	conn, w, err := l.begin(ctx, c, false, b)
+	w, err := l.begin(ctx, c, false, b)
 	if err != nil {
 		return nil, transport.Fail(err, object.ExecutedNo, l.to, c)
 	}
 	if ok {
-		conn.follow(w, source)
+		w.follow(source)
 	}
-	o := conn.await(ctx, w)
-	if o.why != nil {
-		return nil, transport.Fail(o.why, o.executed, l.to, c)
-	}
-	return o.reply, nil
+	return w, nil
 }
 
 // Send implements transport.Link.
@@ -77,7 +78,7 @@ func (l *link) Send(ctx context.Context, c *transport.Call) error {
 	if c.Timeout != 0 {
 		b.deadline = l.from.clock().Now().Add(c.Timeout)
 	}
-	if _, _, err := l.begin(ctx, c, true, b); err != nil {
+	if _, err := l.begin(ctx, c, true, b); err != nil {
 		return transport.Fail(err, object.ExecutedNo, l.to, c)
 	}
 	return nil
@@ -105,14 +106,14 @@ type bound struct {
 var errOver = fmt.Errorf("the call's time is over: %w", context.DeadlineExceeded)
 
 // begin sends a call over a connection that holds. An error means that it was not sent.
-func (l *link) begin(ctx context.Context, c *transport.Call, oneWay bool, b bound) (*caller, *waiter, error) {
+func (l *link) begin(ctx context.Context, c *transport.Call, oneWay bool, b bound) (*waiter, error) {
 	if err := fits(c); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if conn := l.conn.Load(); conn != nil && conn.holds() && ctx.Err() == nil && (!oneWay || c.Timeout >= 0) && c.Size() < alone {
 		w, err := conn.begin(nil, c, oneWay, b) //nolint:contextcheck,staticcheck // SA1012: no context says that it does not wait
 		if err == nil || !errors.Is(err, errNotNow) && !errors.Is(err, transport.ErrBroken) {
-			return conn, w, err
+			return w, err
 		}
 	}
 	if b.own { // it may have to wait
@@ -124,18 +125,18 @@ func (l *link) begin(ctx context.Context, c *transport.Call, oneWay bool, b boun
 }
 
 // beginWhenReady is begin that waits for a connection, and for room on it.
-func (l *link) beginWhenReady(ctx context.Context, c *transport.Call, oneWay bool, b bound) (*caller, *waiter, error) {
+func (l *link) beginWhenReady(ctx context.Context, c *transport.Call, oneWay bool, b bound) (*waiter, error) {
 	for again := false; ; again = true {
 		conn, err := l.connected(ctx)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if !b.deadline.IsZero() && !l.from.clock().Now().Before(b.deadline) {
-			return nil, nil, errOver
+			return nil, errOver
 		}
 		w, err := conn.begin(ctx, c, oneWay, b)
 		if err == nil || again || !errors.Is(err, transport.ErrBroken) {
-			return conn, w, err
+			return w, err
 		}
 	}
 }

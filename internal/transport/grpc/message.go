@@ -3,7 +3,6 @@ package grpc
 import (
 	"encoding/binary"
 	"math"
-	"sync"
 	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
@@ -170,47 +169,15 @@ func appendReply(b []byte, number uint64, r *transport.Reply, v vocabulary) []by
 	return endFrame(b, start)
 }
 
-// keptBody is how large the memory of a body may be that is kept for the next.
-const keptBody = 16 << 10
-
-// replies recycles what replies are read into.
-type replies struct{ pool sync.Pool }
-
-// smallReply is a reply with memory for its body.
-type smallReply struct {
-	transport.Reply
-
-	body  []byte
-	spent func() // gives it back
-}
-
-// get is an empty one.
-func (p *replies) get() *smallReply {
-	if kept, ok := p.pool.Get().(*smallReply); ok {
-		return kept
-	}
-	r := new(smallReply)
-	r.spent = func() { p.put(r) }
-	return r
-}
-
-func (p *replies) put(r *smallReply) {
-	if cap(r.Body) > cap(r.body) && cap(r.Body) <= keptBody {
-		r.body = r.Body
-	}
-	r.Reply = transport.Reply{}
-	p.pool.Put(r)
-}
-
-// readReply reads the payload of a reply, which shares nothing with it, into empty memory.
-func readReply(payload []byte, known names, memory *smallReply) (number uint64, reply *transport.Reply, err error) {
+// readReply reads the payload of a reply, behind its number, into a waiter. It shares nothing with the payload.
+func readReply(payload []byte, known names, w *waiter) error {
 	c := cursor{rest: payload}
-	number = c.uvarint()
+	c.uvarint()
 	flags := c.uvarint()
-	r := &memory.Reply
-	r.Spent = memory.spent
+	r := &w.reply
 	r.Epoch, r.Revision = c.uvarint(), c.varint()
-	r.Message, r.Body = c.name(known), c.body(memory.body)
+	r.Message = c.name(known)
+	r.Body = w.keep(c.bytes())
 	if flags&replyFailed != 0 {
 		code, executed := object.Code(c.uint32()), object.Execution(c.byte())
 		e := &object.Error{
@@ -231,5 +198,5 @@ func readReply(payload []byte, known names, memory *smallReply) (number uint64, 
 	if flags > replyFailed|replyOwner|replyRetry {
 		c.fail()
 	}
-	return number, r, c.end("a reply")
+	return c.end("a reply")
 }

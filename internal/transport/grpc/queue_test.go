@@ -15,7 +15,7 @@ import (
 // quiet is a calling side without a network: the test is its writer.
 func quiet(limits bounds) *caller {
 	tr := New(Config{Clock: clock.Virtual()})
-	c := &caller{waiters: &tr.waiters, replies: &tr.replies, cut: func() {}, free: func() {}}
+	c := &caller{waiters: &tr.waiters, cut: func() {}, free: func() {}}
 	c.init(tr.cfg.Clock, &tr.buffers, limits)
 	return c
 }
@@ -102,7 +102,8 @@ func TestWithdrawnCallsAreNotSent(t *testing.T) {
 	cancel()
 	drop := func(w *waiter, executed object.Execution) {
 		t.Helper()
-		if o := c.abandon(ended, w); o.executed != executed || !errors.Is(o.why, context.Canceled) {
+		c.abandon(ended, w)
+		if o := w.outcome; o.executed != executed || !errors.Is(o.why, context.Canceled) {
 			t.Errorf("a call that is given up ends with %+v, want executed=%v", o, executed)
 		}
 	}

@@ -39,7 +39,7 @@ func (c *caller) watchLocked(w *waiter, b bound) {
 		c.vigil = v
 	}
 	v.relying++
-	w.vigil, w.ended = v, nil
+	c.slots[uint32(w.number)].vigil, w.ended = v, nil //nolint:gosec // G115: the lower half
 }
 
 // dismissLocked ends the vigil, on which nobody relies.
@@ -60,7 +60,7 @@ func (c *caller) endAll(v *vigil) {
 	}
 	var over []delivery
 	for _, s := range c.slots {
-		if w := s.waiter; w != nil && w.vigil == v {
+		if w := s.waiter; w != nil && s.vigil == v {
 			over = append(over, delivery{number: w.number, waiter: w})
 		}
 	}
@@ -71,7 +71,7 @@ func (c *caller) endAll(v *vigil) {
 	}
 	c.mu.Unlock()
 	for _, d := range over {
-		d.waiter.tell(d.outcome)
+		d.waiter.giveUp(d.outcome)
 	}
 }
 

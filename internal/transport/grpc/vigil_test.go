@@ -14,7 +14,7 @@ import (
 func vigilant(ctx context.Context, t *testing.T, calls int) (c *caller, under []*waiter) {
 	t.Helper()
 	tr := New(Config{Clock: clock.Virtual()})
-	c = &caller{waiters: &tr.waiters, replies: &tr.replies, cut: func() {}, free: func() {}}
+	c = &caller{waiters: &tr.waiters, cut: func() {}, free: func() {}}
 	c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
 	for range calls {
 		under = append(under, start(ctx, t, c))
@@ -29,6 +29,24 @@ func start(ctx context.Context, t *testing.T, c *caller) *waiter {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// await is how a call ends; without a why, by a reply.
+func await(ctx context.Context, w *waiter) outcome {
+	if _, err := w.Wait(ctx); err != nil {
+		return outcome{why: err, executed: object.Executed(err)}
+	}
+	w.Land()
+	return outcome{}
+}
+
+// arrive has a reply to a call come.
+func arrive(t *testing.T, c *caller, w *waiter) {
+	t.Helper()
+	reply := appendReply(nil, w.number, &transport.Reply{}, nil)
+	if err := errors.Join(c.take(0, kindReply, payloadOf(reply)), c.deliver()); err != nil {
+		t.Error(err)
+	}
 }
 
 // Many calls whose contexts are one end with it, also those that begin after its end.
@@ -46,7 +64,7 @@ func TestManyCallsEndWithTheirContext(t *testing.T) {
 	cancel()
 	under = append(under, start(ctx, t, c))
 	for i, w := range under {
-		if o := c.await(ctx, w); !errors.Is(o.why, context.Canceled) || o.executed != object.ExecutedNo {
+		if o := await(ctx, w); !errors.Is(o.why, context.Canceled) || o.executed != object.ExecutedNo {
 			t.Errorf("call %d ends with %+v", i, o)
 		}
 	}
@@ -54,7 +72,7 @@ func TestManyCallsEndWithTheirContext(t *testing.T) {
 		t.Errorf("%d calls are under way, and one whose context lasts has %d outcomes", c.flights, len(stranger.done))
 	}
 	stop()
-	if o := c.await(other, stranger); !errors.Is(o.why, context.Canceled) {
+	if o := await(other, stranger); !errors.Is(o.why, context.Canceled) {
 		t.Errorf("the other call ends with %+v", o)
 	}
 }
@@ -72,7 +90,7 @@ func TestTheEndOfAVigil(t *testing.T) {
 		"broken": func(c *caller, _ []*waiter) { c.fail(transport.ErrBroken) },
 		"another": func(c *caller, under []*waiter) {
 			for _, w := range under {
-				if w.vigil != nil {
+				if c.slots[uint32(w.number)].vigil != nil {
 					c.retreat(w)
 				}
 			}

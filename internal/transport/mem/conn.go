@@ -65,26 +65,50 @@ func (c *conn) holds() bool {
 	return c.why == nil
 }
 
-// flight is a call that was sent.
+// flight is a call that was sent. It implements transport.Flight.
 type flight struct {
-	conn   *conn
-	call   *transport.Call // of the connection's own
-	number uint64
-	done   <-chan outcome // nil: nobody waits
+	conn     *conn
+	call     *transport.Call // of the connection's own
+	number   uint64
+	done     <-chan outcome // nil: nobody waits
+	to       transport.Peer
+	deadline time.Time // ends it, if its context does not before; zero: never
 }
 
+// Wait implements transport.Flight.
+func (f *flight) Wait(ctx context.Context) (*transport.Reply, error) {
+	ctx, cancel := limit(ctx, f.deadline)
+	defer cancel()
+	var o outcome
+	select {
+	case o = <-f.done:
+	case <-ctx.Done():
+		if f.abandon() {
+			return nil, transport.Fail(transport.Ended(ctx), object.ExecutedUnknown, f.to, nil)
+		}
+		o = <-f.done
+	}
+	if o.why != nil {
+		return nil, transport.Fail(o.why, o.executed, f.to, nil)
+	}
+	return o.reply, nil
+}
+
+// Land implements transport.Flight: the memory is the collector's business.
+func (*flight) Land() {}
+
 // request sends a call, which belongs to the connection, or says why it was not sent.
-func (c *conn) request(call *transport.Call) (flight, error) {
+func (c *conn) request(call *transport.Call) (*flight, error) {
 	if err := c.to.calls.refusal(); err != nil { // it has said goodbye
-		return flight{}, err
+		return nil, err
 	}
 	c.mu.Lock()
 	if c.why != nil {
 		c.mu.Unlock()
-		return flight{}, c.why
+		return nil, c.why
 	}
 	c.count++
-	f := flight{conn: c, call: call, number: c.count}
+	f := &flight{conn: c, call: call, number: c.count}
 	if !call.OneWay {
 		done := make(chan outcome, 1)
 		c.pending[f.number] = done
@@ -96,7 +120,7 @@ func (c *conn) request(call *transport.Call) (flight, error) {
 }
 
 // abandon tells the callee that nobody waits for the call. It is false if the call has got its outcome.
-func (f flight) abandon() bool {
+func (f *flight) abandon() bool {
 	c := f.conn
 	c.mu.Lock()
 	_, waits := c.pending[f.number]

@@ -25,28 +25,27 @@ type link struct {
 
 // Call implements transport.Link.
 func (l *link) Call(ctx context.Context, c *transport.Call) (*transport.Reply, error) {
-	if !c.Deadline.IsZero() {
-		limited, cancel := context.WithDeadline(ctx, c.Deadline)
-		defer cancel()
-		ctx = limited
-	}
-	f, err := l.start(ctx, c, false)
+	return transport.StartAndWait(ctx, l, c)
+}
+
+// Start implements transport.Link.
+func (l *link) Start(ctx context.Context, c *transport.Call) (transport.Flight, error) {
+	limited, cancel := limit(ctx, c.Deadline)
+	defer cancel()
+	f, err := l.start(limited, c, false)
 	if err != nil {
 		return nil, transport.Fail(err, object.ExecutedNo, l.to, c)
 	}
-	var o outcome
-	select {
-	case o = <-f.done:
-	case <-ctx.Done():
-		if f.abandon() {
-			return nil, transport.Fail(transport.Ended(ctx), object.ExecutedUnknown, l.to, c)
-		}
-		o = <-f.done
+	f.to, f.deadline = l.to, c.Deadline
+	return f, nil
+}
+
+// limit ends a context at a deadline, if that is one.
+func limit(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
+	if deadline.IsZero() {
+		return ctx, func() {}
 	}
-	if o.why != nil {
-		return nil, transport.Fail(o.why, o.executed, l.to, c)
-	}
-	return o.reply, nil
+	return context.WithDeadline(ctx, deadline)
 }
 
 // Send implements transport.Link.
@@ -74,14 +73,14 @@ func (l *link) Flush(ctx context.Context) error {
 }
 
 // start sends a copy of a call. An error means that it was not sent.
-func (l *link) start(ctx context.Context, c *transport.Call, oneWay bool) (flight, error) {
+func (l *link) start(ctx context.Context, c *transport.Call, oneWay bool) (*flight, error) {
 	if size := c.Size(); size > transport.MaxBytes {
-		return flight{}, fmt.Errorf("%w: the call has %d bytes, %d are allowed", transport.ErrTooLarge, size, transport.MaxBytes)
+		return nil, fmt.Errorf("%w: the call has %d bytes, %d are allowed", transport.ErrTooLarge, size, transport.MaxBytes)
 	}
 	begun := l.net.clock.Monotonic()
 	conn, err := l.connected(ctx)
 	if err != nil {
-		return flight{}, err
+		return nil, err
 	}
 	sent := copyCall(c)
 	sent.From, sent.OneWay, sent.Deadline = l.from.self.Incarnation, oneWay, time.Time{}
@@ -93,7 +92,7 @@ func (l *link) start(ctx context.Context, c *transport.Call, oneWay bool) (fligh
 		inTime = sent.Timeout > 0
 	}
 	if !inTime {
-		return flight{}, fmt.Errorf("the call's time is over: %w", context.DeadlineExceeded)
+		return nil, fmt.Errorf("the call's time is over: %w", context.DeadlineExceeded)
 	}
 	return conn.request(sent) //nolint:contextcheck // the callee has a context of its own
 }
