@@ -96,8 +96,11 @@ func (n *Node) DepartTo(ctx context.Context, d *Departure, id string, m *object.
 
 // Decode makes the reply to a call that has left a message.
 func (d *Departure) Decode(r object.Reply) (proto.Message, error) {
-	return decodeReply(d.method, d.ID, r)
+	return DecodeReply(d.method, d.ID, r)
 }
+
+// Waits reports whether a turn waits for a call that has left, until [Departure.Release].
+func (d *Departure) Waits() bool { return d.leave != nil }
 
 // Release lets go of what waits for a call that has left. It may be called again.
 func (d *Departure) Release() {
@@ -130,9 +133,9 @@ func (n *Node) Acting(ctx context.Context) (runs, lost bool) {
 	return t != nil && !t.ended.Load(), t != nil && t.act.lost.Load()
 }
 
-// decodeReply decodes what a method of another node has answered: that is its outcome,
-// so what is wrong with it does not undo the call.
-func decodeReply(m *object.MethodInfo, id string, r object.Reply) (proto.Message, error) {
+// DecodeReply decodes what a method of an object on another node has answered: that is its
+// outcome, so what is wrong with it does not undo the call.
+func DecodeReply(m *object.MethodInfo, id string, r object.Reply) (proto.Message, error) {
 	msg := m.NewReply()
 	if r.Message != m.ReplyName() && r.Message != "" {
 		typ, err := protoregistry.GlobalTypes.FindMessageByURL(r.Message)

@@ -61,6 +61,20 @@ func (r *Router) recycle(c *calling) {
 	r.callings.Put(c)
 }
 
+// dismiss is the end of one that nobody needs any more.
+func (r *Router) dismiss(c *calling) {
+	c.release()
+	r.recycle(c)
+}
+
+// leaves makes c a call of an object of a shard that is not this node's, as that has said already.
+func (c *calling) leaves(r *Router, what *call, shard uint32) {
+	c.what = *what
+	t := &c.trip
+	t.router, t.errand, t.op, t.id, t.method, t.shard = r, c, transport.OpCall, what.id, what.method, shard
+	t.why = object.FromError(node.ErrElsewhere)
+}
+
 func (c *calling) local(ctx context.Context) (proto.Message, error) {
 	n, w := c.router.cfg.Node, &c.what
 	if !w.expr.IsZero() {

@@ -25,7 +25,9 @@ type Router struct {
 	host   *Host
 	pushes pushes
 
-	callings sync.Pool // of those that are over
+	begun    time.Time     // when it was made
+	zero     time.Duration // the same on the clock's monotonic scale
+	callings sync.Pool     // of those that are over
 }
 
 var _ object.Runtime = (*Router)(nil)
@@ -33,6 +35,7 @@ var _ object.Runtime = (*Router)(nil)
 // New returns a router that serves as if the node were alone: what the node refuses waits until [Router.Serve] runs.
 func New(cfg Config) *Router {
 	r := &Router{cfg: cfg.withDefaults()}
+	r.begun, r.zero = r.cfg.Clock.Now(), r.cfg.Clock.Monotonic()
 	r.view.Store(&view{over: make(chan struct{})})
 	r.parked.limit, r.parked.share = r.cfg.ParkedCalls, r.cfg.PeerCalls
 	r.host = newHost(r)
@@ -120,10 +123,19 @@ func (r *Router) Handler() transport.Handler { return &handler{router: r} }
 // Call implements [object.Runtime].
 func (r *Router) Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
 	if len(opts) == 0 {
-		if e, ok := r.cfg.Node.Elsewhere(id, method, object.Expr{}); ok {
-			return r.callElsewhere(ctx, call{id: id, method: method, req: req}, &e)
+		var f flight
+		if r.takeOff(ctx, &f, id, method, object.Expr{}, req) {
+			if f.wait(ctx) {
+				return r.land(ctx, &f, id)
+			}
+			return r.goOn(ctx, &f, id, object.Expr{}, req)
 		}
 	}
+	return r.callHere(ctx, id, method, req, opts)
+}
+
+// callHere is Call for what this node is asked for first.
+func (r *Router) callHere(ctx context.Context, id, method string, req proto.Message, opts []object.CallOption) (proto.Message, error) {
 	reply, err := r.cfg.Node.Call(ctx, id, method, req, opts...)
 	switch {
 	case err != nil && r.leads(err, id):
@@ -140,10 +152,19 @@ func (r *Router) Call(ctx context.Context, id, method string, req proto.Message,
 // Invoke implements [object.Runtime].
 func (r *Router) Invoke(ctx context.Context, id string, method object.Expr, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
 	if len(opts) == 0 {
-		if e, ok := r.cfg.Node.Elsewhere(id, "", method); ok {
-			return r.callElsewhere(ctx, call{id: id, method: method.Name(), expr: method, req: req}, &e)
+		var f flight
+		if r.takeOff(ctx, &f, id, "", method, req) {
+			if f.wait(ctx) {
+				return r.land(ctx, &f, id)
+			}
+			return r.goOn(ctx, &f, id, method, req)
 		}
 	}
+	return r.invokeHere(ctx, id, method, req, opts)
+}
+
+// invokeHere is Invoke for what this node is asked for first.
+func (r *Router) invokeHere(ctx context.Context, id string, method object.Expr, req proto.Message, opts []object.CallOption) (proto.Message, error) {
 	reply, err := r.cfg.Node.Invoke(ctx, id, method, req, opts...)
 	switch {
 	case err != nil && r.leads(err, id):
@@ -236,28 +257,27 @@ func (r *Router) call(ctx context.Context, what call, opts []object.CallOption, 
 	return r.sendOff(ctx, c, typ, m)
 }
 
-// callElsewhere has a call run whose object the node has found to be another's.
-func (r *Router) callElsewhere(ctx context.Context, what call, e *node.Elsewhere) (proto.Message, error) {
-	c := r.calling()
-	c.what = what
-	c.what.known = e.Method
-	t := &c.trip
-	t.router, t.errand, t.op, t.id, t.method, t.shard = r, c, transport.OpCall, what.id, what.method, e.Shard
-	t.why = object.FromError(node.ErrElsewhere)
-	return r.sendOff(ctx, c, e.Type, e.Method)
-}
-
 // sendOff brings a call to its end.
 func (r *Router) sendOff(ctx context.Context, c *calling, typ *object.Type, m *object.MethodInfo) (proto.Message, error) {
 	if _, has := ctx.Deadline(); !has {
 		c.timeout = max(r.timeoutOf(typ, m), 0)
 	}
 	reply, err := c.travel(ctx)
+	return r.finish(ctx, c, reply, err)
+}
+
+// finish is what is left to do for a call that has ended.
+func (r *Router) finish(ctx context.Context, c *calling, reply proto.Message, err error) (proto.Message, error) {
 	if err != nil && (!c.told || c.pinned && isGone(err)) {
 		r.cfg.Node.Unanswered(ctx, c.what.id, c.what.method, err)
 	}
 	r.recycle(c)
 	return reply, err
+}
+
+// after is the time in a while, as measured by one clock: to read that of the day too costs as much again, and steps.
+func (r *Router) after(d time.Duration) time.Time {
+	return r.begun.Add(r.cfg.Clock.Monotonic() - r.zero + d)
 }
 
 // limit gives a call its time, where its caller has not.

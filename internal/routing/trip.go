@@ -100,23 +100,28 @@ func (t *trip) travel(ctx context.Context) (proto.Message, error) {
 	var o outcome
 	v := t.router.view.Load()
 	if t.timeout > 0 {
-		t.call.Deadline = t.router.cfg.Clock.Now().Add(t.timeout)
+		t.call.Deadline = t.router.after(t.timeout)
 	}
 	p := t.find(v)
-	direct := p.kind == there && !v.last && !t.oneWay
 	var a attempt
-	if direct { // most calls end here, and need no timer
+	if p.kind == there && !v.last && !t.oneWay { // most calls end here, and need no timer
 		if o, a = t.send(ctx, v, p.route); o.final {
 			return o.reply, o.err
 		}
 	}
+	return t.goOn(ctx, v, p.route, a)
+}
+
+// goOn brings the call to its end after an attempt that was none; the zero attempt: there was none.
+func (t *trip) goOn(ctx context.Context, v *view, to cluster.Route, a attempt) (proto.Message, error) {
 	if !t.call.Deadline.IsZero() {
 		limited, cancel := context.WithDeadline(ctx, t.call.Deadline)
 		defer cancel()
 		ctx = limited
 	}
-	if direct {
-		o = t.judge(ctx, v, p.route, a)
+	var o outcome
+	if a != (attempt{}) {
+		o = t.judge(ctx, v, to, a)
 	}
 	for !o.final {
 		o = t.step(ctx)
@@ -224,8 +229,7 @@ func (t *trip) send(ctx context.Context, v *view, to cluster.Route) (outcome, at
 		return outcome{final: true, err: t.ends(fenced(t.op.String(), t.id, t.method))}, attempt{}
 	}
 	c := &t.call
-	c.Shard, c.Epoch, c.Revision, c.Hops = t.shard, to.Epoch, to.Revision, t.wrong
-	c.Resent = t.mayRun
+	t.addressed(to)
 	link := v.links.to(to)
 	if t.pinned { // behind what the caller has pushed to the client
 		link.flush(ctx, c.Deadline)
@@ -236,22 +240,38 @@ func (t *trip) send(ctx context.Context, v *view, to cluster.Route) (outcome, at
 		}
 		return outcome{final: true}, attempt{}
 	}
-	reply, err := link.Call(ctx, c)
+	way, err := link.Start(ctx, c)
+	if err != nil {
+		return outcome{}, attempt{err: err}
+	}
+	reply, err := way.Wait(ctx)
 	if err != nil || reply.Err != nil {
 		return outcome{}, attempt{err, reply}
 	}
-	if reply.Epoch > to.Epoch && reply.Revision > to.Revision && !t.pinned {
-		to.Epoch, to.Revision = reply.Epoch, reply.Revision
-		v.table.Learn(t.shard, to)
+	if !t.pinned {
+		v.learn(t.shard, to, reply)
 	}
 	msg, err := t.errand.unpack(reply.Reply) // a copy
-	if reply.Spent != nil {
-		reply.Spent()
-	}
+	way.Land()
 	if err != nil {
 		err = object.FromError(err).At(t.op.String(), t.id, t.method).WithExecuted(object.ExecutedYes)
 	}
 	return outcome{true, msg, err}, attempt{}
+}
+
+// addressed makes the call that is sent one to a node.
+func (t *trip) addressed(to cluster.Route) {
+	c := &t.call
+	c.Shard, c.Epoch, c.Revision, c.Hops = t.shard, to.Epoch, to.Revision, t.wrong
+	c.Resent = t.mayRun
+}
+
+// learn notes that a shard is where a call was sent, but under a later epoch, if a reply says so.
+func (v *view) learn(shard uint32, to cluster.Route, reply *transport.Reply) {
+	if reply.Epoch > to.Epoch && reply.Revision > to.Revision {
+		to.Epoch, to.Revision = reply.Epoch, reply.Revision
+		v.table.Learn(shard, to)
+	}
 }
 
 // pack makes the call that is sent, once.
@@ -259,7 +279,9 @@ func (t *trip) pack(ctx context.Context) error {
 	if t.packed {
 		return nil
 	}
-	t.call.CallID, t.call.Op = newCallID(), t.op
+	if t.call.Op = t.op; t.call.CallID == (transport.CallID{}) {
+		t.call.CallID = newCallID()
+	}
 	if err := t.errand.pack(ctx, &t.call); err != nil {
 		return err
 	}

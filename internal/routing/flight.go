@@ -1,0 +1,102 @@
+package routing
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/xiaonanln/goverse/cluster"
+	"github.com/xiaonanln/goverse/internal/transport"
+	"github.com/xiaonanln/goverse/node"
+	"github.com/xiaonanln/goverse/object"
+)
+
+// flight is the first attempt of a call without options, on its way to the node that has its object. Nearly all such
+// calls end with it. It is on the stack of the caller, who waits on a short one and finds little that is far from the
+// processor when the reply is there: all else that it took to send the call has been given back by then. Where the
+// attempt was not the end, that is made anew.
+type flight struct {
+	callID   transport.CallID
+	deadline time.Time     // the call's own; zero: none
+	to       cluster.Route // with its epoch begins what is looked at when the reply is there
+	view     *view
+	method   *object.MethodInfo
+	kept     *calling         // where a turn waits, as what comes back has to find that, or the call was not sent; else nil
+	way      transport.Flight // nil: it was not sent
+	attempt
+}
+
+// takeOff sends a call to the node that has its object. It is false where something has to be looked at before, this node
+// first of all: then nothing has happened.
+func (r *Router) takeOff(ctx context.Context, f *flight, id, method string, expr object.Expr, req proto.Message) bool {
+	e, ok := r.cfg.Node.Elsewhere(id, method, expr)
+	if !ok {
+		return false
+	}
+	v := r.view.Load()
+	p := v.glance(r.cfg.Node, e.Shard)
+	if p.kind != there || !r.mayAct(ctx, v) {
+		return false
+	}
+	c := r.calling()
+	c.leaves(r, &call{id: id, method: e.Method.Name, expr: expr, req: req, known: e.Method}, e.Shard)
+	if _, has := ctx.Deadline(); !has {
+		if d := r.timeoutOf(e.Type, e.Method); d > 0 {
+			c.call.Deadline = r.after(d)
+		}
+	}
+	if err := c.trip.pack(ctx); err != nil {
+		r.dismiss(c)
+		return false
+	}
+	c.addressed(p.route)
+	*f = flight{callID: c.call.CallID, deadline: c.call.Deadline, to: p.route, view: v, method: e.Method}
+	f.way, f.err = v.links.to(p.route).Start(ctx, &c.call)
+	if f.err != nil || c.away.Waits() {
+		f.kept = c
+	} else {
+		r.recycle(c)
+	}
+	return true
+}
+
+// wait is false if the attempt was not the call's end.
+func (f *flight) wait(ctx context.Context) bool {
+	if f.way == nil {
+		return false
+	}
+	f.reply, f.err = f.way.Wait(ctx)
+	return f.err == nil && f.reply.Err == nil
+}
+
+// land is the end of a call that has been answered.
+func (r *Router) land(ctx context.Context, f *flight, id string) (proto.Message, error) {
+	if f.kept != nil {
+		defer r.dismiss(f.kept) // also if the message's own code panics
+	}
+	reply := f.reply
+	if reply.Epoch > f.to.Epoch {
+		f.view.learn(r.cfg.Node.ShardOf(id), f.to, reply)
+	}
+	msg, err := node.DecodeReply(f.method, id, reply.Reply) // a copy
+	f.way.Land()
+	if err != nil {
+		err = object.FromError(err).WithExecuted(object.ExecutedYes)
+		r.cfg.Node.Unanswered(ctx, id, f.method.Name, err)
+	}
+	return msg, err
+}
+
+// goOn brings a call to its end whose first attempt was not.
+func (r *Router) goOn(ctx context.Context, f *flight, id string, expr object.Expr, req proto.Message) (proto.Message, error) {
+	c := f.kept
+	if c == nil {
+		c = r.calling()
+		c.leaves(r, &call{id: id, method: f.method.Name, expr: expr, req: req, known: f.method}, r.cfg.Node.ShardOf(id))
+		c.call.CallID, c.call.Deadline = f.callID, f.deadline
+	}
+	defer c.release()
+	reply, err := c.goOn(ctx, f.view, f.to, f.attempt)
+	return r.finish(ctx, c, reply, err)
+}
