@@ -74,17 +74,15 @@ func (n *Node) DepartTo(ctx context.Context, d *Departure, id string, m *object.
 	body := d.Body[:0]
 	if req != nil {
 		if !m.Accepts(req) {
-			return object.Refuse(object.CodeInvalidArgument, "", "call", id, m.Name,
-				fmt.Sprintf("the request is a %T, the method takes %s", req, m.RequestName()))
+			return unfit(id, m, req)
 		}
 		if body, err = (proto.MarshalOptions{}).MarshalAppend(body, req); err != nil {
-			return object.Refuse(object.CodeInvalidArgument, "", "call", id, m.Name, "encode the request: "+err.Error())
+			return unencoded(id, m, err)
 		}
 	}
-	*d = Departure{
-		Request: object.Request{ID: id, Method: m.Name, Message: m.RequestName(), Body: body, Metadata: s.Metadata, Key: s.Key},
-		OneWay:  s.OneWay, AtMostOnce: s.AtMostOnce, method: m,
-	}
+	*d = Departure{} // not all at once, which would be made on the stack
+	d.ID, d.Method, d.Message, d.Body, d.Metadata, d.Key = id, m.Name, m.RequestName(), body, s.Metadata, s.Key
+	d.OneWay, d.AtMostOnce, d.method = s.OneWay, s.AtMostOnce, m
 	if up := n.callerTurn(ctx); up != nil {
 		d.Metadata = object.MergeMetadata(up.Metadata(), s.Metadata)
 		if !s.OneWay {
@@ -92,6 +90,15 @@ func (n *Node) DepartTo(ctx context.Context, d *Departure, id string, m *object.
 		}
 	}
 	return err
+}
+
+func unfit(id string, m *object.MethodInfo, req proto.Message) error {
+	return object.Refuse(object.CodeInvalidArgument, "", "call", id, m.Name,
+		fmt.Sprintf("the request is a %T, the method takes %s", req, m.RequestName()))
+}
+
+func unencoded(id string, m *object.MethodInfo, err error) error {
+	return object.Refuse(object.CodeInvalidArgument, "", "call", id, m.Name, "encode the request: "+err.Error())
 }
 
 // Decode makes the reply to a call that has left a message.
@@ -134,20 +141,39 @@ func (n *Node) Acting(ctx context.Context) (runs, lost bool) {
 }
 
 // DecodeReply decodes what a method of an object on another node has answered: that is its
-// outcome, so what is wrong with it does not undo the call.
+// outcome, so what is wrong with it does not undo the call. Like all that runs when a caller
+// wakes, it needs little stack: with many callers, that of each has to be fetched from afar.
 func DecodeReply(m *object.MethodInfo, id string, r object.Reply) (proto.Message, error) {
-	msg := m.NewReply()
 	if r.Message != m.ReplyName() && r.Message != "" {
-		typ, err := protoregistry.GlobalTypes.FindMessageByURL(r.Message)
-		if err != nil {
-			return nil, object.Refuse(object.CodeInternal, "", "call", id, m.Name, "decode the reply: "+err.Error()).WithExecuted(object.ExecutedYes)
-		}
-		msg = typ.New().Interface()
+		return decodeOther(m, id, r)
 	}
-	if err := (proto.UnmarshalOptions{RecursionLimit: decodeDepth}).Unmarshal(r.Body, msg); err != nil {
-		return nil, object.Refuse(object.CodeInternal, "", "call", id, m.Name, "decode the reply: "+err.Error()).WithExecuted(object.ExecutedYes)
+	msg := m.NewReply()
+	if err := decodeInto(msg, r.Body); err != nil {
+		return nil, undecoded(m, id, err)
 	}
 	return msg, nil
+}
+
+// decodeOther is DecodeReply for a message of another type than the method says.
+func decodeOther(m *object.MethodInfo, id string, r object.Reply) (proto.Message, error) {
+	typ, err := protoregistry.GlobalTypes.FindMessageByURL(r.Message)
+	if err != nil {
+		return nil, undecoded(m, id, err)
+	}
+	msg := typ.New().Interface()
+	if err := decodeInto(msg, r.Body); err != nil {
+		return nil, undecoded(m, id, err)
+	}
+	return msg, nil
+}
+
+func decodeInto(msg proto.Message, body []byte) error {
+	return proto.UnmarshalOptions{RecursionLimit: decodeDepth}.Unmarshal(body, msg)
+}
+
+//go:noinline // its frame is larger than that of who calls it
+func undecoded(m *object.MethodInfo, id string, err error) error {
+	return object.Refuse(object.CodeInternal, "", "call", id, m.Name, "decode the reply: "+err.Error()).WithExecuted(object.ExecutedYes)
 }
 
 // enter makes a turn known while it waits for a call elsewhere, under the ID in step.

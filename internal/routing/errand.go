@@ -67,11 +67,11 @@ func (r *Router) dismiss(c *calling) {
 	r.recycle(c)
 }
 
-// leaves makes c a call of an object of a shard that is not this node's, as that has said already.
-func (c *calling) leaves(r *Router, what *call, shard uint32) {
-	c.what = *what
-	t := &c.trip
-	t.router, t.errand, t.op, t.id, t.method, t.shard = r, c, transport.OpCall, what.id, what.method, shard
+// leaves makes c, which is empty, a call of an object of a shard that is not this node's, as that has said already.
+func (c *calling) leaves(r *Router, id string, expr object.Expr, req proto.Message, m *object.MethodInfo, shard uint32) {
+	w, t := &c.what, &c.trip
+	w.id, w.method, w.expr, w.req, w.known = id, m.Name, expr, req, m
+	t.router, t.errand, t.op, t.id, t.method, t.shard = r, c, transport.OpCall, id, m.Name, shard
 	t.why = object.FromError(node.ErrElsewhere)
 }
 
@@ -83,20 +83,31 @@ func (c *calling) local(ctx context.Context) (proto.Message, error) {
 	return n.Call(ctx, w.id, w.method, w.req, w.opts...)
 }
 
-func (c *calling) pack(ctx context.Context, to *transport.Call) error {
+func (c *calling) pack(ctx context.Context, to *transport.Call) (err error) {
 	d, w := &c.away, &c.what
-	var err error
-	if n := c.router.cfg.Node; w.known != nil {
-		err = n.DepartTo(ctx, d, w.id, w.known, w.req, object.Resolve(w.opts))
+	if w.known != nil && len(w.opts) == 0 { // as most are
+		err = c.router.cfg.Node.DepartTo(ctx, d, w.id, w.known, w.req, object.CallSettings{})
 	} else {
-		err = n.Depart(ctx, d, w.id, w.method, w.req, w.opts)
+		err = c.depart(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	to.Request, to.Chain = d.Request, steps(d.Chain)
+	to.Request = d.Request
 	to.OneWay, to.AtMostOnce = d.OneWay, d.AtMostOnce
+	if len(d.Chain) > 0 {
+		to.Chain = steps(d.Chain)
+	}
 	return nil
+}
+
+// depart makes the call one that leaves.
+func (c *calling) depart(ctx context.Context) error {
+	n, w := c.router.cfg.Node, &c.what
+	if w.known != nil {
+		return n.DepartTo(ctx, &c.away, w.id, w.known, w.req, object.Resolve(w.opts))
+	}
+	return n.Depart(ctx, &c.away, w.id, w.method, w.req, w.opts)
 }
 
 func (c *calling) unpack(r object.Reply) (proto.Message, error) { return c.away.Decode(r) }

@@ -34,13 +34,12 @@ func (r *Router) takeOff(ctx context.Context, f *flight, id, method string, expr
 	if !ok {
 		return false
 	}
-	v := r.view.Load()
-	p := v.glance(r.cfg.Node, e.Shard)
-	if p.kind != there || !r.mayAct(ctx, v) {
+	f.view, f.method = r.view.Load(), e.Method
+	if !f.find(e.Shard) || !r.mayAct(ctx, f.view) {
 		return false
 	}
 	c := r.calling()
-	c.leaves(r, &call{id: id, method: e.Method.Name, expr: expr, req: req, known: e.Method}, e.Shard)
+	c.leaves(r, id, expr, req, e.Method, e.Shard)
 	if _, has := ctx.Deadline(); !has {
 		if d := r.timeoutOf(e.Type, e.Method); d > 0 {
 			c.call.Deadline = r.after(d)
@@ -50,15 +49,30 @@ func (r *Router) takeOff(ctx context.Context, f *flight, id, method string, expr
 		r.dismiss(c)
 		return false
 	}
-	c.addressed(p.route)
-	*f = flight{callID: c.call.CallID, deadline: c.call.Deadline, to: p.route, view: v, method: e.Method}
-	f.way, f.err = v.links.to(p.route).Start(ctx, &c.call)
+	f.send(ctx, c)
 	if f.err != nil || c.away.Waits() {
 		f.kept = c
 	} else {
 		r.recycle(c)
 	}
 	return true
+}
+
+// find looks for the other member that owns a shard, which this node does not; false: there is more to look at.
+func (f *flight) find(shard uint32) (known bool) {
+	v := f.view
+	if v.table == nil {
+		return false
+	}
+	f.to, known = v.table.Route(shard)
+	return known && f.to.Epoch != 0 && f.to.Incarnation != v.self
+}
+
+// send sends the call.
+func (f *flight) send(ctx context.Context, c *calling) {
+	c.addressed(&f.to)
+	f.callID, f.deadline = c.call.CallID, c.call.Deadline
+	f.way, f.err = f.view.links.to(f.to).Start(ctx, &c.call)
 }
 
 // wait is false if the attempt was not the call's end.
@@ -73,19 +87,31 @@ func (f *flight) wait(ctx context.Context) bool {
 // land is the end of a call that has been answered.
 func (r *Router) land(ctx context.Context, f *flight, id string) (proto.Message, error) {
 	if f.kept != nil {
-		defer r.dismiss(f.kept) // also if the message's own code panics
+		return r.landAndDismiss(ctx, f, id)
 	}
-	reply := f.reply
-	if reply.Epoch > f.to.Epoch {
-		f.view.learn(r.cfg.Node.ShardOf(id), f.to, reply)
+	if f.reply.Epoch > f.to.Epoch {
+		f.view.learn(r.cfg.Node.ShardOf(id), &f.to, f.reply)
 	}
-	msg, err := node.DecodeReply(f.method, id, reply.Reply) // a copy
+	msg, err := node.DecodeReply(f.method, id, f.reply.Reply) // a copy
 	f.way.Land()
 	if err != nil {
-		err = object.FromError(err).WithExecuted(object.ExecutedYes)
-		r.cfg.Node.Unanswered(ctx, id, f.method.Name, err)
+		err = r.unread(ctx, f, id, err)
 	}
 	return msg, err
+}
+
+// landAndDismiss is land where something is kept. That is given up also if the message's own code panics.
+func (r *Router) landAndDismiss(ctx context.Context, f *flight, id string) (proto.Message, error) {
+	defer r.dismiss(f.kept)
+	f.kept = nil
+	return r.land(ctx, f, id)
+}
+
+// unread is the error of a call whose reply is not a message.
+func (r *Router) unread(ctx context.Context, f *flight, id string, err error) error {
+	err = object.FromError(err).WithExecuted(object.ExecutedYes)
+	r.cfg.Node.Unanswered(ctx, id, f.method.Name, err)
+	return err
 }
 
 // goOn brings a call to its end whose first attempt was not.
@@ -93,7 +119,7 @@ func (r *Router) goOn(ctx context.Context, f *flight, id string, expr object.Exp
 	c := f.kept
 	if c == nil {
 		c = r.calling()
-		c.leaves(r, &call{id: id, method: f.method.Name, expr: expr, req: req, known: f.method}, r.cfg.Node.ShardOf(id))
+		c.leaves(r, id, expr, req, f.method, r.cfg.Node.ShardOf(id))
 		c.call.CallID, c.call.Deadline = f.callID, f.deadline
 	}
 	defer c.release()

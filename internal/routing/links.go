@@ -74,6 +74,11 @@ func (l *links) to(rt cluster.Route) *link {
 	if found := (*l.known.Load())[rt.Incarnation]; found != nil && found.address == rt.Address {
 		return found
 	}
+	return l.dial(rt)
+}
+
+// dial is to for a link that is not known yet, or not at that address.
+func (l *links) dial(rt cluster.Route) *link {
 	peer := transport.Peer{Cluster: l.cluster, Address: rt.Address, Incarnation: rt.Incarnation}
 	l.mu.Lock()
 	defer l.mu.Unlock()

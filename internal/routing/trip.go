@@ -229,7 +229,7 @@ func (t *trip) send(ctx context.Context, v *view, to cluster.Route) (outcome, at
 		return outcome{final: true, err: t.ends(fenced(t.op.String(), t.id, t.method))}, attempt{}
 	}
 	c := &t.call
-	t.addressed(to)
+	t.addressed(&to)
 	link := v.links.to(to)
 	if t.pinned { // behind what the caller has pushed to the client
 		link.flush(ctx, c.Deadline)
@@ -249,7 +249,7 @@ func (t *trip) send(ctx context.Context, v *view, to cluster.Route) (outcome, at
 		return outcome{}, attempt{err, reply}
 	}
 	if !t.pinned {
-		v.learn(t.shard, to, reply)
+		v.learn(t.shard, &to, reply)
 	}
 	msg, err := t.errand.unpack(reply.Reply) // a copy
 	way.Land()
@@ -260,17 +260,18 @@ func (t *trip) send(ctx context.Context, v *view, to cluster.Route) (outcome, at
 }
 
 // addressed makes the call that is sent one to a node.
-func (t *trip) addressed(to cluster.Route) {
+func (t *trip) addressed(to *cluster.Route) {
 	c := &t.call
 	c.Shard, c.Epoch, c.Revision, c.Hops = t.shard, to.Epoch, to.Revision, t.wrong
 	c.Resent = t.mayRun
 }
 
 // learn notes that a shard is where a call was sent, but under a later epoch, if a reply says so.
-func (v *view) learn(shard uint32, to cluster.Route, reply *transport.Reply) {
+func (v *view) learn(shard uint32, to *cluster.Route, reply *transport.Reply) {
 	if reply.Epoch > to.Epoch && reply.Revision > to.Revision {
-		to.Epoch, to.Revision = reply.Epoch, reply.Revision
-		v.table.Learn(shard, to)
+		newer := *to
+		newer.Epoch, newer.Revision = reply.Epoch, reply.Revision
+		v.table.Learn(shard, newer)
 	}
 }
 

@@ -120,6 +120,14 @@ type Reply struct {
 // Size is how many bytes the call's variable parts have. Fixed parts and framing are not counted.
 func (c *Call) Size() int {
 	n := len(c.ID) + len(c.Method) + len(c.Message) + len(c.Body) + len(c.Key) + len(c.TraceParent) + len(c.TraceState)
+	if len(c.Metadata)+len(c.Chain) > 0 {
+		n += c.sizeOfLists()
+	}
+	return n
+}
+
+//go:noinline // callers, as many as they are, call Size on stacks of their own
+func (c *Call) sizeOfLists() (n int) {
 	for k, v := range c.Metadata {
 		n += len(k) + len(v)
 	}

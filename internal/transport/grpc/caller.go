@@ -65,7 +65,7 @@ func (c *caller) holds() bool {
 
 // begin sends a call and returns who waits for it; nil for one that nobody waits for. An error means that it was not
 // sent: errNotNow where ctx is nil and it would have to wait, for which the call must be small.
-func (c *caller) begin(ctx context.Context, call *transport.Call, oneWay bool, b bound) (*waiter, error) {
+func (c *caller) begin(ctx context.Context, call *transport.Call, oneWay bool, b *bound) (*waiter, error) {
 	size := call.Size()
 	if err := c.admit(ctx, ask{call: !oneWay, large: size >= large, object: call.ID}); err != nil {
 		return nil, err
@@ -74,40 +74,56 @@ func (c *caller) begin(ctx context.Context, call *transport.Call, oneWay bool, b
 		c.mu.Unlock()
 		return nil, transport.ErrDraining
 	}
-	h := callHeader{limited: !b.deadline.IsZero(), deadline: b.deadline.Sub(c.begun)}
-	var w *waiter
-	if !oneWay {
-		w = c.standLocked()
-		h.number = w.number
-		c.watchLocked(w, b)
-		if b.own && c.armLocked(w, h.deadline) {
-			c.leaveLocked(w.number)
-			c.mu.Unlock()
-			w.Land()
-			return nil, errOver
-		}
-	}
+	var h callHeader
+	w, over := c.enterLocked(&h, oneWay, b)
 	switch {
+	case over:
+		c.mu.Unlock()
+		w.Land()
+		return nil, errOver
 	case size >= alone:
 		c.mu.Unlock()
 		return w, c.beginAlone(ctx, w, h, call, size)
 	case c.byLaneLocked(ask{object: call.ID}):
-		c.queueBulkLocked(w, appendCall(nil, h, call, nil), call)
+		c.queueBulkLocked(w, appendCall(nil, &h, call, nil), call)
 	default:
-		s := c.growLocked()
-		c.sayLocked(s, call.Method, call.Message)
-		before := len(*s.buffer)
-		if w != nil {
-			w.sent, w.at = s, before
-		}
-		*s.buffer = appendCall(*s.buffer, h, call, c.said)
-		c.committedLocked(s, before)
-		if w != nil && c.flights == 1 && c.expected.Load() <= 0 {
-			c.sendOffLocked() // there is no company to wait for
-		}
+		c.queueLocked(w, &h, call)
 	}
 	c.mu.Unlock()
 	return w, nil
+}
+
+// enterLocked makes the header of a call, and gives it a waiter, if somebody waits: one who has left again, if it is over
+// already.
+func (c *caller) enterLocked(h *callHeader, oneWay bool, b *bound) (w *waiter, over bool) {
+	if !b.deadline.IsZero() {
+		h.limited, h.deadline = true, b.deadline.Sub(c.begun)
+	}
+	if oneWay {
+		return nil, false
+	}
+	w = c.standLocked()
+	h.number = w.number
+	c.watchLocked(w, b)
+	if over = b.own && c.armLocked(w, h.deadline); over {
+		c.leaveLocked(w.number)
+	}
+	return w, over
+}
+
+// queueLocked queues the frame of a call that is small.
+func (c *caller) queueLocked(w *waiter, h *callHeader, call *transport.Call) {
+	s := c.growLocked()
+	c.sayLocked(s, call.Method, call.Message)
+	before := len(*s.buffer)
+	if w != nil {
+		w.sent, w.at = s, before
+	}
+	*s.buffer = appendCall(*s.buffer, h, call, c.said)
+	c.committedLocked(s, before)
+	if w != nil && c.flights == 1 && c.expected.Load() <= 0 {
+		c.sendOffLocked() // there is no company to wait for
+	}
 }
 
 // queueBulkLocked queues a call's frame in the lane.
@@ -121,7 +137,7 @@ func (c *caller) queueBulkLocked(w *waiter, frame []byte, call *transport.Call) 
 // beginAlone sends a large call, which it encodes while others send theirs.
 func (c *caller) beginAlone(ctx context.Context, w *waiter, h callHeader, call *transport.Call, size int) error {
 	buffer := make([]byte, prefixBytes, prefixBytes+size+leastBuffer)
-	buffer = appendCall(buffer, h, call, nil)
+	buffer = appendCall(buffer, &h, call, nil)
 	a := ask{large: size >= large, object: call.ID}
 	if err := c.admit(ctx, a); err != nil {
 		c.retreat(w)

@@ -27,7 +27,7 @@ const (
 
 // CallFrame is a call; number 0: a one-way one.
 func CallFrame(number uint64, c *transport.Call) []byte {
-	return appendCall(nil, callHeader{number: number}, c, nil)
+	return appendCall(nil, &callHeader{number: number}, c, nil)
 }
 
 // ReplyFrame is a reply.

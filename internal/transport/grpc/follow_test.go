@@ -34,7 +34,7 @@ func TestCallEndsWithAContextThatIsFollowed(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		s := &source{Context: ctx}
 		c, _ := vigilant(t.Context(), t, 0)
-		w, err := c.begin(nil, &transport.Call{}, false, bound{ctx: s}) //nolint:staticcheck // SA1012: no context says that it does not wait
+		w, err := c.begin(nil, &transport.Call{}, false, &bound{ctx: s}) //nolint:staticcheck // SA1012: no context says that it does not wait
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +67,7 @@ func TestCallThatIsOverFollowsNothing(t *testing.T) {
 	for _, early := range []bool{true, false} {
 		s := &source{Context: t.Context()}
 		c, _ := vigilant(t.Context(), t, 0)
-		w, err := c.begin(nil, &transport.Call{}, false, bound{ctx: s}) //nolint:staticcheck // SA1012: no context says that it does not wait
+		w, err := c.begin(nil, &transport.Call{}, false, &bound{ctx: s}) //nolint:staticcheck // SA1012: no context says that it does not wait
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +94,7 @@ func TestCallEndsWithAContextThatIsNotFollowed(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &source{Context: ctx, deaf: true}
 	c, _ := vigilant(t.Context(), t, 0)
-	w, err := c.begin(nil, &transport.Call{}, false, bound{ctx: s}) //nolint:staticcheck // SA1012: no context says that it does not wait
+	w, err := c.begin(nil, &transport.Call{}, false, &bound{ctx: s}) //nolint:staticcheck // SA1012: no context says that it does not wait
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -123,7 +123,7 @@ func FuzzRoundTrip(f *testing.F) {
 			h.limited, h.deadline, c.Timeout = true, time.Duration(m), time.Duration(m)
 		}
 		d := new(transport.Call)
-		got, id, err := readCall(payloadOf(appendCall(nil, h, c, nil)), 0, names{}, d)
+		got, id, err := readCall(payloadOf(appendCall(nil, &h, c, nil)), 0, names{}, d)
 		d.ID = string(id)
 		if err != nil || got != number || !reflect.DeepEqual(c, d) {
 			t.Errorf("call %d %+v arrives as %d %+v, %v", number, c, got, d, err)

@@ -54,7 +54,7 @@ func payloadOf(frame []byte) []byte { return frame[headBytes:] }
 func FuzzCall(f *testing.F) {
 	for i, c := range seedCalls() {
 		for _, h := range []callHeader{{}, {number: math.MaxUint64}, {number: uint64(i + 1), limited: true, deadline: time.Second}} {
-			f.Add(payloadOf(appendCall(nil, h, c, nil)), uint64(i))
+			f.Add(payloadOf(appendCall(nil, &h, c, nil)), uint64(i))
 		}
 	}
 	f.Fuzz(func(t *testing.T, payload []byte, sentAt uint64) {
@@ -71,7 +71,7 @@ func FuzzCall(f *testing.F) {
 			t.Errorf("%d bytes were read from %d", c.Size(), len(payload))
 		}
 		h := callHeader{number: number, limited: c.Timeout != 0, deadline: c.Timeout}
-		again, id, err := readCall(payloadOf(appendCall(nil, h, c, nil)), 0, names{}, d)
+		again, id, err := readCall(payloadOf(appendCall(nil, &h, c, nil)), 0, names{}, d)
 		d.ID = string(id)
 		if err != nil || again != number || !reflect.DeepEqual(c, d) {
 			t.Errorf("read again, %+v is %+v, %v", c, d, err)
@@ -133,7 +133,7 @@ func FuzzMessage(f *testing.F) {
 	said, answered := vocabulary{}, vocabulary{}
 	for i, c := range seedCalls() {
 		calls, _ = said.learn(calls, c.Method, c.Message)
-		calls = appendCall(calls, callHeader{number: uint64(i)}, c, said)
+		calls = appendCall(calls, &callHeader{number: uint64(i)}, c, said)
 		calls = appendNumbered(calls, kindCancel, uint64(i))
 	}
 	for i, r := range seedReplies() {
@@ -142,7 +142,7 @@ func FuzzMessage(f *testing.F) {
 		replies = appendNumbered(replies, kindRefusal, uint64(i))
 	}
 	replies = append(replies, endFrame(beginFrame(nil, kindGoodbye), 0)...)
-	large := appendCall(nil, callHeader{number: 7}, &transport.Call{Request: object.Request{Body: make([]byte, 100)}}, nil)
+	large := appendCall(nil, &callHeader{number: 7}, &transport.Call{Request: object.Request{Body: make([]byte, 100)}}, nil)
 	var parts []byte
 	for _, part := range []struct {
 		k kind
@@ -169,7 +169,7 @@ func FuzzMessage(f *testing.F) {
 		from := &played{message: message}
 		calling := &caller{stream: from, waiters: &e.transport.waiters, cut: func() {}, free: func() {}}
 		calling.init(e.clock(), &e.transport.buffers, e.transport.bounds())
-		w, err := calling.begin(context.Background(), &transport.Call{}, false, bound{})
+		w, err := calling.begin(context.Background(), &transport.Call{}, false, &bound{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -51,22 +51,12 @@ func (l *link) Call(ctx context.Context, c *transport.Call) (*transport.Reply, e
 // Start implements transport.Link.
 func (l *link) Start(ctx context.Context, c *transport.Call) (transport.Flight, error) {
 	var b bound
-	b.deadline, _ = ctx.Deadline()
-	if d := c.Deadline; !d.IsZero() && (b.deadline.IsZero() || d.Before(b.deadline)) {
-		b.deadline, b.own = d, true
-	}
-	b.ctx = ctx
-	source, ok := ctx.(ends.Source)
-	if ok {
-		b.own = !b.deadline.IsZero() // that is all that it does not tell
-	} else {
-		b.ended = ctx.Done()
-	}
-	w, err := l.begin(ctx, c, false, b)
+	source := b.of(ctx, c)
+	w, err := l.begin(ctx, c, false, &b)
 	if err != nil {
 		return nil, transport.Fail(err, object.ExecutedNo, l.to, c)
 	}
-	if ok {
+	if source != nil {
 		w.follow(source)
 	}
 	return w, nil
@@ -78,7 +68,7 @@ func (l *link) Send(ctx context.Context, c *transport.Call) error {
 	if c.Timeout != 0 {
 		b.deadline = l.from.clock().Now().Add(c.Timeout)
 	}
-	if _, err := l.begin(ctx, c, true, b); err != nil {
+	if _, err := l.begin(ctx, c, true, &b); err != nil {
 		return transport.Fail(err, object.ExecutedNo, l.to, c)
 	}
 	return nil
@@ -102,30 +92,47 @@ type bound struct {
 	ended <-chan struct{} // its Done
 }
 
+// of makes b the bound of a call. The source is its context, where that can be followed.
+func (b *bound) of(ctx context.Context, c *transport.Call) (source ends.Source) {
+	b.ctx = ctx
+	b.deadline, _ = ctx.Deadline()
+	if d := c.Deadline; !d.IsZero() && (b.deadline.IsZero() || d.Before(b.deadline)) {
+		b.deadline, b.own = d, true
+	}
+	source, ok := ctx.(ends.Source)
+	if ok {
+		b.own = !b.deadline.IsZero() // that is all that it does not tell
+	} else {
+		b.ended = ctx.Done()
+	}
+	return source
+}
+
 // errOver refuses a call whose time is over.
 var errOver = fmt.Errorf("the call's time is over: %w", context.DeadlineExceeded)
 
 // begin sends a call over a connection that holds. An error means that it was not sent.
-func (l *link) begin(ctx context.Context, c *transport.Call, oneWay bool, b bound) (*waiter, error) {
-	if err := fits(c); err != nil {
+func (l *link) begin(ctx context.Context, c *transport.Call, oneWay bool, b *bound) (*waiter, error) {
+	size := c.Size()
+	if err := fits(c, size); err != nil {
 		return nil, err
 	}
-	if conn := l.conn.Load(); conn != nil && conn.holds() && ctx.Err() == nil && (!oneWay || c.Timeout >= 0) && c.Size() < alone {
+	if conn := l.conn.Load(); conn != nil && conn.holds() && ctx.Err() == nil && (!oneWay || c.Timeout >= 0) && size < alone {
 		w, err := conn.begin(nil, c, oneWay, b) //nolint:contextcheck,staticcheck // SA1012: no context says that it does not wait
 		if err == nil || !errors.Is(err, errNotNow) && !errors.Is(err, transport.ErrBroken) {
 			return w, err
 		}
 	}
+	return l.beginWhenReady(ctx, c, oneWay, b)
+}
+
+// beginWhenReady is begin that waits for a connection, and for room on it.
+func (l *link) beginWhenReady(ctx context.Context, c *transport.Call, oneWay bool, b *bound) (*waiter, error) {
 	if b.own { // it may have to wait
 		limited, cancel := context.WithDeadline(ctx, b.deadline)
 		defer cancel()
 		ctx = limited
 	}
-	return l.beginWhenReady(ctx, c, oneWay, b)
-}
-
-// beginWhenReady is begin that waits for a connection, and for room on it.
-func (l *link) beginWhenReady(ctx context.Context, c *transport.Call, oneWay bool, b bound) (*waiter, error) {
 	for again := false; ; again = true {
 		conn, err := l.connected(ctx)
 		if err != nil {
@@ -141,18 +148,23 @@ func (l *link) beginWhenReady(ctx context.Context, c *transport.Call, oneWay boo
 	}
 }
 
-// fits says whether a call can be sent.
-func fits(c *transport.Call) error {
-	if size := c.Size(); size > transport.MaxBytes {
-		return fmt.Errorf("%w: the call has %d bytes, %d are allowed", transport.ErrTooLarge, size, transport.MaxBytes)
+// fits says whether a call of a size can be sent.
+func fits(c *transport.Call, size int) error {
+	if size <= transport.MaxBytes && len(c.Metadata) <= maxPairs && len(c.Chain) <= maxSteps {
+		return nil
 	}
-	if n := len(c.Metadata); n > maxPairs {
+	return unfit(c, size)
+}
+
+// unfit is why a call cannot be sent.
+func unfit(c *transport.Call, size int) error {
+	switch n := len(c.Metadata); {
+	case size > transport.MaxBytes:
+		return fmt.Errorf("%w: the call has %d bytes, %d are allowed", transport.ErrTooLarge, size, transport.MaxBytes)
+	case n > maxPairs:
 		return fmt.Errorf("%w: the call has %d pairs of metadata, %d are allowed", transport.ErrTooLarge, n, maxPairs)
 	}
-	if n := len(c.Chain); n > maxSteps {
-		return fmt.Errorf("%w: the call's chain has %d steps, %d are allowed", transport.ErrTooLarge, n, maxSteps)
-	}
-	return nil
+	return fmt.Errorf("%w: the call's chain has %d steps, %d are allowed", transport.ErrTooLarge, len(c.Chain), maxSteps)
 }
 
 // connected is a connection that holds, made if there is none.

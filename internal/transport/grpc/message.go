@@ -27,9 +27,25 @@ type callHeader struct {
 // appendCall appends a call: number, flags (uvarints), op, hops (bytes), the call ID (16 bytes), the deadline (uvarint,
 // nanoseconds on the scale of sent_at) if it has one, shard, epoch (uvarints), revision (varint), the strings and names
 // in the order below, the metadata and the chain (a uvarint count each).
-func appendCall(b []byte, h callHeader, c *transport.Call, v vocabulary) []byte {
+//
+// It runs on the stacks of callers, as many as they are, so it and what it calls need little of them.
+func appendCall(b []byte, h *callHeader, c *transport.Call, v vocabulary) []byte {
 	start := len(b)
-	b = beginFrame(b, kindCall)
+	b = appendNumbers(beginFrame(b, kindCall), h, c)
+	b = appendString(b, c.ID)
+	b = v.appendName(b, c.Method)
+	b = v.appendName(b, c.Message)
+	b = appendString(b, c.Body)
+	if len(c.Key)+len(c.TraceParent)+len(c.TraceState)+len(c.Metadata)+len(c.Chain) == 0 {
+		b = append(b, 0, 0, 0, 0, 0)
+	} else {
+		b = appendRest(b, c)
+	}
+	return endFrame(b, start)
+}
+
+// appendNumbers appends a call up to the first string.
+func appendNumbers(b []byte, h *callHeader, c *transport.Call) []byte {
 	b = binary.AppendUvarint(b, h.number)
 	var flags uint64
 	if h.number == 0 {
@@ -44,19 +60,18 @@ func appendCall(b []byte, h callHeader, c *transport.Call, v vocabulary) []byte 
 	if h.limited {
 		flags |= callLimited
 	}
-	b = binary.AppendUvarint(b, flags)
-	b = append(b, byte(c.Op), c.Hops)
+	b = append(b, byte(flags), byte(c.Op), c.Hops)
 	b = append(b, c.CallID[:]...)
 	if h.limited {
 		b = binary.AppendUvarint(b, uint64(max(h.deadline, 0)))
 	}
 	b = binary.AppendUvarint(b, uint64(c.Shard))
 	b = binary.AppendUvarint(b, c.Epoch)
-	b = binary.AppendVarint(b, c.Revision)
-	b = appendString(b, c.ID)
-	b = v.appendName(b, c.Method)
-	b = v.appendName(b, c.Message)
-	b = appendString(b, c.Body)
+	return binary.AppendVarint(b, c.Revision)
+}
+
+// appendRest appends what few calls have.
+func appendRest(b []byte, c *transport.Call) []byte {
 	b = appendString(b, c.Key)
 	b = appendString(b, c.TraceParent)
 	b = appendString(b, c.TraceState)
@@ -68,7 +83,7 @@ func appendCall(b []byte, h callHeader, c *transport.Call, v vocabulary) []byte 
 	for _, s := range c.Chain {
 		b = append(appendString(appendString(b, s.ID), s.Method), s.Turn[:]...)
 	}
-	return endFrame(b, start)
+	return b
 }
 
 // readCall reads the payload of a call that left at sentAt on the sender's scale into c, which is empty but for the

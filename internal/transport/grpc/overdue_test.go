@@ -14,7 +14,7 @@ func TestOverdueCallsAreNotQueued(t *testing.T) {
 	t.Parallel()
 	c := quiet(bounds{queue: 1 << 20, calls: 10})
 	past := c.clock.Now().Add(-time.Second)
-	w, err := c.begin(t.Context(), &transport.Call{}, false, bound{deadline: past, own: true})
+	w, err := c.begin(t.Context(), &transport.Call{}, false, &bound{deadline: past, own: true})
 	if w != nil || !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("an overdue call: %v, %v", w, err)
 	}

@@ -15,7 +15,7 @@ func TestALargeCallDoesNotOvertakeSmallOnes(t *testing.T) {
 	c := quiet(bounds{queue: 1 << 20, calls: 100})
 	sizes := []int{40_000, 40_001, 40_002, 40_003, 40_004, 70_005}
 	for _, n := range sizes {
-		if _, err := c.begin(t.Context(), &transport.Call{Request: object.Request{ID: "Room-1", Body: make([]byte, n)}}, true, bound{}); err != nil {
+		if _, err := c.begin(t.Context(), &transport.Call{Request: object.Request{ID: "Room-1", Body: make([]byte, n)}}, true, &bound{}); err != nil {
 			t.Fatal(err)
 		}
 	}

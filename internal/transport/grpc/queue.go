@@ -85,18 +85,26 @@ func (d *duplex) admit(ctx context.Context, a ask) error {
 			d.mu.Unlock()
 			return errNotNow
 		}
-		if *full == nil {
-			*full = make(chan struct{})
-		}
-		room := *full
-		d.mu.Unlock()
-		select {
-		case <-room:
-		case <-d.broken:
-		case <-ctx.Done():
-			return transport.Ended(ctx)
+		if err := d.waitUnlocks(ctx, full); err != nil {
+			return err
 		}
 	}
+}
+
+// waitUnlocks gives up the mutex, and waits until a room is open or the connection has broken.
+func (d *duplex) waitUnlocks(ctx context.Context, full *chan struct{}) error {
+	if *full == nil {
+		*full = make(chan struct{})
+	}
+	room := *full
+	d.mu.Unlock()
+	select {
+	case <-room:
+	case <-d.broken:
+	case <-ctx.Done():
+		return transport.Ended(ctx)
+	}
+	return nil
 }
 
 // growLocked returns the segment for one more frame, to be committed when it is there.

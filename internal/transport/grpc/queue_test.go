@@ -23,7 +23,7 @@ func quiet(limits bounds) *caller {
 // send queues a call with a body of some bytes.
 func send(t *testing.T, c *caller, size int) *waiter {
 	t.Helper()
-	w, err := c.begin(t.Context(), &transport.Call{Request: object.Request{Body: make([]byte, size)}}, false, bound{})
+	w, err := c.begin(t.Context(), &transport.Call{Request: object.Request{Body: make([]byte, size)}}, false, &bound{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ func TestTheQueueIsHalfEmptyBeforeOthersAreLetIn(t *testing.T) {
 		c := quiet(bounds{queue: messages * alone, calls: 100})
 		queue := func(size int) error {
 			call := &transport.Call{Request: object.Request{Body: make([]byte, size)}}
-			_, err := c.begin(nil, call, false, bound{}) //nolint:staticcheck // SA1012: no context says that it does not wait
+			_, err := c.begin(nil, call, false, &bound{}) //nolint:staticcheck // SA1012: no context says that it does not wait
 			return err
 		}
 		for range messages {
@@ -30,7 +30,7 @@ func TestTheQueueIsHalfEmptyBeforeOthersAreLetIn(t *testing.T) {
 		var in atomic.Int32
 		for range 3 {
 			go func() {
-				if _, err := c.begin(t.Context(), &transport.Call{}, false, bound{}); err != nil {
+				if _, err := c.begin(t.Context(), &transport.Call{}, false, &bound{}); err != nil {
 					t.Error(err)
 				}
 				in.Add(1)
@@ -66,13 +66,13 @@ func TestCallsAreWaitedForByCallsAlone(t *testing.T) {
 		w := send(t, c, 1)
 		var in atomic.Bool
 		go func() {
-			if _, err := c.begin(t.Context(), &transport.Call{}, false, bound{}); err != nil {
+			if _, err := c.begin(t.Context(), &transport.Call{}, false, &bound{}); err != nil {
 				t.Error(err)
 			}
 			in.Store(true)
 		}()
 		synctest.Wait()
-		if _, err := c.begin(nil, &transport.Call{}, true, bound{}); err != nil { //nolint:staticcheck // SA1012: it does not wait
+		if _, err := c.begin(nil, &transport.Call{}, true, &bound{}); err != nil { //nolint:staticcheck // SA1012: it does not wait
 			t.Errorf("a send beside a call too many: %v", err)
 		}
 		kinds(t, c)

@@ -51,7 +51,7 @@ func TestTheOnlyCallLeavesAtOnce(t *testing.T) {
 	c = quiet(bounds{queue: 1 << 20, calls: 100})
 	send(t, c, 1)
 	c.next()
-	if _, err := c.begin(t.Context(), &transport.Call{}, true, bound{}); err != nil || c.leaving {
+	if _, err := c.begin(t.Context(), &transport.Call{}, true, &bound{}); err != nil || c.leaving {
 		t.Errorf("a one-way call beside the only call leaves at once, or failed: %v", err)
 	}
 	c = quiet(bounds{queue: 1 << 20, calls: 100})

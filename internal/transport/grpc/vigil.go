@@ -21,7 +21,7 @@ type vigil struct {
 
 // watchLocked has a new waiter's call given up when its context ends: by the vigil, if there is one for the context or
 // the last two calls show that it is worth making it. Else the waiter looks out, for w.ended.
-func (c *caller) watchLocked(w *waiter, b bound) {
+func (c *caller) watchLocked(w *waiter, b *bound) {
 	w.ended = b.ended
 	if w.ended == nil || c.flights < vigilFrom {
 		return

@@ -24,7 +24,7 @@ func vigilant(ctx context.Context, t *testing.T, calls int) (c *caller, under []
 
 func start(ctx context.Context, t *testing.T, c *caller) *waiter {
 	t.Helper()
-	w, err := c.begin(ctx, &transport.Call{}, false, bound{ctx: ctx, ended: ctx.Done()})
+	w, err := c.begin(ctx, &transport.Call{}, false, &bound{ctx: ctx, ended: ctx.Done()})
 	if err != nil {
 		t.Fatal(err)
 	}
