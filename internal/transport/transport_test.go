@@ -54,6 +54,40 @@ func TestFailTellsAndKeepsWhy(t *testing.T) {
 	}
 }
 
+// halves is a link, and the flight of its calls.
+type halves struct {
+	transport.Link
+
+	start, wait error
+	reply       *transport.Reply
+}
+
+func (h *halves) Start(context.Context, *transport.Call) (transport.Flight, error) { return h, h.start }
+func (h *halves) Wait(context.Context) (*transport.Reply, error)                   { return h.reply, h.wait }
+func (h *halves) Land()                                                            { panic("the reply is kept") }
+
+// What goes wrong while a call is waited for is an error that names the call, as one of its start is.
+func TestStartAndWaitNamesTheCall(t *testing.T) {
+	t.Parallel()
+	c := &transport.Call{Request: object.Request{ID: "Room-1", Method: "Join"}}
+	nameless := transport.Fail(transport.ErrBroken, object.ExecutedUnknown, peer, nil)
+	if e := object.FromError(nameless); e.Op != "" || e.ID != "" || e.Method != "" {
+		t.Errorf("Fail without a call: %v", nameless)
+	}
+	_, err := transport.StartAndWait(t.Context(), &halves{wait: nameless}, c)
+	if want := transport.Fail(transport.ErrBroken, object.ExecutedUnknown, peer, c); !errors.Is(err, transport.ErrBroken) ||
+		object.Executed(err) != object.ExecutedUnknown || err.Error() != want.Error() {
+		t.Errorf("the error is %v, want %v", err, want)
+	}
+	if _, err := transport.StartAndWait(t.Context(), &halves{start: io.EOF, wait: nameless}, c); !errors.Is(err, io.EOF) {
+		t.Errorf("a call that was not started: %v", err)
+	}
+	want := new(transport.Reply)
+	if reply, err := transport.StartAndWait(t.Context(), &halves{reply: want}, c); err != nil || reply != want {
+		t.Errorf("a call with a reply: %v, %v", reply, err)
+	}
+}
+
 func TestEndedSaysTheCauseAndKeepsTheCode(t *testing.T) {
 	t.Parallel()
 	why := object.Refuse(object.CodeAborted, object.Fenced, "", "", "", "the lease is lost")

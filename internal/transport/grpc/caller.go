@@ -38,7 +38,7 @@ type caller struct {
 // delivery is an outcome on its way to its caller.
 type delivery struct {
 	number  uint64
-	payload []byte // of a reply; else
+	payload []byte // of a reply, where the outcome does not say why there is none
 	outcome outcome
 	waiter  *waiter
 }
@@ -325,7 +325,7 @@ func (c *caller) hand(d *delivery, bad error) error {
 		w = new(waiter) // whose reply nobody wants, but it must be one
 	}
 	w.outcome, w.expected = d.outcome, true
-	if d.payload != nil && bad == nil {
+	if w.why == nil && bad == nil {
 		if bad = readReply(d.payload, c.known, w); bad != nil {
 			w.reply = transport.Reply{}
 		}

@@ -1,6 +1,7 @@
 package grpc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -65,5 +66,58 @@ func TestALargeCallMeetsAGoodbye(t *testing.T) {
 	}
 	if len(c.queue) != 0 || c.flights != 0 {
 		t.Errorf("%d messages are queued, %d calls under way", len(c.queue), c.flights)
+	}
+}
+
+// A reply that is not understood breaks the connection. Its call, and those whose replies came behind it, have no reply;
+// those before have.
+func TestAReplyThatIsNotUnderstood(t *testing.T) {
+	t.Parallel()
+	c := quiet(bounds{queue: 1 << 20, calls: 10})
+	var under []*waiter
+	for i := range 3 {
+		w := send(t, c, 1)
+		frame := appendReply(nil, w.number, &transport.Reply{Reply: object.Reply{Body: []byte("fine")}}, nil)
+		if i == 1 {
+			frame = frame[:len(frame)-1]
+		}
+		if err := c.take(0, kindReply, payloadOf(frame)); err != nil {
+			t.Fatal(err)
+		}
+		under = append(under, w)
+	}
+	if err := c.deliver(); !errors.Is(err, errGarbage) {
+		t.Errorf("deliver says %v", err)
+	}
+	for i, w := range under {
+		reply, err := w.Wait(t.Context())
+		switch {
+		case i == 0 && (err != nil || string(reply.Body) != "fine"):
+			t.Errorf("the first call has %v, %v", reply, err)
+		case i > 0 && (!errors.Is(err, transport.ErrBroken) || object.Executed(err) != object.ExecutedUnknown):
+			t.Errorf("call %d has %v, %v", i, reply, err)
+		}
+	}
+	if err := errors.Join(c.take(0, kindReply, nil), c.deliver()); !errors.Is(err, errGarbage) {
+		t.Errorf("a reply to nobody, of nothing: %v", err)
+	}
+}
+
+// Bodies of all sizes come as they are, in whatever memory the replies before have left.
+func TestBodiesOfRepliesInMemoryThatWasUsed(t *testing.T) {
+	t.Parallel()
+	w := &waiter{conn: quiet(bounds{queue: 1 << 20, calls: 10})}
+	for i, size := range []int{smallBody, 0, smallBody + 1, keptBody, 5, keptBody + 1, keptBody - 1, smallBody} {
+		body := bytes.Repeat([]byte{byte(i + 1)}, size)
+		if err := readReply(payloadOf(appendReply(nil, 1, &transport.Reply{Reply: object.Reply{Body: body}}, nil)), nil, w); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(w.reply.Body, body) {
+			t.Errorf("a body of %d bytes is one of %d", size, len(w.reply.Body))
+		}
+		w.Land()
+		if cap(w.body) > keptBody || size == keptBody && cap(w.body) < size {
+			t.Errorf("after a body of %d bytes there is memory for %d", size, cap(w.body))
+		}
 	}
 }

@@ -51,7 +51,11 @@ func testSpentMemory(k *kit) {
 			for j := range calls {
 				id := fmt.Sprintf("Room-%d.%d", i, j)
 				body := bytes.Repeat([]byte(id), 1+(i*j)%50)
-				reply, err := link.Call(k.ctx, call(id, "Echo", body...))
+				flight, err := link.Start(k.ctx, call(id, "Echo", body...))
+				var reply *transport.Reply
+				if err == nil {
+					reply, err = flight.Wait(k.ctx)
+				}
 				switch {
 				case err != nil:
 					k.t.Errorf("call %s: %v", id, err)
@@ -59,9 +63,7 @@ func testSpentMemory(k *kit) {
 				case reply.Message != id || !bytes.Equal(reply.Body, body):
 					k.t.Errorf("the reply to %s is %q, %q", id, reply.Message, reply.Body)
 				}
-				if reply.Spent != nil {
-					reply.Spent()
-				}
+				flight.Land()
 			}
 		})
 	}

@@ -40,6 +40,8 @@ func Cases() []Case {
 		{"RoundTrip", on(testRoundTrip)},
 		{"RoundTripOfNothing", on(testRoundTripOfNothing)},
 		{"SpentMemory", on(testSpentMemory)},
+		{"Flights", on(testFlights)},
+		{"FlightsEnd", on(testFlightsEnd)},
 		{"Send", on(testSend)},
 		{"Flush", on(testFlush)},
 		{"ErrorsCross", on(testErrorsCross)},
