@@ -24,7 +24,7 @@ type flight struct {
 	method   *object.MethodInfo
 	kept     *calling         // where a turn waits, as what comes back has to find that, or the call was not sent; else nil
 	way      transport.Flight // nil: it was not sent
-	attempt
+	got      attempt
 }
 
 // takeOff sends a call to the node that has its object. It is false where something has to be looked at before, this node
@@ -50,7 +50,7 @@ func (r *Router) takeOff(ctx context.Context, f *flight, id, method string, expr
 		return false
 	}
 	f.send(ctx, c)
-	if f.err != nil || c.away.Waits() {
+	if f.got.err != nil || c.away.Waits() {
 		f.kept = c
 	} else {
 		r.recycle(c)
@@ -72,7 +72,7 @@ func (f *flight) find(shard uint32) (known bool) {
 func (f *flight) send(ctx context.Context, c *calling) {
 	c.addressed(&f.to)
 	f.callID, f.deadline = c.call.CallID, c.call.Deadline
-	f.way, f.err = f.view.links.to(f.to).Start(ctx, &c.call)
+	f.way, f.got.err = f.view.links.to(f.to).Start(ctx, &c.call)
 }
 
 // wait is false if the attempt was not the call's end.
@@ -80,8 +80,8 @@ func (f *flight) wait(ctx context.Context) bool {
 	if f.way == nil {
 		return false
 	}
-	f.reply, f.err = f.way.Wait(ctx)
-	return f.err == nil && f.reply.Err == nil
+	f.got.reply, f.got.err = f.way.Wait(ctx)
+	return f.got.err == nil && f.got.reply.Err == nil
 }
 
 // land is the end of a call that has been answered.
@@ -89,13 +89,13 @@ func (r *Router) land(ctx context.Context, f *flight, id string) (proto.Message,
 	if f.kept != nil {
 		return r.landAndDismiss(ctx, f, id)
 	}
-	if f.reply.Epoch > f.to.Epoch {
-		f.view.learn(r.cfg.Node.ShardOf(id), &f.to, f.reply)
+	if f.got.reply.Epoch > f.to.Epoch {
+		f.view.learn(r.cfg.Node.ShardOf(id), &f.to, f.got.reply)
 	}
-	msg, err := node.DecodeReply(f.method, id, f.reply.Reply) // a copy
+	msg, err := node.DecodeReply(f.method, id, f.got.reply.Reply) // a copy
 	f.way.Land()
 	if err != nil {
-		err = r.unread(ctx, f, id, err)
+		r.cfg.Node.Unanswered(ctx, id, f.method.Name, err)
 	}
 	return msg, err
 }
@@ -107,13 +107,6 @@ func (r *Router) landAndDismiss(ctx context.Context, f *flight, id string) (prot
 	return r.land(ctx, f, id)
 }
 
-// unread is the error of a call whose reply is not a message.
-func (r *Router) unread(ctx context.Context, f *flight, id string, err error) error {
-	err = object.FromError(err).WithExecuted(object.ExecutedYes)
-	r.cfg.Node.Unanswered(ctx, id, f.method.Name, err)
-	return err
-}
-
 // goOn brings a call to its end whose first attempt was not.
 func (r *Router) goOn(ctx context.Context, f *flight, id string, expr object.Expr, req proto.Message) (proto.Message, error) {
 	c := f.kept
@@ -122,7 +115,12 @@ func (r *Router) goOn(ctx context.Context, f *flight, id string, expr object.Exp
 		c.leaves(r, id, expr, req, f.method, r.cfg.Node.ShardOf(id))
 		c.call.CallID, c.call.Deadline = f.callID, f.deadline
 	}
-	defer c.release()
-	reply, err := c.goOn(ctx, f.view, f.to, f.attempt)
+	reply, err := c.resume(ctx, f)
 	return r.finish(ctx, c, reply, err)
+}
+
+// resume is goOn of the trip.
+func (c *calling) resume(ctx context.Context, f *flight) (proto.Message, error) {
+	defer c.release()
+	return c.goOn(ctx, f.view, f.to, f.got)
 }

@@ -63,8 +63,10 @@ type halves struct {
 }
 
 func (h *halves) Start(context.Context, *transport.Call) (transport.Flight, error) { return h, h.start }
-func (h *halves) Wait(context.Context) (*transport.Reply, error)                   { return h.reply, h.wait }
-func (h *halves) Land()                                                            { panic("the reply is kept") }
+
+func (h *halves) Wait(context.Context) (*transport.Reply, error) { return h.reply, h.wait }
+
+func (h *halves) Land() { panic("the reply is kept") }
 
 // What goes wrong while a call is waited for is an error that names the call, as one of its start is.
 func TestStartAndWaitNamesTheCall(t *testing.T) {

@@ -22,7 +22,7 @@ func TestACallThatIsGivenUpBeforeItIsQueued(t *testing.T) {
 		t.Logf("not sent: %v", err)
 	}
 	<-w.done
-	o := w.outcome
+	o := w.end
 	for range 2 {
 		if len(c.queue) > 0 {
 			for _, k := range kinds(t, c) {

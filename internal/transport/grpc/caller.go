@@ -188,7 +188,7 @@ func (c *caller) abandon(ctx context.Context, w *waiter) {
 		return
 	}
 	defer c.mu.Unlock()
-	w.outcome = outcome{why: transport.Ended(ctx), executed: c.giveUpLocked(w)}
+	w.end = outcome{why: transport.Ended(ctx), executed: c.giveUpLocked(w)}
 }
 
 // giveUpLocked takes a call back whose waiter has left, or has it cancelled.
@@ -324,14 +324,14 @@ func (c *caller) hand(d *delivery, bad error) error {
 	if w == nil {
 		w = new(waiter) // whose reply nobody wants, but it must be one
 	}
-	w.outcome, w.expected = d.outcome, true
-	if w.why == nil && bad == nil {
+	w.end, w.expected = d.outcome, true
+	if w.end.why == nil && bad == nil {
 		if bad = readReply(d.payload, c.known, w); bad != nil {
 			w.reply = transport.Reply{}
 		}
 	}
 	if bad != nil {
-		w.outcome = outcome{why: because(transport.ErrBroken, bad), executed: object.ExecutedUnknown}
+		w.end = outcome{why: because(transport.ErrBroken, bad), executed: object.ExecutedUnknown}
 	}
 	return bad
 }

@@ -103,7 +103,7 @@ func TestWithdrawnCallsAreNotSent(t *testing.T) {
 	drop := func(w *waiter, executed object.Execution) {
 		t.Helper()
 		c.abandon(ended, w)
-		if o := w.outcome; o.executed != executed || !errors.Is(o.why, context.Canceled) {
+		if o := w.end; o.executed != executed || !errors.Is(o.why, context.Canceled) {
 			t.Errorf("a call that is given up ends with %+v, want executed=%v", o, executed)
 		}
 	}

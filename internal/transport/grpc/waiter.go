@@ -30,18 +30,16 @@ const (
 // What is read and written when the outcome comes stands in front and together: with many callers none of it is near
 // the processor any more. The rest is written when the call begins, and read where it does not end with a reply.
 type waiter struct {
-	done  chan struct{}   // capacity 1: the outcome is there
-	conn  *caller         // whose the call is
-	ended <-chan struct{} // of its context; nil: others look out for that, or it does not end
+	done     chan struct{}   // capacity 1: the outcome is there
+	conn     *caller         // whose the call is
+	end      outcome         // written before done is told; without a why there is a reply
+	expected bool            // it may have another call when it has been told; written before, too
+	follows  bool            // the follower has to leave
+	reply    transport.Reply // written before done is told
+	small    [smallBody]byte // its body, if that fits
 
-	outcome       // written before done is told; without a why there is a reply
-	expected bool // it may have another call when it has been told; written before, too
-	follows  bool // the follower has to leave
-
-	reply transport.Reply // likewise
-	small [smallBody]byte // the reply's body, if it fits
-	body  []byte          // memory for those that do not
-
+	body   []byte          // memory for bodies that do not fit
+	ended  <-chan struct{} // of its context; nil: others look out for that, or it does not end
 	number uint64
 	due    time.Duration // when it is given up, on the scale of sent_at; 0: never
 	bulk   *bulk         // holds the call's frame in the lane; nil: it is not there
@@ -57,7 +55,7 @@ func (w *waiter) tell() { w.done <- struct{}{} }
 
 // giveUp is tell for a call that gets no reply.
 func (w *waiter) giveUp(o outcome) {
-	w.outcome = o
+	w.end = o
 	w.tell()
 }
 
@@ -75,7 +73,7 @@ func (w *waiter) Wait(ctx context.Context) (*transport.Reply, error) {
 		w.expected = false
 		w.conn.came()
 	}
-	if w.follows || w.why != nil {
+	if w.follows || w.end.why != nil {
 		if err := w.without(ctx); err != nil {
 			return nil, err
 		}
@@ -98,10 +96,10 @@ func (w *waiter) without(ctx context.Context) error {
 		w.follower.Leave()
 		w.follows = false
 	}
-	if w.why == nil {
+	if w.end.why == nil {
 		return nil
 	}
-	o, to := w.outcome, w.conn.to
+	o, to := w.end, w.conn.to
 	if o.why == errEnded { //nolint:errorlint // internal, never wrapped
 		o.why = transport.Ended(ctx)
 	}
@@ -114,7 +112,7 @@ func (w *waiter) Land() {
 	if b := w.reply.Body; cap(b) > max(cap(w.body), smallBody) && cap(b) <= keptBody {
 		w.body = b
 	}
-	w.reply, w.outcome, w.ended = transport.Reply{}, outcome{}, nil
+	w.reply, w.end, w.ended = transport.Reply{}, outcome{}, nil
 	w.conn.waiters.Put(w)
 }
 
