@@ -27,13 +27,24 @@ type flight struct {
 	got      attempt
 }
 
-// takeOff sends a call to the node that has its object. It is false where something has to be looked at before, this node
-// first of all: then nothing has happened.
-func (r *Router) takeOff(ctx context.Context, f *flight, id, method string, expr object.Expr, req proto.Message) bool {
-	e, ok := r.cfg.Node.Elsewhere(id, method, expr)
-	if !ok {
-		return false
+// fly brings a call to its end that the node has found to be another's. It is false where something has to be looked at
+// before, this node first of all: then nothing has happened.
+func (r *Router) fly(ctx context.Context, id string, expr object.Expr, req proto.Message, e *node.Elsewhere) (_ proto.Message, err error, flew bool) { //nolint:revive,staticcheck // the error is the call's
+	var f flight
+	if !r.takeOff(ctx, &f, id, expr, req, e) {
+		return nil, nil, false
 	}
+	var reply proto.Message
+	if f.wait(ctx) {
+		reply, err = r.land(ctx, &f, id)
+	} else {
+		reply, err = r.goOn(ctx, &f, id, expr, req)
+	}
+	return reply, err, true
+}
+
+// takeOff sends a call to the node that has its object, or is false.
+func (r *Router) takeOff(ctx context.Context, f *flight, id string, expr object.Expr, req proto.Message, e *node.Elsewhere) bool {
 	f.view, f.method = r.view.Load(), e.Method
 	if !f.find(e.Shard) || !r.mayAct(ctx, f.view) {
 		return false

@@ -123,19 +123,12 @@ func (r *Router) Handler() transport.Handler { return &handler{router: r} }
 // Call implements [object.Runtime].
 func (r *Router) Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
 	if len(opts) == 0 {
-		var f flight
-		if r.takeOff(ctx, &f, id, method, object.Expr{}, req) {
-			if f.wait(ctx) {
-				return r.land(ctx, &f, id)
+		if e, ok := r.cfg.Node.Elsewhere(id, method, object.Expr{}); ok {
+			if reply, err, flew := r.fly(ctx, id, object.Expr{}, req, &e); flew {
+				return reply, err
 			}
-			return r.goOn(ctx, &f, id, object.Expr{}, req)
 		}
 	}
-	return r.callHere(ctx, id, method, req, opts)
-}
-
-// callHere is Call for what this node is asked for first.
-func (r *Router) callHere(ctx context.Context, id, method string, req proto.Message, opts []object.CallOption) (proto.Message, error) {
 	reply, err := r.cfg.Node.Call(ctx, id, method, req, opts...)
 	switch {
 	case err != nil && r.leads(err, id):
@@ -152,19 +145,12 @@ func (r *Router) callHere(ctx context.Context, id, method string, req proto.Mess
 // Invoke implements [object.Runtime].
 func (r *Router) Invoke(ctx context.Context, id string, method object.Expr, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
 	if len(opts) == 0 {
-		var f flight
-		if r.takeOff(ctx, &f, id, "", method, req) {
-			if f.wait(ctx) {
-				return r.land(ctx, &f, id)
+		if e, ok := r.cfg.Node.Elsewhere(id, "", method); ok {
+			if reply, err, flew := r.fly(ctx, id, method, req, &e); flew {
+				return reply, err
 			}
-			return r.goOn(ctx, &f, id, method, req)
 		}
 	}
-	return r.invokeHere(ctx, id, method, req, opts)
-}
-
-// invokeHere is Invoke for what this node is asked for first.
-func (r *Router) invokeHere(ctx context.Context, id string, method object.Expr, req proto.Message, opts []object.CallOption) (proto.Message, error) {
 	reply, err := r.cfg.Node.Invoke(ctx, id, method, req, opts...)
 	switch {
 	case err != nil && r.leads(err, id):
