@@ -23,7 +23,7 @@ type flight struct {
 	view     *view
 	method   *object.MethodInfo
 	kept     *calling         // where a turn waits, as what comes back has to find that, or the call was not sent; else nil
-	way      transport.Flight // nil: it was not sent
+	way      transport.Flight // nil: it was not sent, because of got.err
 	got      attempt
 }
 
@@ -34,8 +34,11 @@ func (r *Router) fly(ctx context.Context, id string, expr object.Expr, req proto
 	if !r.takeOff(ctx, &f, id, expr, req, e) {
 		return nil, nil, false
 	}
+	if f.way != nil {
+		f.got.reply, f.got.err = f.way.Wait(ctx) // here, as every function between would have to be come back to
+	}
 	var reply proto.Message
-	if f.wait(ctx) {
+	if f.got.err == nil && f.got.reply.Err == nil {
 		reply, err = r.land(ctx, &f, id)
 	} else {
 		reply, err = r.goOn(ctx, &f, id, expr, req)
@@ -84,15 +87,6 @@ func (f *flight) send(ctx context.Context, c *calling) {
 	c.addressed(&f.to)
 	f.callID, f.deadline = c.call.CallID, c.call.Deadline
 	f.way, f.got.err = f.view.links.to(f.to).Start(ctx, &c.call)
-}
-
-// wait is false if the attempt was not the call's end.
-func (f *flight) wait(ctx context.Context) bool {
-	if f.way == nil {
-		return false
-	}
-	f.got.reply, f.got.err = f.way.Wait(ctx)
-	return f.got.err == nil && f.got.reply.Err == nil
 }
 
 // land is the end of a call that has been answered.

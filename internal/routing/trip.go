@@ -267,6 +267,8 @@ func (t *trip) addressed(to *cluster.Route) {
 }
 
 // learn notes that a shard is where a call was sent, but under a later epoch, if a reply says so.
+//
+//go:noinline // rarely needed by who calls it on a short stack
 func (v *view) learn(shard uint32, to *cluster.Route, reply *transport.Reply) {
 	if reply.Epoch > to.Epoch && reply.Revision > to.Revision {
 		newer := *to

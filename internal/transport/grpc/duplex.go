@@ -22,7 +22,8 @@ type duplex struct {
 	departure // guarded by mu
 
 	clock   clock.Clock
-	begun   time.Time // the zero of sent_at on this side
+	begun   time.Time     // the zero of sent_at on this side
+	zero    time.Duration // the same on the clock's monotonic scale
 	buffers *buffers
 	bounds  bounds
 	broken  chan struct{} // closed when the connection has broken
@@ -58,13 +59,13 @@ type duplex struct {
 type bounds struct{ queue, calls int }
 
 func (d *duplex) init(c clock.Clock, b *buffers, limits bounds) {
-	d.clock, d.begun, d.buffers, d.bounds = c, c.Now(), b, limits
+	d.clock, d.begun, d.zero, d.buffers, d.bounds = c, c.Now(), c.Monotonic(), b, limits
 	d.broken, d.said = make(chan struct{}), vocabulary{}
 	d.work.L, d.calls.L = &d.mu, &d.mu
 }
 
-// now is the time on the scale of sent_at.
-func (d *duplex) now() time.Duration { return d.clock.Now().Sub(d.begun) }
+// now is the time on the scale of sent_at. Callers ask for it often, and to read the time of day too costs as much again.
+func (d *duplex) now() time.Duration { return d.clock.Monotonic() - d.zero }
 
 // breakLocked breaks the connection; false if it has broken before.
 func (d *duplex) breakLocked(why error) bool {

@@ -82,6 +82,8 @@ func (w *waiter) Wait(ctx context.Context) (*transport.Reply, error) {
 }
 
 // waitOrAbandon waits for the outcome or the end of the context, which is one.
+//
+//go:noinline // what select needs of the stack, Wait should not
 func (w *waiter) waitOrAbandon(ctx context.Context) {
 	select {
 	case <-w.done:
