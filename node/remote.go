@@ -35,7 +35,25 @@ type Departure struct {
 	AtMostOnce bool
 
 	method *object.MethodInfo // of one that leaves
-	leave  func()             // of one that leaves from a turn; nil: it does not
+	stay   Stay               // of one that leaves from a turn
+}
+
+// Stay is the turns that wait for a call that has left, where what comes back finds them. The
+// zero value: none does.
+type Stay struct {
+	chain []Step
+	end   func()
+}
+
+// Any reports whether a turn waits.
+func (s *Stay) Any() bool { return s.end != nil }
+
+// End is the end of the waiting. It may be called again.
+func (s *Stay) End() {
+	if s.end != nil {
+		s.end()
+		s.end = nil
+	}
 }
 
 // departures are the turns that wait for calls on other nodes: a chain that comes back
@@ -80,14 +98,16 @@ func (n *Node) DepartTo(ctx context.Context, d *Departure, id string, m *object.
 			return unencoded(id, m, err)
 		}
 	}
+	stay := d.stay
 	*d = Departure{} // not all at once, which would be made on the stack
 	d.ID, d.Method, d.Message, d.Body, d.Metadata, d.Key = id, m.Name, m.RequestName(), body, s.Metadata, s.Key
 	d.OneWay, d.AtMostOnce, d.method = s.OneWay, s.AtMostOnce, m
 	if up := n.callerTurn(ctx); up != nil {
 		d.Metadata = object.MergeMetadata(up.Metadata(), s.Metadata)
-		if !s.OneWay {
-			d.Chain, d.leave, err = n.Chain(ctx, "call", id, m.Name)
+		if !s.OneWay && !stay.Any() {
+			stay.chain, stay.end, err = n.Chain(ctx, "call", id, m.Name)
 		}
+		d.stay, d.Chain = stay, stay.chain
 	}
 	return err
 }
@@ -106,16 +126,18 @@ func (d *Departure) Decode(r object.Reply) (proto.Message, error) {
 	return DecodeReply(d.method, d.ID, r)
 }
 
-// Waits reports whether a turn waits for a call that has left, until [Departure.Release].
-func (d *Departure) Waits() bool { return d.leave != nil }
+// Take gives the waiting for a call that has left to who sees to its end instead of d, and
+// Keep gives it to a d that is to be the same call again: then DepartTo leaves it as it is.
+func (d *Departure) Take() (s Stay) {
+	s, d.stay = d.stay, Stay{}
+	return s
+}
+
+// Keep is the counterpart of [Departure.Take].
+func (d *Departure) Keep(s Stay) { d.stay = s }
 
 // Release lets go of what waits for a call that has left. It may be called again.
-func (d *Departure) Release() {
-	if d.leave != nil {
-		d.leave()
-		d.leave = nil
-	}
-}
+func (d *Departure) Release() { d.stay.End() }
 
 // Chain returns the turns that wait for what the turn that ctx belongs to, if any, asks of
 // another node, outermost first. What comes back finds them here until release is called,

@@ -22,28 +22,28 @@ type flight struct {
 	to       cluster.Route // with its epoch begins what is looked at when the reply is there
 	view     *view
 	method   *object.MethodInfo
-	kept     *calling         // where a turn waits, as what comes back has to find that, or the call was not sent; else nil
+	stay     node.Stay        // of the turn that calls, if one does
+	kept     *calling         // of a call that was not sent; else nil
 	way      transport.Flight // nil: it was not sent, because of got.err
 	got      attempt
 }
 
 // fly brings a call to its end that the node has found to be another's. It is false where something has to be looked at
 // before, this node first of all: then nothing has happened.
-func (r *Router) fly(ctx context.Context, id string, expr object.Expr, req proto.Message, e *node.Elsewhere) (_ proto.Message, err error, flew bool) { //nolint:revive,staticcheck // the error is the call's
+func (r *Router) fly(ctx context.Context, id string, expr object.Expr, req proto.Message, e *node.Elsewhere) (reply proto.Message, flew bool, err error) {
 	var f flight
 	if !r.takeOff(ctx, &f, id, expr, req, e) {
-		return nil, nil, false
+		return nil, false, nil
 	}
 	if f.way != nil {
 		f.got.reply, f.got.err = f.way.Wait(ctx) // here, as every function between would have to be come back to
 	}
-	var reply proto.Message
 	if f.got.err == nil && f.got.reply.Err == nil {
 		reply, err = r.land(ctx, &f, id)
 	} else {
 		reply, err = r.goOn(ctx, &f, id, expr, req)
 	}
-	return reply, err, true
+	return reply, true, err
 }
 
 // takeOff sends a call to the node that has its object, or is false.
@@ -64,11 +64,12 @@ func (r *Router) takeOff(ctx context.Context, f *flight, id string, expr object.
 		return false
 	}
 	f.send(ctx, c)
-	if f.got.err != nil || c.away.Waits() {
+	if f.got.err != nil {
 		f.kept = c
-	} else {
-		r.recycle(c)
+		return true
 	}
+	f.stay = c.away.Take()
+	r.recycle(c)
 	return true
 }
 
@@ -91,8 +92,8 @@ func (f *flight) send(ctx context.Context, c *calling) {
 
 // land is the end of a call that has been answered.
 func (r *Router) land(ctx context.Context, f *flight, id string) (proto.Message, error) {
-	if f.kept != nil {
-		return r.landAndDismiss(ctx, f, id)
+	if f.stay.Any() {
+		return r.landAtTurn(ctx, f, id)
 	}
 	if f.got.reply.Epoch > f.to.Epoch {
 		f.view.learn(r.cfg.Node.ShardOf(id), &f.to, f.got.reply)
@@ -105,10 +106,11 @@ func (r *Router) land(ctx context.Context, f *flight, id string) (proto.Message,
 	return msg, err
 }
 
-// landAndDismiss is land where something is kept. That is given up also if the message's own code panics.
-func (r *Router) landAndDismiss(ctx context.Context, f *flight, id string) (proto.Message, error) {
-	defer r.dismiss(f.kept)
-	f.kept = nil
+// landAtTurn is land where a turn waits. It does not any more when the message's own code panics either.
+func (r *Router) landAtTurn(ctx context.Context, f *flight, id string) (proto.Message, error) {
+	stay := f.stay
+	defer stay.End()
+	f.stay = node.Stay{}
 	return r.land(ctx, f, id)
 }
 
@@ -119,6 +121,7 @@ func (r *Router) goOn(ctx context.Context, f *flight, id string, expr object.Exp
 		c = r.calling()
 		c.leaves(r, id, expr, req, f.method, r.cfg.Node.ShardOf(id))
 		c.call.CallID, c.call.Deadline = f.callID, f.deadline
+		c.away.Keep(f.stay)
 	}
 	reply, err := c.resume(ctx, f)
 	return r.finish(ctx, c, reply, err)

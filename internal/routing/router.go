@@ -124,7 +124,7 @@ func (r *Router) Handler() transport.Handler { return &handler{router: r} }
 func (r *Router) Call(ctx context.Context, id, method string, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
 	if len(opts) == 0 {
 		if e, ok := r.cfg.Node.Elsewhere(id, method, object.Expr{}); ok {
-			if reply, err, flew := r.fly(ctx, id, object.Expr{}, req, &e); flew {
+			if reply, flew, err := r.fly(ctx, id, object.Expr{}, req, &e); flew {
 				return reply, err
 			}
 		}
@@ -146,7 +146,7 @@ func (r *Router) Call(ctx context.Context, id, method string, req proto.Message,
 func (r *Router) Invoke(ctx context.Context, id string, method object.Expr, req proto.Message, opts ...object.CallOption) (proto.Message, error) {
 	if len(opts) == 0 {
 		if e, ok := r.cfg.Node.Elsewhere(id, "", method); ok {
-			if reply, err, flew := r.fly(ctx, id, method, req, &e); flew {
+			if reply, flew, err := r.fly(ctx, id, method, req, &e); flew {
 				return reply, err
 			}
 		}
