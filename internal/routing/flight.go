@@ -15,7 +15,8 @@ import (
 // flight is the first attempt of a call without options, on its way to the node that has its object. Nearly all such
 // calls end with it. It is on the stack of the caller, who waits on a short one and finds little that is far from the
 // processor when the reply is there: all else that it took to send the call has been given back by then. Where the
-// attempt was not the end, that is made anew.
+// attempt was not the end, that is made anew; what tells the call from others and what waits for it stay. Its request
+// is encoded again, to other bytes perhaps if it has maps, which nobody compares without an idempotency key.
 type flight struct {
 	callID   transport.CallID
 	deadline time.Time     // the call's own; zero: none

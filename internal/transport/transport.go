@@ -4,7 +4,7 @@
 // A node opens one [Endpoint] and dials a [Link] to every peer it talks to. Many calls share a link. The package
 // promises, whatever carries the bytes:
 //
-//   - Execution is never guessed. An error of [Link.Call] or [Link.Send] has an [object.Error] in its chain that
+//   - Execution is never guessed. An error of [Link.Call], of its halves or of [Link.Send] has an [object.Error] in its chain that
 //     answers executed=no only where the call never reached the peer's [Handler] and never will. Once it may have left,
 //     a broken link, a cancellation or a deadline is executed=unknown. The transport never sends a call twice.
 //   - Order. The calls that one goroutine begins one after the other on one link, to one object, are accepted in that
