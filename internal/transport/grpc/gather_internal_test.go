@@ -113,7 +113,7 @@ func (w *witness) want(t *testing.T, want ...string) {
 // calls are frames of calls of objects, numbered from first on.
 func calls(first uint64, ids ...string) (frames []byte) {
 	for i, id := range ids {
-		frames = appendCall(frames, callHeader{number: first + uint64(i)}, &transport.Call{Request: object.Request{ID: id}}, nil)
+		frames = appendCall(frames, &callHeader{number: first + uint64(i)}, &transport.Call{Request: object.Request{ID: id}}, nil)
 	}
 	return frames
 }
@@ -149,7 +149,7 @@ func TestCallsAreForeseen(t *testing.T) {
 func TestCallsAreForeseenAfterAWait(t *testing.T) {
 	t.Parallel()
 	w := witness{calls: 1, quick: true}
-	oneWay := appendCall(nil, callHeader{}, &transport.Call{Request: object.Request{ID: "b"}}, nil)
+	oneWay := appendCall(nil, &callHeader{}, &transport.Call{Request: object.Request{ID: "b"}}, nil)
 	c, err := w.hears(t, slices.Concat(calls(1, "a"), oneWay, oneWay))
 	if err != errPlayed { //nolint:errorlint // never wrapped
 		t.Error(err)
