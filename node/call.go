@@ -190,6 +190,13 @@ func (n *Node) settleIn(t *turn, a target, m *object.MethodInfo) (*waiter, error
 	if a.activation != nil && !t.flags.has(linked) && a.enterFast(t.mode) {
 		return nil, nil // as most calls do
 	}
+	if t.flags&(visiting|linked) == visiting { // which was not looked at: who is over takes nobody's place in a queue
+		if err := t.parentErr(); err != nil {
+			err = n.refuseExpired(t, err, "before it began")
+			t.fail(err)
+			return nil, err
+		}
+	}
 	return n.seat(t, a.activation, a.typ)
 }
 
@@ -306,8 +313,8 @@ func (w *wanted) unknown(typ *object.Type, id string) error {
 }
 
 // inherit takes over what flows along the call chain, and refuses a call that is
-// over before it began. One from another node has no caller here, and where it ran into nobody
-// of its own chain it is looked at again when it begins, see giveUpLate: once is enough.
+// over before it began. One from another node, or of a client, has no caller here, and where it ran into nobody
+// of its own chain it is looked at when it begins, see giveUpLate, or before it waits, see settleIn: once is enough.
 func (n *Node) inherit(t *turn, timeout time.Duration) error {
 	if t.flags&(visiting|linked) == 0 {
 		if err := n.follows(t); err != nil {

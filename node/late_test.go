@@ -124,3 +124,35 @@ func TestReentrantCallThatIsOverWhenItArrives(t *testing.T) {
 		a.wantNotes()
 	})
 }
+
+// Calls that are over when they arrive take no places of those that are not, and bring no object into memory.
+func TestDeadArrivalsTakeNoPlaces(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		head := w.begin("Tight-a", "Write", "hold head")
+		over, cancel := context.WithDeadline(w.t.Context(), time.Now())
+		defer cancel()
+		var dead []func() (object.Reply, error)
+		for range 5 { // of 3 places
+			dead = append(dead, w.Arrive(over, w.arriving("Tight-a", "Write", "note late", false)))
+		}
+		dead = append(dead, w.Arrive(over, w.arriving("Plain-absent", "Write", "note late", false)))
+		if n := w.Activations(); n != 1 {
+			w.t.Errorf("%d objects are in memory", n)
+		}
+		var waiting []*pending
+		for range 3 {
+			waiting = append(waiting, w.begin("Tight-a", "Write", "note waited"))
+		}
+		for _, run := range dead {
+			_, err := run()
+			wantErr(w.t, err, object.ErrDeadlineExceeded, object.ExecutedNo)
+		}
+		w.open("head")
+		head.ok("head")
+		for _, p := range waiting {
+			p.ok("waited")
+		}
+		w.wantNotes("head", "waited", "waited", "waited")
+	})
+}

@@ -42,6 +42,7 @@ func (r *Router) fly(ctx context.Context, id string, expr object.Expr, req proto
 	if f.got.err == nil && f.got.reply.Err == nil {
 		reply, err = r.land(ctx, &f, id)
 	} else {
+		f.got.landed(f.way)
 		reply, err = r.goOn(ctx, &f, id, expr, req)
 	}
 	return reply, true, err

@@ -261,7 +261,8 @@ func (r *Router) finish(ctx context.Context, c *calling, reply proto.Message, er
 	return reply, err
 }
 
-// after is the time in a while, as measured by one clock: to read that of the day too costs as much again, and steps.
+// after is the time in a while, as the monotonic clock measures it: to read that of the day too costs as much again. Where
+// that has been set since the start, such a time shows another one of the day; when it comes does not change.
 func (r *Router) after(d time.Duration) time.Time {
 	return r.begun.Add(r.cfg.Clock.Monotonic() - r.zero + d)
 }

@@ -220,6 +220,16 @@ type attempt struct {
 	reply *transport.Reply
 }
 
+// landed gives back what the attempt came on, and keeps what its reply says.
+func (a *attempt) landed(way transport.Flight) {
+	if a.err == nil {
+		kept := *a.reply
+		kept.Reply = object.Reply{}
+		a.reply = &kept
+		way.Land()
+	}
+}
+
 // send lets another member run the call.
 func (t *trip) send(ctx context.Context, v *view, to cluster.Route) (outcome, attempt) {
 	if err := t.pack(ctx); err != nil {
@@ -246,7 +256,9 @@ func (t *trip) send(ctx context.Context, v *view, to cluster.Route) (outcome, at
 	}
 	reply, err := way.Wait(ctx)
 	if err != nil || reply.Err != nil {
-		return outcome{}, attempt{err, reply}
+		a := attempt{err, reply}
+		a.landed(way)
+		return outcome{}, a
 	}
 	if !t.pinned {
 		v.learn(t.shard, &to, reply)

@@ -12,8 +12,8 @@ import (
 // Foreseer is a [Handler] that profits from seeing calls together which have come together: what each needs of memory may
 // be far from the processor, and comes from there for many in the time that it takes for one.
 type Foreseer interface {
-	// Foresee is told of calls in the order in which AcceptCall comes next for each of them, on the same goroutine. Where
-	// that has to wait in between, it is told again of those that are left. It must not change calls, but for their Local.
+	// Foresee is told of calls in the order in which AcceptCall comes next for those of them that are accepted, on the same
+	// goroutine. Where that has to wait in between, it is told again of those that are left. It must not change calls, but for their Local.
 	// An implementation need not call it: it decides nothing.
 	Foresee(calls []*Call)
 }

@@ -103,7 +103,8 @@ type Flight interface {
 	Wait(ctx context.Context) (*Reply, error)
 
 	// Land gives back the memory of the flight and of the reply that Wait has returned, whose strings stay as they are;
-	// its body does not. It may be called once, as the last thing; who keeps the reply does not.
+	// its body does not. It may be called once, as the last thing; who keeps the reply does not. An error of Wait has
+	// given them back already.
 	Land()
 }
 

@@ -21,6 +21,7 @@ type node struct {
 
 	vitals  *inspectpb.Vitals
 	asOf    time.Duration // when it told these
+	since   time.Duration // that it has told of since then
 	seen    int64         // when it last told something, Unix ms
 	heard   time.Duration
 	cpu     float64
@@ -49,7 +50,8 @@ type process struct {
 type tally struct {
 	calls, errors, activations, pushes uint64
 	latency                            latency
-	span, cpu                          time.Duration // that it is told of; of the processors
+	span                               time.Duration // that calls are told of
+	looked, cpu                        time.Duration // that the rest is told of; of the processors
 }
 
 // second is the rates of a second that is over.
@@ -58,9 +60,14 @@ type second struct {
 	latency                            latency
 }
 
-func (t *tally) rates() second {
+// rates is what happened in a second, where something is told of it; what is not told of is as in the one before.
+func (t *tally) rates(before second) second {
 	s := t.span.Seconds()
-	return second{float64(t.calls) / s, float64(t.errors) / s, float64(t.activations) / s, float64(t.pushes) / s, t.latency}
+	now := second{float64(t.calls) / s, float64(t.errors) / s, before.activations, before.pushes, t.latency}
+	if s := t.looked.Seconds(); s > 0 {
+		now.activations, now.pushes = float64(t.activations)/s, float64(t.pushes)/s
+	}
+	return now
 }
 
 // Nodes lists the nodes, by address. Those that left stay for a minute.
@@ -222,6 +229,7 @@ func (m *Model) takeVitals(n *node, r *inspectpb.WatchResponse) {
 		span = time.Second
 	}
 	n.current.span += span
+	n.since += span
 	v, before := r.GetVitals(), n.vitals
 	if v == nil { // as they were
 		return
@@ -230,9 +238,12 @@ func (m *Model) takeVitals(n *node, r *inspectpb.WatchResponse) {
 	if now := (process{n.member.Address, v.GetPid(), v.GetStartedUs()}); now != n.process {
 		n.process, n.told = now, max(n.told, m.told[now])
 	}
+	over := n.since
+	n.since = 0
 	if before == nil || v.GetPid() != before.GetPid() || v.GetCpuNs() < before.GetCpuNs() {
 		return
 	}
+	n.current.looked += over
 	n.current.cpu += time.Duration(v.GetCpuNs() - before.GetCpuNs())
 	n.current.activations += rise(before.GetActivations(), v.GetActivations())
 	n.current.pushes += rise(before.GetPushes(), v.GetPushes())

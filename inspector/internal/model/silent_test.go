@@ -110,6 +110,17 @@ func TestMessagesWithoutVitals(t *testing.T) {
 			t.Errorf("%+v, want 0.25 cores of a whole second", n)
 		}
 		tell(nil)
+		tell(nil)
+		m.Tick() // a second with no word of how it is, as after an event
+		if n := nodeOf(t, m, "a"); n.CPU != 0.25 || n.Calls != 100 {
+			t.Errorf("%+v, want 0.25 cores, as in the second before", n)
+		}
+		tell(&inspectpb.Vitals{ValidForNs: int64(5 * time.Second), Lease: "valid", Objects: 8, CpuNs: later.GetCpuNs() + 3*int64(time.Second)/2, Pushes: 6})
+		m.Tick()
+		if n := nodeOf(t, m, "a"); n.CPU != 1 || n.Pushes != 4 || n.Calls != 100 {
+			t.Errorf("%+v, want what has been since it was told last, a second and a half: 1 core, 4 pushes a second", n)
+		}
+		tell(nil)
 		if n := nodeOf(t, m, "a"); n.State != "live" || n.ValidFor != 4500 || n.Objects != 8 || n.SilentFor != 0 {
 			t.Errorf("%+v, want it as it was, half a second later", n)
 		}

@@ -83,7 +83,10 @@ func (m *Model) endSecond(n *node, now time.Duration, at int64) {
 		n.last, n.cpu, n.current = second{}, 0, tally{}
 		return
 	case n.current.span > 0:
-		n.last, n.cpu = n.current.rates(), float64(n.current.cpu)/float64(n.current.span)
+		n.last = n.current.rates(n.last)
+		if n.current.looked > 0 {
+			n.cpu = float64(n.current.cpu) / float64(n.current.looked)
+		}
 		n.current = tally{}
 	}
 	v := n.vitals

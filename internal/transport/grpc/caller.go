@@ -176,6 +176,10 @@ func (c *caller) retreat(w *waiter) {
 	if left == nil {
 		<-w.done // the connection broke, and said so
 	}
+	if w.expected { // a peer has answered what it was not sent
+		w.expected = false
+		c.came()
+	}
 	w.Land()
 }
 

@@ -160,6 +160,22 @@ func TestCallsAreForeseenAfterAWait(t *testing.T) {
 	}
 }
 
+// The same where it has let those go first that it has accepted.
+func TestCallsAreForeseenAfterGivingWay(t *testing.T) {
+	t.Parallel()
+	var ids []string
+	for i := range 2*handful - 6 {
+		ids = append(ids, fmt.Sprint(i))
+	}
+	few := handful - 6
+	var w witness
+	if _, err := w.hears(t, slices.Concat(calls(1, ids[:few]...), appendNumbered(nil, kindCancel, 1), calls(uint64(few+1), ids[few:]...))); err != errPlayed { //nolint:errorlint // never wrapped
+		t.Error(err)
+	}
+	w.want(t, slices.Concat([]string{fmt.Sprint("foresee ", few)}, accepted(ids[:few]...), []string{fmt.Sprint("foresee ", handful)},
+		accepted(ids[few:handful]...), []string{fmt.Sprint("foresee ", handful-6)}, accepted(ids[handful:]...))...)
+}
+
 // A handler that panics when it is told of calls accepts them all the same.
 func TestPanicWhenCallsAreForeseen(t *testing.T) {
 	t.Parallel()

@@ -100,6 +100,7 @@ func (c *callee) giveWay() {
 	}
 	c.gaveWay = true
 	runtime.Gosched()
+	c.waited = true
 	c.heard.Store(true)
 }
 

@@ -115,6 +115,9 @@ func (w *waiter) Land() {
 		w.body = b
 	}
 	w.reply, w.end, w.ended = transport.Reply{}, outcome{}, nil
+	if w.bulk != nil { // it may hold a large call
+		w.bulk = nil
+	}
 	w.conn.waiters.Put(w)
 }
 

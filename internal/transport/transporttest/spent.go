@@ -56,10 +56,11 @@ func testSpentMemory(k *kit) {
 				if err == nil {
 					reply, err = flight.Wait(k.ctx)
 				}
-				switch {
-				case err != nil:
+				if err != nil {
 					k.t.Errorf("call %s: %v", id, err)
 					return
+				}
+				switch {
 				case reply.Message != id || !bytes.Equal(reply.Body, body):
 					k.t.Errorf("the reply to %s is %q, %q", id, reply.Message, reply.Body)
 				}
