@@ -60,8 +60,7 @@ func testSpentMemory(k *kit) {
 					k.t.Errorf("call %s: %v", id, err)
 					return
 				}
-				switch {
-				case reply.Message != id || !bytes.Equal(reply.Body, body):
+				if reply.Message != id || !bytes.Equal(reply.Body, body) {
 					k.t.Errorf("the reply to %s is %q, %q", id, reply.Message, reply.Body)
 				}
 				flight.Land()
