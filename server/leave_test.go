@@ -213,9 +213,11 @@ func TestStopAfterALostLeaseHasItsTime(t *testing.T) {
 	}
 	f.loseLease(t)
 	slow.behind.Store(0) // an hour later
-	f.add(t, "Box-2", 1)
-	ctx, cancel := context.WithTimeout(t.Context(), patience) // the node was made with the other time
+	ctx, cancel := context.WithTimeout(t.Context(), patience) // the server was made with the other time
 	defer cancel()
+	if _, err := f.CallObject(ctx, "Box-2", "Add", nil); err != nil {
+		t.Fatal(err)
+	}
 	running := f.callLater(ctx, "Box-1", "Block")
 	f.probe.awaitEntered(t)
 	stopped := f.stopLater()
