@@ -212,7 +212,7 @@ func TestStopAfterALostLeaseHasItsTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.loseLease(t)
-	slow.behind.Store(0) // an hour later
+	slow.behind.Store(0)                                      // an hour later
 	ctx, cancel := context.WithTimeout(t.Context(), patience) // the server was made with the other time
 	defer cancel()
 	if _, err := f.CallObject(ctx, "Box-2", "Add", nil); err != nil {
