@@ -213,21 +213,35 @@ func (i *Inspector) members() []cluster.MemberInfo {
 
 // tick counts the seconds. They end some time after what nodes tell at the end of theirs has come, so that it all comes at once.
 func (i *Inspector) tick(ctx context.Context) {
+	for i.awaitTick(ctx) {
+		i.model.Tick()
+	}
+}
+
+// awaitTick waits until seconds are to be counted. False: ctx has ended.
+func (i *Inspector) awaitTick(ctx context.Context) bool {
+	pace := i.model.Pace()
+	timer := i.cfg.Clock.NewTimer(untilTick(i.cfg.Clock.Now(), pace))
+	defer timer.Stop()
 	for {
-		timer := i.cfg.Clock.NewTimer(untilTick(i.cfg.Clock.Now()))
+		sought := i.model.Sought()
+		if sooner := i.model.Pace(); sooner < pace {
+			pace = sooner
+			timer.Reset(untilTick(i.cfg.Clock.Now(), pace))
+		}
 		select {
 		case <-timer.C:
-			i.model.Tick()
+			return true
+		case <-sought:
 		case <-ctx.Done():
-			timer.Stop()
-			return
+			return false
 		}
 	}
 }
 
-// untilTick is how long it is to the end of a second, which is not the one that has just ended.
-func untilTick(now time.Time) time.Duration {
-	d := now.Add(-tickAfter).Truncate(time.Second).Add(time.Second + tickAfter).Sub(now)
+// untilTick is how long it is to the end of a second, of one in so many, which is not the one that has just ended.
+func untilTick(now time.Time, pace time.Duration) time.Duration {
+	d := now.Add(-tickAfter).Truncate(pace).Add(pace + tickAfter).Sub(now)
 	if d < time.Second/2 {
 		d += time.Second
 	}

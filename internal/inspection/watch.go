@@ -23,8 +23,10 @@ const (
 	// Interval is how often a stream tells what happened: when the clock's time is a multiple of it, so that what the
 	// nodes of a cluster tell comes together, and waits for nothing where it is put together.
 	Interval = 500 * time.Millisecond
-	// UnattendedInterval is the same of a stream that nobody looks at now.
+	// UnattendedInterval is the same of a stream that nobody looks at now. What it tells then may be held back besides.
 	UnattendedInterval = time.Second
+	// MaxHold bounds for how long.
+	MaxHold = 10 * time.Second
 	// VitalsFor is how long how the node is may be taken for what it is, where nothing has happened: to look at all of it is more than half of
 	// what a message costs. It is the longer interval, less what a timer may be early or late by.
 	VitalsFor = UnattendedInterval - Interval/5
@@ -49,7 +51,8 @@ type watcher struct {
 	over    chan struct{}                // closed by end
 
 	detailed bool          // it has one of the details; tell's own
-	interval time.Duration // how often it tells something; tell's own
+	interval time.Duration // of what a response tells; tell's own
+	held     held          // tell's own
 
 	ending sync.Once
 	err    error // set when over is closed
@@ -130,6 +133,7 @@ func check(req *inspectpb.WatchRequest) error {
 		}
 	}
 	req.MaxEdges = min(req.GetMaxEdges(), MaxEdges)
+	req.HoldNs = min(max(req.GetHoldNs(), 0), int64(MaxHold))
 	return nil
 }
 
@@ -156,7 +160,7 @@ func (w *watcher) tell() {
 		return
 	}
 	told, last := first.GetSince(), clk.Monotonic()
-	looked, seen := false, time.Duration(0) // at how the node is, and when
+	seen := last - VitalsFor // when it last looked at how the node is
 	for {
 		changed := w.service.cfg.Journal.Changed()
 		res := watched.Collect()
@@ -164,12 +168,14 @@ func (w *watcher) tell() {
 		res.IntervalNs = int64(now - last)
 		last = now
 		res.Events, told = w.service.events(told)
-		if !looked || len(res.GetEvents()) > 0 || now-seen >= VitalsFor {
-			looked, seen = true, now
-			res.Vitals = w.service.vitals(w.interval == UnattendedInterval)
-		}
-		if !w.send(res) {
-			return
+		if w.held.add(res, now, clk.Now()) {
+			if len(res.GetEvents()) > 0 || now-seen >= VitalsFor {
+				seen = now
+				res.Vitals = w.service.vitals(w.interval == UnattendedInterval)
+			}
+			if !w.sendHeld() {
+				return
+			}
 		}
 		timer.Reset(untilNext(clk.Now(), w.interval))
 		if !w.rest(watched, timer, changed) {
@@ -186,9 +192,9 @@ func (w *watcher) aim(watched Observation, at *inspectpb.WatchRequest) bool {
 		return false
 	}
 	watched.Aim(at)
-	w.interval = Interval
+	w.interval, w.held.most = Interval, 0
 	if at.GetUnattended() {
-		w.interval = UnattendedInterval
+		w.interval, w.held.most = UnattendedInterval, time.Duration(at.GetHoldNs())
 	}
 	return true
 }
@@ -258,6 +264,16 @@ func (w *watcher) rest(watched Observation, timer *time.Timer, changed <-chan st
 			return false
 		}
 	}
+}
+
+// sendHeld sends what was held back.
+func (w *watcher) sendHeld() bool {
+	for res := range w.held.all(w.service.cfg.Clock.Monotonic()) {
+		if !w.send(res) {
+			return false
+		}
+	}
+	return true
 }
 
 // send sends a message. A receiver that takes none for long ends the stream.

@@ -2,6 +2,7 @@ package inspection_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -317,5 +318,54 @@ func TestWatchersAreBounded(t *testing.T) {
 				<-s.result
 			}
 		}
+	})
+}
+
+// While nobody looks what a second has waits for that of others, if the watcher allows it: for an event, for somebody who looks, and for the end of
+// a time that is the same for all nodes.
+func TestSecondsAreHeldBack(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(w *world) {
+		t := w.t
+		const most = 5 * time.Second
+		began := time.Now() // a multiple of it
+		s := w.watch(t.Context())
+		collected := uint64(0)
+		tells := func(at time.Duration, intervals ...time.Duration) {
+			t.Helper()
+			for i, interval := range intervals {
+				res, last := <-s.out, i == len(intervals)-1
+				if since := time.Since(began); since != at {
+					t.Errorf("response %d came after %v, want %v", i+1, since, at)
+				}
+				age := time.Duration(0)
+				for _, later := range intervals[i+1:] {
+					age += later
+				}
+				if collected++; res.GetOtherCalls() != collected || res.GetIntervalNs() != int64(interval) || res.GetAgeNs() != int64(age) || (res.GetVitals() != nil) != last {
+					t.Errorf("after %v, response %d is %v, want collection %d, of %v, %v ago", at, i+1, res, collected, interval, age)
+				}
+			}
+		}
+		const second = time.Second
+		s.in <- &inspectpb.WatchRequest{Unattended: true, HoldNs: int64(most)}
+		tells(0, 0)
+		tells(most, second, second, second, second, second)
+		tells(2*most, second, second, second, second, second)
+		time.Sleep(2*second + second/2) //nolint:forbidigo // virtual time
+		w.journal.Add(&inspectpb.Event{Kind: "panic"})
+		tells(2*most+2*second+second/2+inspection.EventDelay, second, second, second/2+inspection.EventDelay)
+		tells(3*most, second/2-inspection.EventDelay, second, second)
+		time.Sleep(second + second/4) //nolint:forbidigo // virtual time
+		s.in <- &inspectpb.WatchRequest{}
+		tells(3*most+second+second/2, second, second/2)
+		s.in <- &inspectpb.WatchRequest{Unattended: true, HoldNs: int64(24 * time.Hour)}
+		tells(4*most, second/2, second, second, second)
+		tells(6*most, slices.Repeat([]time.Duration{second}, int(inspection.MaxHold/second))...)
+		s.in <- &inspectpb.WatchRequest{Unattended: true, HoldNs: -1}
+		tells(6*most+second, second)
+		tells(6*most+2*second, second)
+		close(s.in)
+		<-s.result
 	})
 }

@@ -62,6 +62,7 @@ func TestWhoIsSilentIsAskedLast(t *testing.T) {
 		tell := func(id, lease string) {
 			m.Report(id, &inspectpb.WatchResponse{Vitals: &inspectpb.Vitals{ValidForNs: int64(time.Minute), Lease: lease}})
 		}
+		_, _ = m.Hold(model.Interest{}) // somebody looks
 		tell("A", "valid")
 		time.Sleep(3 * time.Second) //nolint:forbidigo // virtual time
 		if got := l.Any(m, "A"); got != "A" {

@@ -4,5 +4,5 @@
 // somebody asks. All that it keeps is bounded, whatever nodes tell.
 //
 // The shapes that it answers with are those of docs/inspector-api.md. It does no I/O and
-// starts no goroutine: who owns a Model calls Tick each second.
+// starts no goroutine: who owns a Model calls Tick, each second while somebody looks.
 package model

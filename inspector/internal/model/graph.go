@@ -249,7 +249,7 @@ func (m *Model) party(id, level string) *GraphNode {
 		n.Kind, n.Objects = "type", 0
 		now := m.clock.Monotonic()
 		for _, one := range m.nodes {
-			if one.tells(now) {
+			if m.tells(one, now) {
 				n.Objects += one.types[id]
 			}
 		}

@@ -55,7 +55,7 @@ func (m *Model) Hold(i Interest) (release func(), err error) {
 	if err != nil {
 		return func() {}, err
 	}
-	if m.attended.hold() {
+	if m.attended.hold(m.clock.Monotonic()) {
 		m.seek()
 	}
 	if one != nil {
@@ -78,13 +78,17 @@ type attention struct {
 	holders int
 	until   time.Duration // … or until then, without holders
 	there   bool          // as of the last tick, or since
+	since   time.Duration // it became so
 }
 
 // hold adds somebody who looks, and says whether nobody did.
-func (a *attention) hold() (first bool) {
+func (a *attention) hold(now time.Duration) (first bool) {
 	a.holders++
-	first, a.there = !a.there, true
-	return first
+	if a.there {
+		return false
+	}
+	a.there, a.since = true, now
+	return true
 }
 
 func (a *attention) release(until time.Duration) {

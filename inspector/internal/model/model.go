@@ -22,6 +22,7 @@ const (
 	maxPassages  = 100
 	maxText      = 4096 // bytes of a text, and
 	maxStack     = 16384
+	maxLate      = 30 // of each node
 	maxInterests = 24 // each is a stream of every node's, which allows 64 in all
 )
 
@@ -70,6 +71,7 @@ type Model struct {
 	state   Overview // without points
 
 	nodes   map[string]*node
+	late    []late             // what nodes told of seconds that are still to begin, by time
 	told    map[process]uint64 // the last event's number of each process: it may come as another incarnation
 	methods map[methodKey]*method
 	types   map[string]*typ
@@ -83,7 +85,7 @@ type Model struct {
 	index  map[string]int // … the other way round
 	shards []placedShard
 	anew   uint64                 // the rev at which all shards became others
-	moves  int                    // owners changed in this second
+	moves  int                    // owners changed since the last tick
 	hops   map[[2]string][]uint32 // … from whom to whom, which
 
 	calls     *edges // between types
@@ -132,6 +134,11 @@ func (m *Model) next() uint64 {
 
 // now is the time in Unix milliseconds.
 func (m *Model) now() int64 { return m.clock.Now().UnixMilli() }
+
+// wall is a time that has been, or is, in Unix milliseconds.
+func (m *Model) wall(then time.Duration) int64 {
+	return m.now() - (m.clock.Monotonic() - then).Milliseconds()
+}
 
 // clip cuts a text from elsewhere.
 func clip(s string, n int) string {

@@ -14,8 +14,15 @@ import (
 	"github.com/xiaonanln/goverse/util/clock"
 )
 
-// placed is a model of a cluster of one node, a, that has both shards.
+// placed is a model of a cluster of two nodes, of which one, a, has both shards. Somebody looks at it.
 func placed() *model.Model {
+	m := unattended()
+	_, _ = m.Hold(model.Interest{}) // of nothing in particular there is always room
+	return m
+}
+
+// unattended is the same where nobody looks.
+func unattended() *model.Model {
 	m := model.New(clock.Virtual())
 	m.Place(view("a", "a"))
 	return m
@@ -188,7 +195,7 @@ func TestInterestsEnd(t *testing.T) {
 func TestAttended(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := placed()
+		m := unattended()
 		attended := func(want bool, when string) {
 			t.Helper()
 			m.Tick()
@@ -220,7 +227,7 @@ func TestAttended(t *testing.T) {
 func TestSought(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := placed()
+		m := unattended()
 		var release func()
 		for _, step := range []struct {
 			what   string

@@ -33,6 +33,7 @@ type node struct {
 	running map[methodKey]uint64
 	types   map[string]uint64
 	sampled uint32
+	late    int // what it told of seconds that are still to begin
 
 	registered []*inspectpb.TypeInfo // not changed any more
 	learnt     uint64                // the rev at which it told them
@@ -114,23 +115,32 @@ func (m *Model) shape(n *node) Node {
 		Lease: clip(v.GetLease(), 64), ValidFor: ms(int64(n.validFor(now))), Allocator: n.gone == 0 && n.id == m.view.Allocator,
 		Calls: n.last.calls, Errors: n.last.errors, P50: p50, P95: p95, P99: p99, Waiting: v.GetWaiting(),
 		Activations: n.last.activations, Pushes: n.last.pushes, LostPushes: v.GetLostPushes(), Weight: n.member.Weight,
-		Drain: n.gone == 0 && n.member.Draining, Stopping: n.gone == 0 && n.stops(), Seen: n.seen, SilentFor: ms(int64(n.silent(now))), At: at, Sampling: max(n.sampled, 1),
+		Drain: n.gone == 0 && n.member.Draining, Stopping: n.gone == 0 && n.stops(), Seen: n.seen, SilentFor: ms(int64(m.silent(n, now))), At: at, Sampling: max(n.sampled, 1),
 	}
 }
 
 // silent is for how long a node has told nothing, of one that tells nothing; 0: it tells what it does, or has told nothing
-// yet, as it is new.
-func (n *node) silent(now time.Duration) time.Duration {
-	if age := now - n.heard; n.heard != 0 && (age > fresh || n.err != "") {
+// yet, as it is new. m.mu is held.
+func (m *Model) silent(n *node, now time.Duration) time.Duration {
+	if age := now - n.heard; n.heard != 0 && (age > m.fresh(now) || n.err != "") {
 		return max(age, time.Millisecond)
 	}
 	return 0
 }
 
 // tells says whether what is known of a node is how it is now. The figures of others are left out wherever those of many
-// nodes are put together.
-func (n *node) tells(now time.Duration) bool {
-	return n.gone == 0 && n.heard != 0 && n.silent(now) == 0
+// nodes are put together. m.mu is held.
+func (m *Model) tells(n *node, now time.Duration) bool {
+	return n.gone == 0 && n.heard != 0 && m.silent(n, now) == 0
+}
+
+// fresh is for how long what a node told last is taken for what it does: longer while nobody looks, and until nodes have
+// learnt that somebody does; m.mu is held.
+func (m *Model) fresh(now time.Duration) time.Duration {
+	if m.attended.there && now-m.attended.since > fresh {
+		return fresh
+	}
+	return Hold + fresh
 }
 
 // validFor is for how long a node's lease is valid, as far as is known.
@@ -206,14 +216,15 @@ func (m *Model) Report(id string, r *inspectpb.WatchResponse) {
 	if back {
 		m.judge()
 	}
-	m.takeVitals(n, r)
+	span := spanOf(r)
+	n.since += span
+	m.takeVitals(n, r.GetVitals())
 	m.noteStop(n)
-	m.takeMethods(n, r.GetMethods())
 	n.types = make(map[string]uint64)
 	for _, t := range r.GetTypes()[:min(len(r.GetTypes()), maxTypes)] {
 		n.types[clip(t.GetType(), 256)] += t.GetObjects()
 	}
-	m.calls.take(r.GetTypeEdges(), 0)
+	m.count(late{n, r, span, m.clock.Monotonic() - min(max(time.Duration(r.GetAgeNs()), 0), maxAge)})
 	for _, e := range r.GetEvents()[:min(len(r.GetEvents()), maxHeard)] {
 		m.takeEvent(n, e)
 	}
@@ -221,16 +232,19 @@ func (m *Model) Report(id string, r *inspectpb.WatchResponse) {
 	m.version.Nodes, m.version.Types, m.version.Graph = rev, rev, rev
 }
 
-// takeVitals takes over how a node is; counters that stand lower than before are those of
-// another process. A message without any leaves all as it is.
-func (m *Model) takeVitals(n *node, r *inspectpb.WatchResponse) {
+// spanOf is the time that a message tells of.
+func spanOf(r *inspectpb.WatchResponse) time.Duration {
 	span := time.Duration(r.GetIntervalNs())
 	if span < time.Millisecond || span > time.Minute {
-		span = time.Second
+		return time.Second
 	}
-	n.current.span += span
-	n.since += span
-	v, before := r.GetVitals(), n.vitals
+	return span
+}
+
+// takeVitals takes over how a node is; counters that stand lower than before are those of
+// another process. A message without any leaves all as it is.
+func (m *Model) takeVitals(n *node, v *inspectpb.Vitals) {
+	before := n.vitals
 	if v == nil { // as they were
 		return
 	}

@@ -204,9 +204,9 @@ func (m *Model) judge() {
 			continue
 		}
 		members++
-		if n.tells(clock) {
+		if m.tells(n, clock) {
 			now.Sampling = max(now.Sampling, n.sampled)
-		} else if n.err != "" || n.silent(clock) > 0 {
+		} else if n.err != "" || m.silent(n, clock) > 0 {
 			now.Unreachable++
 		}
 	}

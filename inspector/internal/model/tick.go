@@ -8,56 +8,35 @@ import (
 // fresh is how long what a node told last is taken for what it does.
 const fresh = 2500 * time.Millisecond
 
-// Tick ends a second. Its owner calls it each second.
+// Hold is for how long nodes are to hold back what they do, second by second, while nobody looks.
+const Hold = 5 * time.Second
+
+// Pace is how often Tick is to be called: each second, or, while nobody looks and there is nothing to be told of soon, as rarely
+// as nodes tell something. It may become shorter where [Model.Sought] is closed.
+func (m *Model) Pace() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.attended.there || len(m.interests) > 0 || len(m.hops) > 0 {
+		return time.Second
+	}
+	return Hold
+}
+
+// Tick ends the present second, and before it those that were put off and of which nodes have told something since. Its owner calls
+// it as often as Pace says.
 func (m *Model) Tick() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.clock.Monotonic()
-	p := Point{T: m.pointTime(now), Moves: m.moves}
-	var all latency
-	known := false
-	for id, n := range m.nodes {
-		if n.gone != 0 {
-			if now-n.gone > keepGone {
-				delete(m.nodes, id)
-				m.register()
-			}
-			continue
-		}
-		m.endSecond(n, now, p.T)
-		p.Nodes++
-		p.Calls += n.last.calls
-		p.Errors += n.last.errors
-		p.Activations += n.last.activations
-		p.Pushes += n.last.pushes
-		all = all.plus(n.last.latency)
-		if n.tells(now) {
-			known = true
-			p.Objects += n.vitals.GetObjects()
-			p.Clients += n.vitals.GetClients()
-			p.Waiting += n.vitals.GetWaiting()
-		}
-		if n.state() == "fenced" {
-			p.Fenced++
-		}
+	for end := m.takeLate(); end != 0; end = m.takeLate() {
+		m.endSecond(end, true)
 	}
-	p.P50, p.P95, p.P99 = all.percentiles()
-	m.keepMethods(p, known)
+	m.endSecond(now, false)
 	m.tellMoves()
 	m.moves = 0
-	m.seconds++
-	m.ticked = now
-	for _, one := range m.methods {
-		one.seconds[m.seconds%histogram] = tally{}
-	}
-	m.calls.tick()
+	m.forgetGone(now)
 	m.tickInterests(now)
 	m.judge()
-	if m.placed { // gaps where nothing is known
-		p.Rev = m.next()
-		m.points = keep(m.points, p)
-		m.version.Points = p.Rev
-	}
 	rev, then := m.next(), m.atTick
 	for _, of := range []struct{ now, then *uint64 }{
 		{&m.version.Nodes, &then.Nodes}, {&m.version.Types, &then.Types}, {&m.version.Graph, &then.Graph},
@@ -69,19 +48,78 @@ func (m *Model) Tick() {
 	m.atTick = m.version
 }
 
-// pointTime is the time of a second's points. It never goes back: where the clock does, the points go on at half its pace
-// until it has caught up. m.mu is held.
-func (m *Model) pointTime(now time.Duration) int64 {
-	m.pointed = max(m.now(), m.pointed+max((now-m.ticked).Milliseconds()/2, 1))
+// forgetGone forgets nodes that have left for a while; m.mu is held.
+func (m *Model) forgetGone(now time.Duration) {
+	for id, n := range m.nodes {
+		if n.gone != 0 && now-n.gone > keepGone {
+			delete(m.nodes, id)
+			m.register()
+		}
+	}
+}
+
+// endSecond ends the present second at a time. Of one that was put off it is known who told something of it, and the moves since are not its own.
+// m.mu is held.
+func (m *Model) endSecond(now time.Duration, putOff bool) {
+	p := Point{T: m.pointTime(now), Moves: m.moves}
+	if putOff {
+		p.Moves = 0
+	}
+	var all latency
+	known := false
+	for _, n := range m.nodes {
+		if n.gone != 0 {
+			continue
+		}
+		tells := m.tells(n, now)
+		of := tells && (!putOff || n.current.span > 0)
+		n.endSecond(tells)
+		if of {
+			known = true
+			n.points = keep(n.points, n.point(p.T))
+		}
+		p.Nodes++
+		p.Calls += n.last.calls
+		p.Errors += n.last.errors
+		p.Activations += n.last.activations
+		p.Pushes += n.last.pushes
+		all = all.plus(n.last.latency)
+		if tells {
+			p.Objects += n.vitals.GetObjects()
+			p.Clients += n.vitals.GetClients()
+			p.Waiting += n.vitals.GetWaiting()
+		}
+		if n.state() == "fenced" {
+			p.Fenced++
+		}
+	}
+	p.P50, p.P95, p.P99 = all.percentiles()
+	m.keepMethods(p, known)
+	m.seconds++
+	m.ticked = now
+	for _, one := range m.methods {
+		one.seconds[m.seconds%histogram] = tally{}
+	}
+	m.calls.tick()
+	if m.placed && (known || !putOff) { // gaps where nothing is known
+		p.Rev = m.next()
+		m.points = keep(m.points, p)
+		m.version.Points = p.Rev
+	}
+}
+
+// pointTime is the time of the points of a second that ends then. It never goes back: where the clock does, the points go on at half
+// its pace until it has caught up. m.mu is held.
+func (m *Model) pointTime(then time.Duration) int64 {
+	m.pointed = max(m.wall(then), m.pointed+max((then-m.ticked).Milliseconds()/2, 1))
 	return m.pointed
 }
 
-// endSecond takes note of a node's second; m.mu is held.
-func (m *Model) endSecond(n *node, now time.Duration, at int64) {
+// endSecond takes note of what the node did in the present second, where it tells that.
+func (n *node) endSecond(tells bool) {
 	switch {
-	case !n.tells(now):
+	case !tells:
 		n.last, n.cpu, n.current = second{}, 0, tally{}
-		return
 	case n.current.span > 0:
 		n.last = n.current.rates(n.last)
 		if n.current.looked > 0 {
@@ -89,6 +127,10 @@ func (m *Model) endSecond(n *node, now time.Duration, at int64) {
 		}
 		n.current = tally{}
 	}
+}
+
+// point is how the node is, and what it did in the last second.
+func (n *node) point(at int64) NodePoint {
 	v := n.vitals
 	p := NodePoint{
 		Point: Point{
@@ -101,7 +143,7 @@ func (m *Model) endSecond(n *node, now time.Duration, at int64) {
 	if n.state() == "fenced" {
 		p.Fenced = 1
 	}
-	n.points = keep(n.points, p)
+	return p
 }
 
 // keep appends a point and lets the oldest go.

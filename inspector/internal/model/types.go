@@ -29,7 +29,7 @@ func (m *Model) Types() Types {
 	}
 	now := m.clock.Monotonic()
 	for _, n := range m.nodes {
-		if !n.tells(now) {
+		if !m.tells(n, now) {
 			continue
 		}
 		for name, count := range n.types {
@@ -80,7 +80,7 @@ func (m *Model) shapeMethod(key methodKey, info *inspectpb.MethodInfo) Method {
 	}
 	now := m.clock.Monotonic()
 	for _, n := range m.nodes {
-		if n.tells(now) {
+		if m.tells(n, now) {
 			out.Running += n.running[key]
 		}
 	}
@@ -113,8 +113,8 @@ func (m *Model) window(begun, most uint64) float64 {
 	return max(float64(min(m.seconds-begun, most))+min((m.clock.Monotonic()-m.ticked).Seconds(), 1), 1)
 }
 
-// takeMethods takes over what calls did; m.mu is held.
-func (m *Model) takeMethods(n *node, stats []*inspectpb.MethodStats) {
+// takeMethods takes over what calls did until a time in Unix ms; m.mu is held.
+func (m *Model) takeMethods(n *node, stats []*inspectpb.MethodStats, at int64) {
 	n.running = make(map[methodKey]uint64)
 	for _, s := range stats[:min(len(stats), maxMethods)] {
 		key := methodKey{clip(s.GetType(), 256), clip(s.GetMethod(), 256)}
@@ -140,7 +140,7 @@ func (m *Model) takeMethods(n *node, stats []*inspectpb.MethodStats) {
 		t.latency = t.latency.plus(s.GetLatency())
 		if s.GetLastCode() != "" {
 			all.last = &LastError{
-				At: m.now(), Code: clip(s.GetLastCode(), 64), Message: clip(s.GetLastError(), maxText), Stack: clip(s.GetLastStack(), maxStack), Node: n.id,
+				At: at, Code: clip(s.GetLastCode(), 64), Message: clip(s.GetLastError(), maxText), Stack: clip(s.GetLastStack(), maxStack), Node: n.id,
 			}
 		}
 	}

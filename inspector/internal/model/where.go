@@ -49,7 +49,7 @@ func (m *Model) OthersLive(id string) bool {
 	defer m.mu.Unlock()
 	now := m.clock.Monotonic()
 	for other, n := range m.nodes {
-		if other != id && n.gone == 0 && n.state() == "live" && n.silent(now) == 0 {
+		if other != id && n.gone == 0 && n.state() == "live" && m.silent(n, now) == 0 {
 			return true
 		}
 	}

@@ -104,9 +104,12 @@ type WatchRequest struct {
 	// Of the stream's first request: the seq of the last event that is known already. The first response has those after it, as far as
 	// they are kept (1000). 0: all that are kept.
 	Since uint64 `protobuf:"varint,5,opt,name=since,proto3" json:"since,omitempty"`
-	// Nobody looks at what is told now, it is kept for later: it comes once a second. Where all who watch the node say so, estimates are rougher, and
+	// Nobody looks at what is told now, it is kept for later: it is of whole seconds. Where all who watch the node say so, estimates are rougher, and
 	// cost less, and the resident memory may be 5 s old.
-	Unattended    bool `protobuf:"varint,6,opt,name=unattended,proto3" json:"unattended,omitempty"`
+	Unattended bool `protobuf:"varint,6,opt,name=unattended,proto3" json:"unattended,omitempty"`
+	// While nobody looks: for how long what happened may be held back, nanoseconds, at most 10 s, so that several seconds are told together, each in a response
+	// of its own. An event ends it, and so does somebody who looks. 0: nothing is held back.
+	HoldNs        int64 `protobuf:"varint,7,opt,name=hold_ns,json=holdNs,proto3" json:"hold_ns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -183,11 +186,19 @@ func (x *WatchRequest) GetUnattended() bool {
 	return false
 }
 
+func (x *WatchRequest) GetHoldNs() int64 {
+	if x != nil {
+		return x.HoldNs
+	}
+	return 0
+}
+
 // WatchResponse is what happened in the interval before it: half a second, a second where nobody looks, or less where there is an event, which does
 // not wait so long.
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who tells it, and how the node is at this moment: in the first response, in each with an event, and once a second. Absent: much as it was told last.
+	// Who tells it, and how the node is at this moment: in the first response, in each with an event, and once a second, but for what is held back. Absent:
+	// much as it was told last.
 	Vitals *Vitals `protobuf:"bytes,1,opt,name=vitals,proto3" json:"vitals,omitempty"`
 	// Methods that were called in the interval.
 	Methods []*MethodStats `protobuf:"bytes,2,rep,name=methods,proto3" json:"methods,omitempty"`
@@ -206,7 +217,9 @@ type WatchResponse struct {
 	// The interval, in nanoseconds.
 	IntervalNs int64 `protobuf:"varint,9,opt,name=interval_ns,json=intervalNs,proto3" json:"interval_ns,omitempty"`
 	// Activations by type.
-	Types         []*TypeCount `protobuf:"bytes,10,rep,name=types,proto3" json:"types,omitempty"`
+	Types []*TypeCount `protobuf:"bytes,10,rep,name=types,proto3" json:"types,omitempty"`
+	// How long ago the interval ended, nanoseconds, where the response was held back.
+	AgeNs         int64 `protobuf:"varint,11,opt,name=age_ns,json=ageNs,proto3" json:"age_ns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -309,6 +322,13 @@ func (x *WatchResponse) GetTypes() []*TypeCount {
 		return x.Types
 	}
 	return nil
+}
+
+func (x *WatchResponse) GetAgeNs() int64 {
+	if x != nil {
+		return x.AgeNs
+	}
+	return 0
 }
 
 // TypeCount is how many objects of a type are in memory.
@@ -2424,7 +2444,7 @@ var File_proto_inspect_message_proto protoreflect.FileDescriptor
 
 const file_proto_inspect_message_proto_rawDesc = "" +
 	"\n" +
-	"\x1bproto/inspect/message.proto\x12\x0fgoverse.inspect\"\xa7\x01\n" +
+	"\x1bproto/inspect/message.proto\x12\x0fgoverse.inspect\"\xc0\x01\n" +
 	"\fWatchRequest\x12\x18\n" +
 	"\aobjects\x18\x01 \x01(\bR\aobjects\x12\x14\n" +
 	"\x05types\x18\x02 \x03(\tR\x05types\x12\x14\n" +
@@ -2433,7 +2453,8 @@ const file_proto_inspect_message_proto_rawDesc = "" +
 	"\x05since\x18\x05 \x01(\x04R\x05since\x12\x1e\n" +
 	"\n" +
 	"unattended\x18\x06 \x01(\bR\n" +
-	"unattended\"\xd5\x03\n" +
+	"unattended\x12\x17\n" +
+	"\ahold_ns\x18\a \x01(\x03R\x06holdNs\"\xec\x03\n" +
 	"\rWatchResponse\x12/\n" +
 	"\x06vitals\x18\x01 \x01(\v2\x17.goverse.inspect.VitalsR\x06vitals\x126\n" +
 	"\amethods\x18\x02 \x03(\v2\x1c.goverse.inspect.MethodStatsR\amethods\x124\n" +
@@ -2448,7 +2469,8 @@ const file_proto_inspect_message_proto_rawDesc = "" +
 	"\vinterval_ns\x18\t \x01(\x03R\n" +
 	"intervalNs\x120\n" +
 	"\x05types\x18\n" +
-	" \x03(\v2\x1a.goverse.inspect.TypeCountR\x05types\"9\n" +
+	" \x03(\v2\x1a.goverse.inspect.TypeCountR\x05types\x12\x15\n" +
+	"\x06age_ns\x18\v \x01(\x03R\x05ageNs\"9\n" +
 	"\tTypeCount\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\aobjects\x18\x02 \x01(\x04R\aobjects\"\x87\x06\n" +

@@ -1,0 +1,205 @@
+package model_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/xiaonanln/goverse/inspector/internal/model"
+	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
+)
+
+// second is what a node tells of a whole second with so many calls, some time after it.
+func second(n uint64, age time.Duration) *inspectpb.WatchResponse {
+	r := calls(n)
+	r.IntervalNs, r.AgeNs = int64(time.Second), int64(age)
+	if age > 0 {
+		r.Vitals = nil
+	}
+	return r
+}
+
+// While nobody looks, seconds are counted rarely, and each as if it had been when it was: of what nodes tell late, of what they tell at once, and
+// of none that another has told nothing of.
+func TestSecondsThatWerePutOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := unattended()
+		start := time.Now().UnixMilli()
+		if m.Pace() != model.Hold {
+			t.Fatalf("seconds are counted every %v", m.Pace())
+		}
+		const rounds = 3
+		for range rounds {
+			time.Sleep(2 * time.Second)                            //nolint:forbidigo // virtual time
+			m.Report("b", second(1000, 0))                         // as a server of another version
+			time.Sleep(model.Hold - 2*time.Second - time.Second/4) //nolint:forbidigo // virtual time
+			for age := model.Hold - time.Second; age >= 0; age -= time.Second {
+				m.Report("a", second(uint64(age/time.Second), age))
+			}
+			time.Sleep(time.Second / 4) //nolint:forbidigo // virtual time
+			m.Tick()
+		}
+		o := m.Overview(true)
+		all, times := *o.History, int64(0)
+		if len(all) != rounds*5 {
+			t.Fatalf("%d points", len(all))
+		}
+		for i, p := range all {
+			b := 1000.0 // also in the seconds of which it tells nothing: it is as it was
+			if i == 0 {
+				b = 0
+			}
+			if want := float64(4-i%5) + b; p.Calls != want || p.T != start+int64(i+1)*1000 {
+				t.Errorf("point %d is of %d ms: %v calls, want %v", i, p.T-start, p.Calls, want)
+			}
+			times = p.T
+		}
+		if own := *nodeOf(t, m, "a").History; len(own) != len(all) || own[3].Calls != 1 || own[3].T != all[3].T || times != time.Now().UnixMilli() {
+			t.Errorf("the node's points: %v", own)
+		}
+		h, _ := m.MethodHistory("T", "M")
+		if len(h.History) != len(all) || h.History[6].Calls != all[6].Calls || h.History[6].T != all[6].T {
+			t.Errorf("the method's: %+v", h.History)
+		}
+		if got := m.Types().Types[0].Methods[0]; got.TotalCalls != rounds*(4+3+2+1+1000) {
+			t.Errorf("%d calls in all", got.TotalCalls)
+		}
+	})
+}
+
+// What nodes told when somebody comes to look is counted soon; from then on seconds are counted one by one.
+func TestSecondsOfWhoComesToLook(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := unattended()
+		m.Tick()
+		time.Sleep(3400 * time.Millisecond) //nolint:forbidigo // virtual time
+		sought := m.Sought()
+		release, err := m.Hold(model.Interest{})
+		if err != nil || m.Pace() != time.Second {
+			t.Fatalf("%v, and seconds are counted every %v", err, m.Pace())
+		}
+		<-sought
+		time.Sleep(100 * time.Millisecond) //nolint:forbidigo // virtual time
+		m.Report("a", second(10, 2500*time.Millisecond))
+		m.Report("a", second(20, 1500*time.Millisecond))
+		m.Report("a", second(30, 500*time.Millisecond))
+		m.Report("a", calls(20))
+		time.Sleep(time.Second / 2) //nolint:forbidigo // virtual time
+		m.Report("a", calls(20))
+		m.Tick()
+		var got []float64
+		for _, p := range (*m.Overview(true).History)[1:] {
+			got = append(got, p.Calls)
+		}
+		if len(got) != 4 || got[0] != 10 || got[1] != 20 || got[2] != 30 || got[3] != 40 {
+			t.Errorf("%v calls a second", got)
+		}
+		release()
+		time.Sleep(20 * time.Second) //nolint:forbidigo // virtual time
+		m.Tick()
+		if m.Pace() != model.Hold {
+			t.Errorf("long after, seconds are counted every %v", m.Pace())
+		}
+	})
+}
+
+// Shards that move are told of as soon as ever, and belong to the second in which it is told.
+func TestMovesWhileNobodyLooks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := unattended()
+		m.Tick()
+		time.Sleep(3 * time.Second) //nolint:forbidigo // virtual time
+		sought := m.Sought()
+		m.Place(view("a", "b"))
+		<-sought
+		if m.Pace() != time.Second {
+			t.Errorf("seconds are counted every %v", m.Pace())
+		}
+		for age := 3 * time.Second; age >= 0; age -= time.Second {
+			m.Report("a", second(1, age))
+		}
+		m.Tick()
+		var moves []int
+		for _, p := range (*m.Overview(true).History)[1:] {
+			moves = append(moves, p.Moves)
+		}
+		if len(moves) != 3 || moves[0] != 0 || moves[1] != 0 || moves[2] != 1 || m.Pace() != model.Hold {
+			t.Errorf("moves %v; then seconds are counted every %v", moves, m.Pace())
+		}
+	})
+}
+
+// An inspector that stood still has a gap where it knows nothing, and not what was before in its place.
+func TestGapsOfAnInspectorThatStoodStill(t *testing.T) {
+	t.Parallel()
+	for what, begin := range map[string]func() *model.Model{"somebody looks": placed, "nobody does": unattended} {
+		synctest.Test(t, func(t *testing.T) {
+			m := begin()
+			m.Report("a", second(5, 0))
+			time.Sleep(time.Second) //nolint:forbidigo // virtual time
+			m.Tick()
+			time.Sleep(time.Hour) //nolint:forbidigo // virtual time
+			m.Report("a", second(6, 0))
+			time.Sleep(time.Second / 4) //nolint:forbidigo // virtual time
+			m.Tick()
+			o, own := *m.Overview(true).History, *nodeOf(t, m, "a").History
+			if len(o) > 3 || o[len(o)-1].Calls != 6 || o[0].Calls != 5 || len(own) != len(o) {
+				t.Errorf("%s: %d points: %v", what, len(o), o)
+			}
+		})
+	}
+}
+
+// How long a node may be silent before it counts nowhere depends on how often it is to tell something.
+func TestSilenceWhileNobodyLooks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := unattended()
+		time.Sleep(time.Millisecond) //nolint:forbidigo // virtual time: its beginning is no time
+		r := calls(50)
+		r.Vitals.Objects = 7
+		m.Report("a", r)
+		objects := func() uint64 { m.Tick(); return m.Overview(false).Now.Objects }
+		time.Sleep(7 * time.Second) //nolint:forbidigo // virtual time
+		if n := nodeOf(t, m, "a"); objects() != 7 || n.SilentFor != 0 {
+			t.Errorf("it is silent for %v ms", n.SilentFor)
+		}
+		if _, err := m.Hold(model.Interest{}); err != nil {
+			t.Fatal(err)
+		}
+		if objects() != 7 {
+			t.Error("it is taken for silent before it can know that somebody looks")
+		}
+		time.Sleep(time.Second) //nolint:forbidigo // virtual time
+		if n := nodeOf(t, m, "a"); objects() != 0 || n.SilentFor != 8000 {
+			t.Errorf("it is silent for %v ms", n.SilentFor)
+		}
+		m.Report("a", r)
+		time.Sleep(3 * time.Second) //nolint:forbidigo // virtual time
+		if n := nodeOf(t, m, "a"); objects() != 0 || n.SilentFor != 3000 {
+			t.Errorf("while somebody looks it is silent for %v ms", n.SilentFor)
+		}
+	})
+}
+
+// What nodes tell late is bounded, and so is how late; none of it is lost.
+func TestLateBounds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := unattended()
+		time.Sleep(time.Minute) //nolint:forbidigo // virtual time
+		for i := range 1000 {
+			m.Report("a", second(1, time.Duration(i-500)*time.Second))
+		}
+		m.Tick()
+		if got := m.Types().Types[0].Methods[0].TotalCalls; got != 1000 {
+			t.Errorf("%d calls", got)
+		}
+		if n := len(*m.Overview(true).History); n > 20 {
+			t.Errorf("%d points", n)
+		}
+	})
+}
