@@ -43,13 +43,19 @@ func (i *Inspector) routes() http.Handler {
 		mux.HandleFunc("GET /api/"+path, answered(f))
 	}
 	get("meta", func(*http.Request) (any, error) { return i.meta(), nil })
-	get("overview", func(*http.Request) (any, error) { return i.model.Overview(true), nil })
-	get("nodes", func(*http.Request) (any, error) { return i.model.Nodes(), nil })
-	get("nodes/{incarnation}", i.node)
+	figures := func(path string, f func(r *http.Request) (any, error)) {
+		get(path, func(r *http.Request) (any, error) {
+			i.model.Look()
+			return f(r)
+		})
+	}
+	figures("overview", func(*http.Request) (any, error) { return i.model.Overview(true), nil })
+	figures("nodes", func(*http.Request) (any, error) { return i.model.Nodes(), nil })
+	figures("nodes/{incarnation}", i.node)
 	get("shards", func(*http.Request) (any, error) { return i.model.Shards(), nil })
-	get("types", func(*http.Request) (any, error) { return i.model.Types(), nil })
+	figures("types", func(*http.Request) (any, error) { return i.model.Types(), nil })
 	get("types/{type}/methods/{method}/form", i.form)
-	get("types/{type}/methods/{method}/history", i.methodHistory)
+	figures("types/{type}/methods/{method}/history", i.methodHistory)
 	get("objects", i.objects)
 	get("objects/{id}", i.object)
 	get("clients", i.clients)

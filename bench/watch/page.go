@@ -95,31 +95,47 @@ func (p *Page) Settled(ctx context.Context, nodes int) error {
 
 // live is how many nodes live and are heard from.
 func (p *Page) live(ctx context.Context) (live int, err error) {
-	var seen struct{ Nodes []struct{ State string } }
+	var seen struct {
+		Nodes []struct {
+			State     string
+			PID       int
+			SilentFor float64 `json:"silent_for"`
+		}
+	}
 	err = p.Get(ctx, "/api/nodes", &seen)
 	for _, n := range seen.Nodes {
-		if n.State == "live" {
+		if n.State == "live" && n.PID != 0 && n.SilentFor == 0 {
 			live++
 		}
 	}
 	return live, err
 }
 
-// Sees waits until the inspector hears from so many live nodes.
-func (p *Page) Sees(ctx context.Context, nodes int) error {
+// Knows waits until the inspector has read the records of the cluster, and does not ask for anything that
+// makes it think that somebody looks at figures.
+func (p *Page) Knows(ctx context.Context) error {
 	again := time.NewTicker(lookPause)
 	defer again.Stop()
 	for {
-		live, err := p.live(ctx)
-		if err != nil || live == nodes {
+		var shards struct{ Count int }
+		if err := p.Get(ctx, "/api/shards", &shards); err != nil || shards.Count > 0 {
 			return err
 		}
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %d nodes (%d are live): %w", nodes, live, ctx.Err())
+			return fmt.Errorf("wait for the cluster's records: %w", ctx.Err())
 		}
 	}
+}
+
+// Sees fails unless the inspector hears from so many live nodes.
+func (p *Page) Sees(ctx context.Context, nodes int) error {
+	live, err := p.live(ctx)
+	if err == nil && live != nodes {
+		return fmt.Errorf("the inspector hears from %d nodes, not %d", live, nodes)
+	}
+	return err
 }
 
 // Stream is an open stream. It is used by one goroutine.

@@ -141,7 +141,7 @@ func (p inspectPlan) withCluster(ctx context.Context, nodes int, use func(contex
 	return use(ctx, c)
 }
 
-// attach has an inspector look at the cluster and waits until it sees all of it.
+// attach has an inspector watch the cluster and waits, the first time, until it sees all of it: then it thinks for a while that somebody looks.
 func (c *watched) attach(ctx context.Context) (err error) {
 	if c.inspector == nil {
 		if c.inspector, err = c.start(); err != nil {
@@ -156,7 +156,7 @@ func (c *watched) attach(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
 	if c.settled { // it stays so: nodes neither come nor go
-		return c.page.Sees(ctx, len(c.nodes))
+		return c.page.Knows(ctx)
 	}
 	c.settled = true
 	return c.page.Settled(ctx, len(c.nodes))

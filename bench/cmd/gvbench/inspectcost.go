@@ -87,6 +87,12 @@ func (p inspectPlan) pair(ctx context.Context, c, twin *watched, s *sight, stder
 		if err := each.driver().Ask(opFind, findArgs{Objects: p.objects, Callers: p.callers}, nil); err != nil {
 			return err
 		}
+		if err := each.attach(ctx); err != nil {
+			return err
+		}
+		if err := each.detach(); err != nil { // what watches it later has not been looked at
+			return err
+		}
 	}
 	for i := range p.repetitions {
 		fmt.Fprintf(stderr, "cost: crossover %d of %d\n", i+1, p.repetitions)
@@ -154,7 +160,9 @@ func (p inspectPlan) period(ctx context.Context, both [2]*watched, seen int, sta
 		if err := c.attach(ctx); err != nil {
 			return of, err
 		}
-		defer func() { err = errors.Join(err, c.detach()) }()
+		defer func() { // it has watched all the time
+			err = errors.Join(err, c.page.Sees(ctx, len(c.nodes)), c.detach())
+		}()
 	}
 	if state == tabbed {
 		t, err := openTab(ctx, c, busiest)

@@ -123,6 +123,9 @@ func (m *Model) Attended() bool {
 	return m.attended.there
 }
 
+// Look takes note that somebody looks, for some seconds.
+func (m *Model) Look() { _ = m.Touch(Interest{}) } // there is always room for that
+
 // Touch keeps an interest for some seconds.
 func (m *Model) Touch(i Interest) error {
 	release, err := m.Hold(i)
