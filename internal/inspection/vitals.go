@@ -53,7 +53,7 @@ func versionOf(info *debug.BuildInfo) string {
 // ask the system for it is a third of what a message costs.
 const (
 	rssFor           = 2 * VitalsFor
-	unattendedRSSFor = 5 * time.Second
+	unattendedRSSFor = 9 * time.Second
 )
 
 // resident is how much memory the process has from the system, as it was asked last.

@@ -105,7 +105,7 @@ type WatchRequest struct {
 	// they are kept (1000). 0: all that are kept.
 	Since uint64 `protobuf:"varint,5,opt,name=since,proto3" json:"since,omitempty"`
 	// Nobody looks at what is told now, it is kept for later: it is of whole seconds. Where all who watch the node say so, estimates are rougher, and
-	// cost less, and the resident memory may be 5 s old.
+	// cost less, and the resident memory may be 10 s old.
 	Unattended bool `protobuf:"varint,6,opt,name=unattended,proto3" json:"unattended,omitempty"`
 	// While nobody looks: for how long what happened may be held back, nanoseconds, at most 10 s, so that several seconds are told together, each in a response
 	// of its own. An event ends it, and so does somebody who looks. 0: nothing is held back.
