@@ -42,14 +42,14 @@ func (m *Model) Known(id, node string, info *inspectpb.DescribeResponse) Detail 
 	}
 	slices.SortFunc(out.Turns, func(a, b Turn) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID)) })
 	out.Turns = append(out.Turns, shapeWaiting(node, info.GetTurns())...)
-	sums, _ := one.edges.total(histogram)
+	lines, _ := one.edges.total(histogram)
 	over := m.window(one.begun, histogram)
-	for key, s := range sums {
-		if key.to == id {
-			out.Callers = append(out.Callers, key.shape(s, over))
+	for l := range lines {
+		if l.to == id {
+			out.Callers = append(out.Callers, l.shape(over))
 		}
-		if key.from == id {
-			out.Callees = append(out.Callees, key.shape(s, over))
+		if l.from == id {
+			out.Callees = append(out.Callees, l.shape(over))
 		}
 	}
 	busiest := func(a, b Edge) int {
