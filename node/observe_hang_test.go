@@ -149,3 +149,19 @@ func TestHangingHookIsSeen(t *testing.T) {
 		p.ok("x")
 	})
 }
+
+// A turn that hangs is an event too where all who look want details only.
+func TestHangingTurnBesideDetailsOnly(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		o := w.Observe()
+		defer o.Close()
+		o.Aim(&inspectmsg.WatchRequest{Objects: true, DetailsOnly: true})
+		w.among(o)
+		p := w.begin("Plain-a", "Write", "hold g")
+		looks(o, 6)
+		w.diary.only(w.t, "slow", "warning", "Plain-a", "Write")
+		w.open("g")
+		_, _ = p.wait()
+	})
+}

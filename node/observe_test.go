@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/proto/inspect/inspectmsg"
 )
@@ -70,6 +72,39 @@ func TestFewCallsAreCountedExactly(t *testing.T) {
 		}
 		if again := o.Collect(); len(again.GetMethods()) != 0 || len(again.GetObjectEdges()) != 0 {
 			t.Errorf("told twice: %v", again)
+		}
+	})
+}
+
+// Who wants details only is told them as all others are, and nothing of the node as a whole; who wants all afterwards is told
+// of what has happened since.
+func TestDetailsOnly(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		t := w.t
+		all, only := w.Observe(), w.Observe()
+		defer all.Close()
+		defer only.Close()
+		all.Aim(&inspectmsg.WatchRequest{Objects: true, Focus: "Plain-a"})
+		only.Aim(&inspectmsg.WatchRequest{Objects: true, Focus: "Plain-a", DetailsOnly: true})
+		for range 30 {
+			w.must("Plain-a", "Write", "call Hook-b.Write ! echo x")
+			_, _ = w.do("Hook-c", "Write", "fail because")
+		}
+		want, got := all.Collect(), only.Collect()
+		if len(want.GetMethods()) == 0 || len(want.GetTypes()) == 0 || len(want.GetTypeEdges()) == 0 || len(want.GetObjectEdges()) != 3 || len(want.GetTurns()) != 30 {
+			t.Errorf("all: %v", want)
+		}
+		want.Methods, want.Types, want.TypeEdges = nil, nil, nil
+		if !proto.Equal(got, want) {
+			t.Errorf("details: %v, want %v", got, want)
+		}
+		w.must("Hook-c", "Write", "echo x")
+		only.Aim(&inspectmsg.WatchRequest{})
+		w.must("Hook-c", "Write", "echo x")
+		got = only.Collect()
+		if m := methodOf(got, "Hook", "Write"); m.GetCalls() != 1 || m.GetErrors() != 0 || edgeOf(got.GetTypeEdges(), "", "Hook").GetCalls() != 1 || len(got.GetTypes()) != 2 {
+			t.Errorf("afterwards: %v", got)
 		}
 	})
 }

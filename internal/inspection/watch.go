@@ -52,6 +52,7 @@ type watcher struct {
 
 	detailed bool          // it has one of the details; tell's own
 	interval time.Duration // of what a response tells; tell's own
+	only     bool          // details are told only; tell's own
 	held     held          // tell's own
 
 	ending sync.Once
@@ -167,9 +168,11 @@ func (w *watcher) tell() {
 		now := clk.Monotonic()
 		res.IntervalNs = int64(now - last)
 		last = now
-		res.Events, told = w.service.events(told)
+		if !w.only {
+			res.Events, told = w.service.events(told)
+		}
 		if w.held.add(res, now, clk.Now()) {
-			if len(res.GetEvents()) > 0 || now-seen >= VitalsFor {
+			if len(res.GetEvents()) > 0 || now-seen >= VitalsFor && !w.only {
 				seen = now
 				res.Vitals = w.service.vitals(w.interval == UnattendedInterval)
 			}
@@ -192,6 +195,7 @@ func (w *watcher) aim(watched Observation, at *inspectpb.WatchRequest) bool {
 		return false
 	}
 	watched.Aim(at)
+	w.only = at.GetDetailsOnly()
 	w.interval, w.held.most = Interval, 0
 	if at.GetUnattended() {
 		w.interval, w.held.most = UnattendedInterval, time.Duration(at.GetHoldNs())

@@ -97,6 +97,29 @@ func TestWatchTellsHowTheNodeIsOnceASecond(t *testing.T) {
 	})
 }
 
+// Who wants details only is told neither how the node is nor its events, until it wants all.
+func TestWatchTellsDetailsOnly(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(w *world) {
+		t := w.t
+		s := w.watch(t.Context())
+		w.journal.Add(&inspectpb.Event{Kind: "slow"})
+		s.in <- &inspectpb.WatchRequest{Objects: true, DetailsOnly: true}
+		for i := range 4 {
+			res := <-s.out
+			if res.GetVitals() != nil || len(res.GetEvents()) != 0 || res.GetOtherCalls() != uint64(i+1) {
+				t.Errorf("message %d: %v", i, res)
+			}
+		}
+		s.in <- &inspectpb.WatchRequest{}
+		if res := <-s.out; res.GetVitals() == nil || len(res.GetEvents()) != 1 {
+			t.Errorf("all: %v", res)
+		}
+		close(s.in)
+		<-s.result
+	})
+}
+
 // Whenever they begin, all streams tell at the same times: so one who puts together what the nodes of a cluster tell waits
 // for none of them.
 func TestWatchTellsInStep(t *testing.T) {

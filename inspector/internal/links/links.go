@@ -237,7 +237,7 @@ func (l *Links) listen(parent context.Context, p *peer, i model.Interest) (told 
 	if err != nil {
 		return false, plain(ctx, err)
 	}
-	wanted := &inspectpb.WatchRequest{Objects: i.Objects && i.Focus == "", Types: i.TypeNames(), Focus: i.Focus, Since: l.model.Told(p.id)}
+	wanted := &inspectpb.WatchRequest{Objects: i.Objects && i.Focus == "", Types: i.TypeNames(), Focus: i.Focus, Since: l.model.Told(p.id), DetailsOnly: !base}
 	if base {
 		wanted.HoldNs = int64(model.Hold)
 		err = p.ask(stream, wanted, l.model.Attended)

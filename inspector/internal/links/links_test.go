@@ -73,6 +73,9 @@ func (n *node) Watch(s grpc.BidiStreamingServer[inspectpb.WatchRequest, inspectp
 	if err != nil {
 		return err
 	}
+	if details := want.GetObjects() || want.GetFocus() != ""; want.GetDetailsOnly() != details {
+		return status.Errorf(codes.InvalidArgument, "wanted are %v: one stream tells of the node, the others of details", want)
+	}
 	n.count(want.GetFocus(), 1)
 	defer n.count(want.GetFocus(), -1)
 	n.note(want)

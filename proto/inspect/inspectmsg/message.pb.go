@@ -109,7 +109,9 @@ type WatchRequest struct {
 	Unattended bool `protobuf:"varint,6,opt,name=unattended,proto3" json:"unattended,omitempty"`
 	// While nobody looks: for how long what happened may be held back, nanoseconds, at most 10 s, so that several seconds are told together, each in a response
 	// of its own. An event ends it, and so does somebody who looks. 0: nothing is held back.
-	HoldNs        int64 `protobuf:"varint,7,opt,name=hold_ns,json=holdNs,proto3" json:"hold_ns,omitempty"`
+	HoldNs int64 `protobuf:"varint,7,opt,name=hold_ns,json=holdNs,proto3" json:"hold_ns,omitempty"`
+	// Only what objects and focus ask for is wanted, with the interval and the sampling: another stream tells of the node as a whole.
+	DetailsOnly   bool `protobuf:"varint,8,opt,name=details_only,json=detailsOnly,proto3" json:"details_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -191,6 +193,13 @@ func (x *WatchRequest) GetHoldNs() int64 {
 		return x.HoldNs
 	}
 	return 0
+}
+
+func (x *WatchRequest) GetDetailsOnly() bool {
+	if x != nil {
+		return x.DetailsOnly
+	}
+	return false
 }
 
 // WatchResponse is what happened in the interval before it: half a second, a second where nobody looks, or less where there is an event, which does
@@ -2444,7 +2453,7 @@ var File_proto_inspect_message_proto protoreflect.FileDescriptor
 
 const file_proto_inspect_message_proto_rawDesc = "" +
 	"\n" +
-	"\x1bproto/inspect/message.proto\x12\x0fgoverse.inspect\"\xc0\x01\n" +
+	"\x1bproto/inspect/message.proto\x12\x0fgoverse.inspect\"\xe3\x01\n" +
 	"\fWatchRequest\x12\x18\n" +
 	"\aobjects\x18\x01 \x01(\bR\aobjects\x12\x14\n" +
 	"\x05types\x18\x02 \x03(\tR\x05types\x12\x14\n" +
@@ -2454,7 +2463,8 @@ const file_proto_inspect_message_proto_rawDesc = "" +
 	"\n" +
 	"unattended\x18\x06 \x01(\bR\n" +
 	"unattended\x12\x17\n" +
-	"\ahold_ns\x18\a \x01(\x03R\x06holdNs\"\xec\x03\n" +
+	"\ahold_ns\x18\a \x01(\x03R\x06holdNs\x12!\n" +
+	"\fdetails_only\x18\b \x01(\bR\vdetailsOnly\"\xec\x03\n" +
 	"\rWatchResponse\x12/\n" +
 	"\x06vitals\x18\x01 \x01(\v2\x17.goverse.inspect.VitalsR\x06vitals\x126\n" +
 	"\amethods\x18\x02 \x03(\v2\x1c.goverse.inspect.MethodStatsR\amethods\x124\n" +
