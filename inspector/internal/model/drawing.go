@@ -11,14 +11,17 @@ const linesPerParty = 2
 const moreID = " more"
 
 // drawing is what is drawn of many lines: the parties of the busiest of them, and the lines between these. It counts in
-// whole numbers, so that sums do not depend on their order.
+// whole numbers, so that sums do not depend on their order. The zero drawing is empty.
 type drawing struct {
 	limit   int            // of the parties
 	number  map[string]int // of each party, by id
 	parties []drawnParty
-	lines   []ranked          // between parties
-	rest    map[edgeKey]*line // sums of those from and to parties, with moreID at the other end
-	more    uint64            // calls of all others
+	lines   []ranked        // between parties, the busiest first
+	rest    []line          // sums of those from and to parties, with moreID at the other end
+	restAt  map[edgeKey]int // where they are
+	more    uint64          // calls of all others
+
+	ranks ranking // what is to be drawn
 }
 
 // drawnParty is a party, and how many calls come to it.
@@ -27,12 +30,29 @@ type drawnParty struct {
 	calls uint64
 }
 
-func newDrawing(limit int) *drawing {
-	return &drawing{limit: limit, number: make(map[string]int), rest: make(map[edgeKey]*line)}
+// begin makes the drawing an empty one of so many parties at most.
+func (d *drawing) begin(limit int) {
+	d.clear()
+	d.limit = limit
+	if d.number == nil {
+		d.number, d.restAt = make(map[string]int), make(map[edgeKey]int)
+	}
 }
 
-// draw draws lines, once. It leaves them in another order.
-func (d *drawing) draw(all ranking) {
+// clear forgets all but the room that it took.
+func (d *drawing) clear() {
+	clear(d.number)
+	clear(d.restAt)
+	clear(d.parties)
+	clear(d.lines)
+	clear(d.rest)
+	clear(d.ranks)
+	d.parties, d.lines, d.rest, d.ranks, d.more = d.parties[:0], d.lines[:0], d.rest[:0], d.ranks[:0], 0
+}
+
+// draw draws what is to be drawn.
+func (d *drawing) draw() {
+	all := d.ranks
 	all.begin()
 	for len(all) > 0 && len(d.parties) < d.limit {
 		r := all.next()
@@ -97,22 +117,24 @@ func (d *drawing) add(r ranked, from, to int) {
 
 // sum adds to a line whose other end is not drawn.
 func (d *drawing) sum(key edgeKey, r ranked) {
-	l := d.rest[key]
-	if l == nil {
-		l = &line{edgeKey: key}
-		d.rest[key] = l
+	at, known := d.restAt[key]
+	if !known {
+		at = len(d.rest)
+		d.restAt[key] = at
+		d.rest = append(d.rest, line{edgeKey: key})
 	}
-	l.add(r.edgeSum)
+	d.rest[at].add(r.edgeSum)
 }
 
-// ends puts all lines that are drawn in order, and returns how many calls come to those that are not.
-func (d *drawing) ends() (lines []ranked, others uint64) {
-	for key, l := range d.rest {
+// ends puts all lines that are drawn in order, and returns how many calls come to the party that stands for those left out.
+func (d *drawing) ends() (toMore uint64) {
+	for i := range d.rest {
+		l := &d.rest[i]
 		d.lines = append(d.lines, ranked{l.calls, l})
-		if key.to == moreID {
-			others += l.calls
+		if l.to == moreID {
+			toMore += l.calls
 		}
 	}
 	slices.SortFunc(d.lines, ranked.compare)
-	return d.lines, others
+	return toMore
 }

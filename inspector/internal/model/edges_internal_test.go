@@ -58,7 +58,7 @@ func TestEdgesSumUpTheirSeconds(t *testing.T) {
 	for range seconds + 1 {
 		e.tick()
 	}
-	if got, other := sumsOf(e, seconds); len(got) != 0 || other != 0 || len(e.lines) != 0 {
+	if got, other := sumsOf(e, seconds); len(got) != 0 || other != 0 || len(e.index) != 0 || len(e.free) != len(e.lines) || len(e.lines) > 20 {
 		t.Errorf("long after: %v and %d others", got, other)
 	}
 }

@@ -38,31 +38,37 @@ func (m *Model) Graph(i Interest, types string, limit int) Graph {
 			from, begun = one.edges, one.begun
 		}
 	}
-	d := newDrawing(limit)
+	d := new(drawing)
 	if from != nil {
-		wanted := ""
-		if !i.Objects {
-			wanted = NewInterest(true, types, "").Types
-		}
-		from.draw(d, wanted)
+		d = from.draw(typesWanted(i, types), limit)
+		defer d.clear() // what it holds comes and goes
 	}
 	m.show(&out, d, m.window(begun, windowOf))
 	return out
 }
 
-// draw draws what flowed in the last ten seconds, or what of it came from some types or to them. Empty: all.
-func (e *edges) draw(d *drawing, types string) {
-	all := e.ranks[:0]
+// typesWanted are the types of a graph of types; empty: all.
+func typesWanted(i Interest, types string) string {
+	if i.Objects {
+		return ""
+	}
+	return NewInterest(true, types, "").Types
+}
+
+// draw draws what flowed in the last ten seconds, or what of it came from some types or to them; empty: all. The drawing is
+// good until the next one.
+func (e *edges) draw(types string, limit int) *drawing {
+	d := &e.drawing
+	d.begin(limit)
 	lines, other := e.total(windowOf)
+	d.more = other
 	for l := range lines {
 		if types == "" || listed(types, l.from) || listed(types, l.to) {
-			all = append(all, ranked{l.calls, l})
+			d.ranks = append(d.ranks, ranked{l.calls, l})
 		}
 	}
-	d.more += other
-	d.draw(all)
-	clear(all) // lines come and go
-	e.ranks = all
+	d.draw()
+	return d
 }
 
 // listed says whether a list of names has one.
@@ -79,12 +85,11 @@ func (m *Model) show(g *Graph, d *drawing, over float64) {
 		n.Calls = float64(p.calls) / over
 		g.Nodes = append(g.Nodes, n)
 	}
-	lines, others := d.ends()
-	if len(d.rest) > 0 {
-		g.Nodes = append(g.Nodes, GraphNode{ID: moreID, Kind: "more", Calls: float64(others) / over})
+	if toMore := d.ends(); len(d.rest) > 0 {
+		g.Nodes = append(g.Nodes, GraphNode{ID: moreID, Kind: "more", Calls: float64(toMore) / over})
 	}
-	g.Edges = make([]Edge, 0, len(lines))
-	for _, l := range lines {
+	g.Edges = make([]Edge, 0, len(d.lines))
+	for _, l := range d.lines {
 		g.Edges = append(g.Edges, l.shape(over))
 	}
 }
