@@ -28,9 +28,14 @@ func (t *tab) send(topic string, v any) bool {
 
 // message sends an event; its id says up to where points and events have been told.
 func (t *tab) message(topic string, text []byte) bool {
-	var b bytes.Buffer
-	b.Grow(len(text) + 64)
-	fmt.Fprintf(&b, "event: %s\nid: %s-%d\ndata: ", topic, t.inspector.instance, t.seq())
+	b, kept := t.inspector.buffers.Get().(*bytes.Buffer)
+	if !kept {
+		b = new(bytes.Buffer)
+	}
+	defer t.inspector.buffers.Put(b)
+	b.Reset()
+	b.Grow(len(text) + 128) // all of it at once
+	fmt.Fprintf(b, "event: %s\nid: %s-%d\ndata: ", topic, t.inspector.instance, t.seq())
 	b.Write(text)
 	b.WriteString("\n\n")
 	if heavy(topic) && t.once[topic] {

@@ -74,6 +74,7 @@ type Inspector struct {
 	links    *links.Links
 	guard    *guard.Guard
 	frames   frames
+	buffers  sync.Pool // *bytes.Buffer, of streams that tell something at the moment
 	searches searches
 	parts    typeParts
 	streams  shares
