@@ -49,7 +49,7 @@ func BenchmarkTab(b *testing.B) {
 					e.TotalNs += 64 * uint64(1000+random.IntN(5000))
 				}
 				base.TypeEdges = []*inspectpb.Edge{{From: "", To: "Tally", Calls: 64 * looked}, {From: "Talker", To: "Tally", Calls: looked}}
-				messages[n] = message{encoded(b, base), encoded(b, detail)}
+				messages[n] = message{wire(b, base), wire(b, detail)}
 			}
 			i := New(Config{Clock: clock.System(), Logger: slog.New(slog.DiscardHandler)})
 			view := cluster.View{UUID: "u", Revision: 1, Shards: make([]cluster.ShardInfo, 8192)}
@@ -98,7 +98,7 @@ func BenchmarkTab(b *testing.B) {
 
 const base500 = 500_000_000
 
-func encoded(tb testing.TB, m proto.Message) []byte {
+func wire(tb testing.TB, m proto.Message) []byte {
 	tb.Helper()
 	text, err := proto.Marshal(m)
 	if err != nil {

@@ -163,20 +163,16 @@ func (l *lens) broke(way pair, weight uint64, isNear bool) {
 // now is what there is to tell of the fault.
 func (f *fault) now() seenFault { return seenFault{f.count.Load(), f.last.Load(), f.crashed.Load()} }
 
-// confess adds to figures of methods what has failed since the observation was told last. A panic is
+// confess adds to the figures what has failed since the observation was told last. A panic is
 // told rather than a later error. The lock is held.
-func (o *Observation) confess(methods map[methodKey]*methodStats) {
+func (o *Observation) confess() {
 	for key, f := range o.lens.faults.all() {
 		now, told := f.now(), o.faults[key]
 		if now.count == told.count {
 			continue
 		}
 		o.faults[key] = now
-		m := methods[key]
-		if m == nil {
-			m = new(methodStats)
-			methods[key] = m
-		}
+		m := o.of(key)
 		m.errors = now.count - told.count
 		m.calls += m.errors
 		if m.failure = now.last; now.crashed != told.crashed {

@@ -3,8 +3,6 @@ package node
 import (
 	"cmp"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/xiaonanln/goverse/proto/inspect/inspectmsg"
 )
@@ -22,27 +20,45 @@ const (
 type Observation struct {
 	lens *lens // whose mutex guards all below
 
-	aim     *inspectmsg.WatchRequest
-	types   map[string]bool // of the aim; nil: all
+	aim    *inspectmsg.WatchRequest
+	types  map[string]bool // of the aim; nil: all
+	open   map[uint64]bool // turns that were told to run
+	faults map[methodKey]seenFault
+
+	figures
+	spare figures // empty, for the next interval
+}
+
+// figures are what is told of an interval.
+type figures struct {
 	methods map[methodKey]*methodStats
-	kinds   map[pair]*flow // between types
-	pairs   map[pair]*flow // between objects
-	close   map[pair]*flow // those of the focused object
-	other   uint64         // calls between objects for which there was no room
+	kinds   flows  // between types
+	pairs   flows  // between objects
+	close   flows  // those of the focused object
+	other   uint64 // calls between objects for which there was no room
 	turns   []*inspectmsg.Turn
-	open    map[uint64]bool // turns that were told to run
-	faults  map[methodKey]seenFault
 }
 
-// pair is two parties between which calls, or pushes, flow.
-type pair struct {
-	from, to string
-	push     bool
+// of are those of a method.
+func (f *figures) of(key methodKey) *methodStats {
+	m := f.methods[key]
+	if m == nil {
+		if f.methods == nil {
+			f.methods = make(map[methodKey]*methodStats)
+		}
+		m = new(methodStats)
+		f.methods[key] = m
+	}
+	return m
 }
 
-type flow struct {
-	calls, errors uint64
-	time          time.Duration
+// clear forgets them, but for some of the room that they took.
+func (f *figures) clear() {
+	clear(f.methods)
+	f.kinds.clear()
+	f.pairs.clear()
+	f.close.clear()
+	f.other, f.turns = 0, nil
 }
 
 type methodStats struct {
@@ -63,7 +79,6 @@ func (n *Node) Observe() *Observation {
 		l.general.since, l.near.since, l.failing.since = n.elapsed(), n.elapsed(), n.elapsed()
 	}
 	o := &Observation{lens: l, aim: new(inspectmsg.WatchRequest), open: make(map[uint64]bool), faults: make(map[methodKey]seenFault)}
-	o.reset()
 	l.mu.Lock()
 	l.settle() // what was before is not its business
 	for key, f := range l.faults.all() {
@@ -87,7 +102,7 @@ func (o *Observation) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.observations, o)
-	o.reset()
+	o.figures, o.spare = figures{}, figures{}
 	clear(o.open)
 	l.aimAll()
 	if len(l.observations) == 0 {
@@ -104,12 +119,12 @@ func (o *Observation) Aim(at *inspectmsg.WatchRequest) {
 	defer l.mu.Unlock()
 	l.settle() // what was before counts as it was wanted then
 	if at.GetFocus() != o.aim.GetFocus() {
-		clear(o.close)
+		o.close.clear()
 		clear(o.open)
 		o.turns = nil
 	}
 	if !at.GetObjects() {
-		clear(o.pairs)
+		o.pairs.clear()
 		o.other = 0
 	}
 	o.aim, o.types = at, nil
@@ -140,23 +155,12 @@ func (l *lens) aimAll() {
 	l.setDoor()
 }
 
-// reset begins a new interval. The lock is held, or nobody else has the observation.
-func (o *Observation) reset() {
-	o.methods, o.kinds = make(map[methodKey]*methodStats), make(map[pair]*flow)
-	o.pairs, o.close = make(map[pair]*flow, len(o.pairs)), make(map[pair]*flow) // as many as before, it may be
-	o.other, o.turns = 0, nil
-}
-
 // record adds a picked turn that has ended. One that failed counts elsewhere, exactly: here it adds
 // its time, as those for which it stands would have. The lock is held.
 func (o *Observation) record(s *sample) {
 	took, err := s.ended-s.arrived, s.err
 	if s.weight != 0 && !o.aim.GetDetailsOnly() {
-		m := o.methods[s.method]
-		if m == nil {
-			m = new(methodStats)
-			o.methods[s.method] = m
-		}
+		m := o.of(s.method)
 		m.add(flowFor(s.weight, took, err))
 		m.latency[bucketOf(took)] += s.weight
 	}
@@ -170,46 +174,22 @@ func (o *Observation) record(s *sample) {
 func (o *Observation) connects(way pair, general, near flow) {
 	from, to := typeName(way.from), typeName(way.to)
 	if general != (flow{}) && !o.aim.GetDetailsOnly() {
-		flowOf(o.kinds, pair{from, to, way.push}).add(general)
+		o.kinds.add(pair{from, to, way.push}, general)
 	}
 	if focus := o.aim.GetFocus(); near != (flow{}) && focus != "" && (way.from == focus || way.to == focus) {
-		if o.close[way] != nil || len(o.close) < maxPairs {
-			flowOf(o.close, way).add(near)
+		if len(o.close.all) < maxPairs || o.close.has(way) {
+			o.close.add(way, near)
 		} else {
 			o.other += near.calls
 		}
 	}
 	switch {
 	case general == flow{} || !o.aim.GetObjects() || o.types != nil && !o.types[from] && !o.types[to]:
-	case o.pairs[way] != nil || len(o.pairs) < maxPairs:
-		flowOf(o.pairs, way).add(general)
+	case len(o.pairs.all) < maxPairs || o.pairs.has(way):
+		o.pairs.add(way, general)
 	default:
 		o.other += general.calls
 	}
-}
-
-func flowOf(flows map[pair]*flow, way pair) *flow {
-	f := flows[way]
-	if f == nil {
-		f = new(flow)
-		flows[way] = f
-	}
-	return f
-}
-
-// flowFor is what a picked turn adds, that stands for so many.
-func flowFor(weight uint64, took time.Duration, err error) flow {
-	f := flow{time: time.Duration(weight) * took} //nolint:gosec // G115: at most 2^maxShift
-	if err == nil {
-		f.calls = weight
-	}
-	return f
-}
-
-func (f *flow) add(more flow) {
-	f.calls += more.calls
-	f.errors += more.errors
-	f.time += more.time
 }
 
 // Collect returns what happened since it was called last, or since the observation began:
@@ -224,15 +204,16 @@ func (o *Observation) Collect() *inspectmsg.WatchResponse {
 	l.failing.advance(now)
 	l.setDoor()
 	l.settle()
-	o.confess(o.methods)
+	o.confess()
 	var running map[methodKey]uint64
 	if !o.aim.GetDetailsOnly() || now-l.swept >= 2*sweepEvery { // nobody else has swept
 		running = l.sweep(now)
 	}
 	slow := l.hanging(now)
 	o.follow()
-	took := *o
-	o.reset()
+	took, only := o.figures, o.aim.GetDetailsOnly()
+	o.figures, o.spare = o.spare, figures{}
+	most := cmp.Or(int(o.aim.GetMaxEdges()), defaultEdges)
 	sampling := l.general.oneIn()
 	l.mu.Unlock()
 	for i := range slow {
@@ -240,26 +221,26 @@ func (o *Observation) Collect() *inspectmsg.WatchResponse {
 	}
 
 	r := &inspectmsg.WatchResponse{Turns: took.turns, Sampling: sampling}
-	if !took.aim.GetDetailsOnly() {
-		r.Types, r.Methods, r.TypeEdges = l.node.census(), told(took.methods, running), edges(took.kinds)
+	if !only {
+		r.Types, r.Methods, r.TypeEdges = l.node.census(), took.told(running), took.kinds.edges(&flows{})
 	}
-	for way := range took.close { // told exactly, not as an estimate too
-		delete(took.pairs, way)
-	}
-	r.ObjectEdges, r.OtherCalls = cutEdges(append(edges(took.close), edges(took.pairs)...), cmp.Or(int(took.aim.GetMaxEdges()), defaultEdges))
+	near := took.close.edges(&flows{}) // exactly, not as an estimate too
+	r.ObjectEdges, r.OtherCalls = cutEdges(append(near, took.pairs.edges(&took.close)...), most)
 	r.OtherCalls += took.other
+	took.clear()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o.spare = took
 	return r
 }
 
-// told puts figures of methods into words, in the order of their names.
-func told(methods map[methodKey]*methodStats, running map[methodKey]uint64) []*inspectmsg.MethodStats {
+// told puts what is known of methods into words, in the order of their names.
+func (f *figures) told(running map[methodKey]uint64) []*inspectmsg.MethodStats {
 	for key := range running {
-		if methods[key] == nil {
-			methods[key] = new(methodStats)
-		}
+		f.of(key)
 	}
-	list := make([]*inspectmsg.MethodStats, 0, len(methods))
-	for key, m := range methods {
+	list := make([]*inspectmsg.MethodStats, 0, len(f.methods))
+	for key, m := range f.methods {
 		stats := &inspectmsg.MethodStats{
 			Type: key.typ.Name, Method: key.name(), Calls: m.calls, Errors: m.errors, Latency: m.latency.counts(),
 			TotalNs: uint64(m.time), Running: running[key], //nolint:gosec // G115: not negative
@@ -279,43 +260,4 @@ func (m methodKey) name() string {
 		return hook(m.entry).String()
 	}
 	return m.typ.MethodAt(int(m.entry - firstMethod)).Name
-}
-
-// edges returns flows, the busiest first.
-func edges(flows map[pair]*flow) []*inspectmsg.Edge {
-	list, made := make([]*inspectmsg.Edge, 0, len(flows)), make([]inspectmsg.Edge, len(flows))
-	for way, f := range flows {
-		if f.calls == 0 {
-			continue // there is a time of turns that failed, and none of these was counted
-		}
-		e := &made[len(list)]
-		e.From, e.To, e.Push = way.from, way.to, way.push
-		e.Calls, e.Errors, e.TotalNs = f.calls, f.errors, uint64(f.time) //nolint:gosec // G115: not negative
-		list = append(list, e)
-	}
-	slices.SortFunc(list, busier)
-	return list
-}
-
-// busier compares edges: the busiest come first. It is asked thousands of times where many have as many calls.
-func busier(a, b *inspectmsg.Edge) int {
-	switch {
-	case a.GetCalls() != b.GetCalls():
-		return cmp.Compare(b.GetCalls(), a.GetCalls())
-	case a.GetFrom() != b.GetFrom():
-		return strings.Compare(a.GetFrom(), b.GetFrom())
-	default:
-		return strings.Compare(a.GetTo(), b.GetTo())
-	}
-}
-
-// cutEdges cuts a list, and counts the calls of what it leaves out.
-func cutEdges(list []*inspectmsg.Edge, most int) (first []*inspectmsg.Edge, others uint64) {
-	if len(list) <= most {
-		return list, 0
-	}
-	for _, e := range list[most:] {
-		others += e.GetCalls()
-	}
-	return list[:most], others
 }

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/proto/inspect/inspectmsg"
 )
@@ -98,6 +99,13 @@ func TestDetailsOnly(t *testing.T) {
 		want.Methods, want.Types, want.TypeEdges = nil, nil, nil
 		if !proto.Equal(got, want) {
 			t.Errorf("details: %v, want %v", got, want)
+		}
+		for range 2 { // whatever room they share
+			for _, o := range []*node.Observation{all, only} {
+				if r := o.Collect(); len(r.GetMethods())+len(r.GetTypeEdges())+len(r.GetObjectEdges())+len(r.GetTurns()) != 0 {
+					t.Errorf("told twice: %v", r)
+				}
+			}
 		}
 		w.must("Hook-c", "Write", "echo x")
 		only.Aim(&inspectmsg.WatchRequest{})

@@ -14,7 +14,7 @@ import (
 // stormed is a lens that one observation looks through, and a turn of which it can be told that it failed.
 func stormed(clk clock.Clock) (*lens, *turn) {
 	l := &lens{node: &Node{cfg: Config{Clock: clk}}, observations: make(map[*Observation]struct{})}
-	l.observations[&Observation{lens: l, kinds: make(map[pair]*flow)}] = struct{}{}
+	l.observations[&Observation{lens: l}] = struct{}{}
 	return l, &turn{act: &activation{id: "T-a", typ: &object.Type{Name: "T"}}, entry: firstMethod}
 }
 
