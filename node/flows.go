@@ -79,7 +79,7 @@ func (f *flows) clear() {
 	f.all = f.all[:0]
 }
 
-// edges returns the flows, the busiest first, but those of pairs that are among others.
+// edges returns the flows, in no order, but those of pairs that are among others.
 func (f *flows) edges(others *flows) []*inspectmsg.Edge {
 	list, made := make([]*inspectmsg.Edge, 0, len(f.all)), make([]inspectmsg.Edge, len(f.all))
 	for i := range f.all {
@@ -92,7 +92,6 @@ func (f *flows) edges(others *flows) []*inspectmsg.Edge {
 		e.Calls, e.Errors, e.TotalNs = one.calls, one.errors, uint64(one.time) //nolint:gosec // G115: not negative
 		list = append(list, e)
 	}
-	slices.SortFunc(list, busier)
 	return list
 }
 
@@ -108,11 +107,12 @@ func busier(a, b *inspectmsg.Edge) int {
 	}
 }
 
-// cutEdges cuts a list, and counts the calls of what it leaves out.
-func cutEdges(list []*inspectmsg.Edge, most int) (first []*inspectmsg.Edge, others uint64) {
+// cutEdges leaves the busiest edges of a list, and counts the calls of what it leaves out. A list that is short enough stays as it is.
+func cutEdges(list []*inspectmsg.Edge, most int) (busiest []*inspectmsg.Edge, others uint64) {
 	if len(list) <= most {
 		return list, 0
 	}
+	slices.SortFunc(list, busier)
 	for _, e := range list[most:] {
 		others += e.GetCalls()
 	}

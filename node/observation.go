@@ -224,9 +224,10 @@ func (o *Observation) Collect() *inspectmsg.WatchResponse {
 	if !only {
 		r.Types, r.Methods, r.TypeEdges = l.node.census(), took.told(running), took.kinds.edges(&flows{})
 	}
-	near := took.close.edges(&flows{}) // exactly, not as an estimate too
-	r.ObjectEdges, r.OtherCalls = cutEdges(append(near, took.pairs.edges(&took.close)...), most)
-	r.OtherCalls += took.other
+	near := took.close.edges(&flows{}) // they are told exactly, not as estimates too, and before all others
+	near, cut := cutEdges(near, most)
+	rest, cutToo := cutEdges(took.pairs.edges(&took.close), most-len(near))
+	r.ObjectEdges, r.OtherCalls = append(near, rest...), took.other+cut+cutToo
 	took.clear()
 	l.mu.Lock()
 	defer l.mu.Unlock()

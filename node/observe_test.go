@@ -117,6 +117,40 @@ func TestDetailsOnly(t *testing.T) {
 	})
 }
 
+// Of more edges than are wanted the busiest are told, after those of the focus, and the calls of the others are counted.
+func TestBusiestEdges(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		t := w.t
+		for _, c := range []struct {
+			focus  string
+			told   []string
+			others uint64
+		}{
+			{"", []string{"Plain-d", "Plain-c"}, 3},
+			{"Plain-a", []string{"Plain-a", "Plain-d"}, 5},
+		} {
+			o := w.Observe()
+			o.Aim(&inspectmsg.WatchRequest{Objects: true, Focus: c.focus, MaxEdges: 2})
+			for i, id := range []string{"Plain-a", "Plain-b", "Plain-c", "Plain-d"} {
+				for range i + 1 {
+					w.must(id, "Write", "echo x")
+				}
+			}
+			r := o.Collect()
+			for i, e := range r.GetObjectEdges() {
+				if e.GetTo() != c.told[i] || e.GetFrom() != "" {
+					t.Errorf("focus %q: edge %d is %v, want %s", c.focus, i, e, c.told[i])
+				}
+			}
+			if len(r.GetObjectEdges()) != 2 || r.GetOtherCalls() != c.others {
+				t.Errorf("focus %q: %d edges and %d others", c.focus, len(r.GetObjectEdges()), r.GetOtherCalls())
+			}
+			o.Close()
+		}
+	})
+}
+
 // A call that finds its object's shard elsewhere goes on there: here it is none.
 func TestRefusedArrivalsAreNoCalls(t *testing.T) {
 	t.Parallel()

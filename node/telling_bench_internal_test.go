@@ -40,4 +40,6 @@ func BenchmarkTelling(b *testing.B) {
 	}
 }
 
-func aimOfDetails() *inspectmsg.WatchRequest { return &inspectmsg.WatchRequest{Objects: true, DetailsOnly: true} }
+func aimOfDetails() *inspectmsg.WatchRequest {
+	return &inspectmsg.WatchRequest{Objects: true, DetailsOnly: true}
+}
