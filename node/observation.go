@@ -18,15 +18,15 @@ const (
 // Observation is somebody's look at what a node does. While there is one, the node captures
 // it; with several, each gets all of it. All methods are safe for concurrent use.
 type Observation struct {
-	lens *lens // whose mutex guards all below
+	figures
+
+	lens  *lens   // whose mutex guards all here
+	spare figures // empty, for the next interval
 
 	aim    *inspectmsg.WatchRequest
 	types  map[string]bool // of the aim; nil: all
 	open   map[uint64]bool // turns that were told to run
 	faults map[methodKey]seenFault
-
-	figures
-	spare figures // empty, for the next interval
 }
 
 // figures are what is told of an interval.
@@ -227,7 +227,8 @@ func (o *Observation) Collect() *inspectmsg.WatchResponse {
 	near := took.close.edges(&flows{}) // they are told exactly, not as estimates too, and before all others
 	near, cut := cutEdges(near, most)
 	rest, cutToo := cutEdges(took.pairs.edges(&took.close), most-len(near))
-	r.ObjectEdges, r.OtherCalls = append(near, rest...), took.other+cut+cutToo
+	near = append(near, rest...)
+	r.ObjectEdges, r.OtherCalls = near, took.other+cut+cutToo
 	took.clear()
 	l.mu.Lock()
 	defer l.mu.Unlock()

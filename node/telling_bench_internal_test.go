@@ -31,7 +31,7 @@ func BenchmarkTelling(b *testing.B) {
 		for range looked / landing {
 			l.mu.Lock()
 			for range landing {
-				l.landed = append(l.landed, &sample{lens: l, object: ids[rand.IntN(objects)], method: method, weight: 64, ended: time.Duration(rand.IntN(1e6)), runs: true}) //nolint:gosec // G404: no secret
+				l.landed = append(l.landed, &sample{lens: l, object: ids[rand.IntN(objects)], method: method, weight: 64, ended: time.Duration(rand.IntN(1e6)), runs: true})
 			}
 			l.settle()
 			l.mu.Unlock()

@@ -130,7 +130,7 @@ func (d *drawing) sum(key edgeKey, r ranked) {
 func (d *drawing) ends() (toMore uint64) {
 	for i := range d.rest {
 		l := &d.rest[i]
-		d.lines = append(d.lines, ranked{l.calls, l})
+		d.lines = append(d.lines, ranked{l, l.calls})
 		if l.to == moreID {
 			toMore += l.calls
 		}

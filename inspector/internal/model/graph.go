@@ -64,7 +64,7 @@ func (e *edges) draw(types string, limit int) *drawing {
 	d.more = other
 	for l := range lines {
 		if types == "" || listed(types, l.from) || listed(types, l.to) {
-			d.ranks = append(d.ranks, ranked{l.calls, l})
+			d.ranks = append(d.ranks, ranked{l, l.calls})
 		}
 	}
 	d.draw()

@@ -60,7 +60,7 @@ func plainly(all []*inspectpb.Edge, limit int) (parties map[string]float64, orde
 // A graph is of the parties that the busiest edges have, and of the busiest edges between these, whatever edges there are.
 func TestGraphIsOfTheBusiest(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // G404: the same each time
+	random := rand.New(rand.NewPCG(7, 7)) // the same each time
 	for round := range 300 {
 		m := New(clock.System())
 		parties, count := 1+random.IntN(40), random.IntN(300) // few edges, and more than there can be: all, and some twice

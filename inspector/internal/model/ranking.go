@@ -11,8 +11,9 @@ type ranking []ranked
 
 // ranked is a line, and beside it what mostly decides about its place.
 type ranked struct {
-	calls uint64
 	*line
+
+	calls uint64
 }
 
 // compare puts the busier line first. No two lines are equal.
@@ -31,8 +32,8 @@ func (a ranked) compare(b ranked) int {
 }
 
 // begin makes a heap of lines in any order.
-func (r ranking) begin() {
-	for i := len(r)/2 - 1; i >= 0; i-- {
+func (r *ranking) begin() {
+	for i := len(*r)/2 - 1; i >= 0; i-- {
 		r.sink(i)
 	}
 }
@@ -48,19 +49,20 @@ func (r *ranking) next() ranked {
 }
 
 // sink puts the line at i below all that come before it.
-func (r ranking) sink(i int) {
+func (r *ranking) sink(i int) {
+	all := *r
 	for {
 		child := 2*i + 1
-		if child >= len(r) {
+		if child >= len(all) {
 			return
 		}
-		if other := child + 1; other < len(r) && r[other].compare(r[child]) < 0 {
+		if other := child + 1; other < len(all) && all[other].compare(all[child]) < 0 {
 			child = other
 		}
-		if r[i].compare(r[child]) < 0 {
+		if all[i].compare(all[child]) < 0 {
 			return
 		}
-		r[i], r[child] = r[child], r[i]
+		all[i], all[child] = all[child], all[i]
 		i = child
 	}
 }
