@@ -163,7 +163,10 @@ func (w *watcher) tell() {
 	told, last := first.GetSince(), clk.Monotonic()
 	seen := last - VitalsFor // when it last looked at how the node is
 	for {
-		changed := w.service.cfg.Journal.Changed()
+		var changed <-chan struct{} // who wants details only is told of no events
+		if !w.only {
+			changed = w.service.cfg.Journal.Changed()
+		}
 		res := watched.Collect()
 		now := clk.Monotonic()
 		res.IntervalNs = int64(now - last)
@@ -249,19 +252,20 @@ func (s *Service) events(told uint64) (events []*inspectpb.Event, last uint64) {
 
 // rest waits until there is something to tell. False: the stream is over.
 func (w *watcher) rest(watched Observation, timer *time.Timer, changed <-chan struct{}) bool {
+	soon := false
 	for {
 		select {
 		case <-timer.C:
 			return true
 		case <-changed:
-			changed = nil
+			changed, soon = nil, true
 			timer.Reset(EventDelay) // others may come with it; less than it would have waited, or hardly more
 		case req := <-w.wishes:
 			before := w.interval
 			if !w.aim(watched, req) {
 				return false
 			}
-			if w.interval < before && changed != nil { // else it tells something at once anyway
+			if w.interval < before && !soon { // else it tells something at once anyway
 				timer.Reset(remaining(w.service.cfg.Clock.Now(), w.interval))
 			}
 		case <-w.over:

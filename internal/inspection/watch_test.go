@@ -105,14 +105,19 @@ func TestWatchTellsDetailsOnly(t *testing.T) {
 		s := w.watch(t.Context())
 		w.journal.Add(&inspectpb.Event{Kind: "slow"})
 		s.in <- &inspectpb.WatchRequest{Objects: true, DetailsOnly: true}
+		began := time.Now()
 		for i := range 4 {
 			res := <-s.out
+			w.journal.Add(&inspectpb.Event{Kind: "slow"}) // which it does not wake
+			if at := time.Since(began); at != time.Duration(i)*inspection.Interval {
+				t.Errorf("message %d after %v", i, at)
+			}
 			if res.GetVitals() != nil || len(res.GetEvents()) != 0 || res.GetOtherCalls() != uint64(i+1) {
 				t.Errorf("message %d: %v", i, res)
 			}
 		}
 		s.in <- &inspectpb.WatchRequest{}
-		if res := <-s.out; res.GetVitals() == nil || len(res.GetEvents()) != 1 {
+		if res := <-s.out; res.GetVitals() == nil || len(res.GetEvents()) != 5 {
 			t.Errorf("all: %v", res)
 		}
 		close(s.in)
