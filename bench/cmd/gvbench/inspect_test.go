@@ -82,9 +82,13 @@ func TestTrialOf(t *testing.T) {
 	const better, seen = 1.07, 0.98 // the first cluster; one that is looked at
 	of := func(ratio, inspector float64, idle [2]float64) period {
 		return period{
-			calls:     map[string]*[2]float64{localCalls: {1000 * ratio, 2000}},
-			times:     map[string]*[2]float64{localCalls: {1, 2}},
-			work:      map[string]*[2]float64{localCalls: {2 * ratio * ratio, 3}}, // it has used more of the cores
+			calls: map[string]*[2]float64{localCalls: {1000 * ratio, 2000}},
+			times: map[string]*[2]float64{localCalls: {1, 2}},
+			work:  map[string]*[2]float64{localCalls: {2 * ratio * ratio, 3}}, // it has used more of the cores
+			pairs: map[string]*pairs{localCalls: {
+				rates:  []float64{math.Log(ratio) + 0.05, math.Log(ratio) - 0.05},
+				yields: []float64{math.Log(1 / ratio), math.Log(1 / ratio), math.Log(1 / ratio)},
+			}},
 			inspector: inspector, idle: idle,
 		}
 	}
@@ -103,6 +107,19 @@ func TestTrialOf(t *testing.T) {
 	}
 	if lost := got.lostRate(); !near(lost, 2+100*0.03/float64(runtime.GOMAXPROCS(0))) {
 		t.Errorf("lost %g of the calls a second", lost)
+	}
+}
+
+// What a pair of bursts says is the difference between the clusters; one that the machine disturbed says little.
+func TestPairs(t *testing.T) {
+	t.Parallel()
+	var of pairs
+	of.add([2]burst{{calls: 300, wall: 2, work: 3}, {calls: 100, wall: 1, work: 2}})
+	if math.Abs(of.rates[0]-math.Log(1.5)) > 1e-9 || math.Abs(of.yields[0]-math.Log(2)) > 1e-9 {
+		t.Errorf("%+v", of)
+	}
+	if got, want := meanWithin([]float64{0.31, 0.30, 0.29, 0.27, 5, math.Inf(-1), 0.33}), (0.31+0.30+0.29+0.27+0.40+0.20+0.33)/7; math.Abs(got-want) > 1e-9 {
+		t.Errorf("%g, want %g", got, want)
 	}
 }
 

@@ -62,19 +62,38 @@ type period struct {
 	calls     map[string]*[2]float64 // by kind: in each cluster, and the seconds that they took
 	times     map[string]*[2]float64
 	work      map[string]*[2]float64 // the processor time of the cluster's nodes meanwhile
+	pairs     map[string]*pairs
 	inspector float64
 	idle      [2]float64 // cores that the nodes of each cluster take while the other makes calls
 }
 
-// rate is how many calls of a kind a second there were in a cluster, of all bursts together: what is done for an inspector
-// now and then meets some of them only.
+// rate is how many calls of a kind a second there were in a cluster.
 func (p *period) rate(kind string, which int) float64 {
 	return p.calls[kind][which] / p.times[kind][which]
 }
 
-// yield is how many calls a second of processor time brought.
-func (p *period) yield(kind string, which int) float64 {
-	return p.calls[kind][which] / p.work[kind][which]
+// pairs are two bursts each, that followed each other: the natural logarithms of how much more there was in the first cluster than in the second,
+// of calls a second, and of calls a second of processor time.
+type pairs struct{ rates, yields []float64 }
+
+func (p *pairs) add(bursts [2]burst) {
+	a, b := bursts[0], bursts[1]
+	p.rates = append(p.rates, math.Log(a.calls/a.wall*b.wall/b.calls))
+	p.yields = append(p.yields, math.Log(a.calls/a.work*b.work/b.calls))
+}
+
+// farthest is how far from the median of its period a pair counts. What an inspector does now and then meets some of the bursts only,
+// so that all have to count, but it takes no more than a fiftieth of any. Pairs that differ by more have met something else that the
+// machine did, and say little more than in which of the two bursts.
+const farthest = 0.1
+
+// meanWithin is the mean of values that count as if they were no farther from their median than that.
+func meanWithin(values []float64) float64 {
+	mid, sum := middle(values), 0.0
+	for _, v := range values {
+		sum += min(max(v, mid-farthest), mid+farthest)
+	}
+	return sum / float64(len(values))
 }
 
 // telling is by how much more that is in the cluster that the inspector looks at.
@@ -131,19 +150,18 @@ func (p inspectPlan) cross(ctx context.Context, both [2]*watched, s *sight, stat
 	return nil
 }
 
-// trialOf compares two periods: by as much as the ratio of the rates is less in the first than in the second, the inspector
+// trialOf compares two periods: by as much as the first cluster had less of the second's in the first than in the second, the inspector
 // has taken from the one that it looked at.
 func trialOf(state, kind string, periods [2]period) trial {
-	lost := func(of func(p *period, kind string, which int) float64) float64 {
-		ratio := func(p *period) float64 { return of(p, kind, 0) / of(p, kind, 1) }
-		return 100 * (1 - math.Sqrt(ratio(&periods[0])/ratio(&periods[1])))
+	lost := func(of func(p *pairs) []float64) float64 {
+		return 100 * (1 - math.Exp((meanWithin(of(periods[0].pairs[kind]))-meanWithin(of(periods[1].pairs[kind])))/2))
 	}
 	busy := func(p *period, which int) float64 { return p.work[kind][which] / p.times[kind][which] }
 	return trial{
 		state: state, kind: kind, rate: (periods[0].rate(kind, 1) + periods[1].rate(kind, 0)) / 2,
 		busy:      (busy(&periods[0], 1) + busy(&periods[1], 0)) / 2,
-		slower:    lost((*period).rate),
-		dearer:    lost((*period).yield),
+		slower:    lost(func(p *pairs) []float64 { return p.rates }),
+		dearer:    lost(func(p *pairs) []float64 { return p.yields }),
 		inspector: (periods[0].inspector + periods[1].inspector) / 2,
 		telling:   (periods[0].telling(0) + periods[1].telling(1)) / 2,
 	}
@@ -152,8 +170,10 @@ func trialOf(state, kind string, periods [2]period) trial {
 // period makes bursts of calls while an inspector looks at one of the clusters.
 func (p inspectPlan) period(ctx context.Context, both [2]*watched, seen int, state string) (of period, err error) {
 	of.calls, of.times, of.work = make(map[string]*[2]float64), make(map[string]*[2]float64), make(map[string]*[2]float64)
+	of.pairs = make(map[string]*pairs)
 	for _, kind := range costKinds() {
 		of.calls[kind], of.times[kind], of.work[kind] = new([2]float64), new([2]float64), new([2]float64)
+		of.pairs[kind] = new(pairs)
 	}
 	c := both[seen]
 	if state != control {
@@ -182,17 +202,20 @@ func (p inspectPlan) period(ctx context.Context, both [2]*watched, seen int, sta
 	}
 	for i := 0; i < bursts && err == nil; i++ {
 		for _, kind := range costKinds() {
+			var pair [2]burst
 			for j := range both { // each comes first in turn
 				which := (i + j) % len(both)
 				b, err := both[which].burst(kind, p.duration, both[1-which])
 				if err != nil {
 					return of, err
 				}
+				pair[which] = b
 				of.calls[kind][which] += b.calls
 				of.times[kind][which] += b.wall
 				of.work[kind][which] += b.work
 				of.idle[1-which] += b.idle / float64(bursts*len(costKinds()))
 			}
+			of.pairs[kind].add(pair)
 		}
 	}
 	after, err2 := c.consumed()
