@@ -26,7 +26,7 @@ func (s *Service) call(ctx context.Context, in *callRequest) (object.Reply, Acce
 		return object.Reply{}, nil, err
 	}
 	defer s.calls.End()
-	work, req, err := sess.beginCall(ctx, in)
+	work, req, err := sess.beginCall(ctx, place, in)
 	if work == nil { // it ended just now, or the server began to stop
 		_, err := s.findCaller(nil)
 		return object.Reply{}, nil, err

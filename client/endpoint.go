@@ -133,7 +133,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 		in.read(data)
 		return nil
 	case *inbound:
-		in.data = data.Materialize()
+		in.data = data.MaterializeToBuffer(mem.DefaultBufferPool())
 		return nil
 	}
 	return c.CodecV2.Unmarshal(data, v)

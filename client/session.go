@@ -129,10 +129,16 @@ func (s *session) beginLocked(w *work) {
 	s.work = w
 }
 
-// beginCall is begin for a call, and what it asks for or why it is refused; the work is nil when the
-// session takes none any more.
-func (s *session) beginCall(ctx context.Context, in *callRequest) (*work, object.Request, error) {
-	w := &work{session: s, isCall: true, callContext: callContext{parent: ctx}}
+// beginCall is begin for a call, and what it asks for or why it is refused; the work, which is the
+// call's place's if it has one, is nil when the session takes none any more.
+func (s *session) beginCall(ctx context.Context, at *place, in *callRequest) (*work, object.Request, error) {
+	var w *work
+	if at == nil {
+		w = new(work)
+	} else {
+		w = &at.work
+	}
+	w.session, w.isCall, w.parent = s, true, ctx
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.deaf {
