@@ -6,10 +6,11 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/xiaonanln/goverse/internal/w3c"
-	"github.com/xiaonanln/goverse/object"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/metadata"
+
+	"github.com/xiaonanln/goverse/internal/w3c"
+	"github.com/xiaonanln/goverse/object"
 )
 
 // typeURLPrefix is what replies' type URLs begin with, as anypb makes them.
@@ -26,7 +27,7 @@ func (s *Service) call(ctx context.Context, in *callRequest) (object.Reply, Acce
 		return object.Reply{}, nil, err
 	}
 	defer s.calls.End()
-	work, req, err := sess.beginCall(ctx, place, in)
+	ctx, work, err := sess.beginCall(ctx, place, in)
 	if work == nil { // it ended just now, or the server began to stop
 		_, err := s.findCaller(nil)
 		return object.Reply{}, nil, err
@@ -35,20 +36,20 @@ func (s *Service) call(ctx context.Context, in *callRequest) (object.Reply, Acce
 	if err != nil {
 		return object.Reply{}, nil, err
 	}
-	ctx = work
+	req := &in.means
 	if place == nil || !place.plain {
-		if req.Metadata, err = callMetadata(ctx, req); err != nil {
+		if req.Metadata, err = callMetadata(ctx, *req); err != nil {
 			return object.Reply{}, nil, err
 		}
 		ctx = traced(ctx)
 	}
 	place.wait(ctx, s.clock, s.limits.Body)
-	accepted := s.node.Accept(ctx, req)
+	accepted := s.node.Accept(ctx, *req)
 	in.letGo()
 	place.leave()
 	reply, err := accepted.Run()
 	if err == nil {
-		err = s.fits(&req, reply)
+		err = s.fits(req, reply)
 	}
 	return reply, accepted, err
 }

@@ -20,15 +20,13 @@ func describe() *grpc.ServiceDesc {
 	return &d
 }
 
-// makeRoom makes room on the stack before a unary rpc is handled. gRPC runs each rpc on a new
-// goroutine, whose stack begins small and doubles when it is full. Each time it is copied,
-// which takes the longer the deeper the calls are: growing at once to what nearly every
-// rpc needs anyway, where they are few, is what is saved.
-//
 // roomBytes is a little more than a Call of a short method uses.
 const roomBytes = 5 << 10
 
-// makeRoom grows the stack, which stays so.
+// makeRoom makes room on the stack, which stays, before a Call is handled. gRPC runs each rpc
+// on a new goroutine, whose stack begins small and doubles when it is full. Each time it is
+// copied, which takes the longer the deeper the calls are: growing at once to what nearly
+// every Call needs anyway, where they are few, is what is saved.
 //
 //go:noinline
 func makeRoom() {

@@ -129,9 +129,9 @@ func (s *session) beginLocked(w *work) {
 	s.work = w
 }
 
-// beginCall is begin for a call, and what it asks for or why it is refused; the work, which is the
-// call's place's if it has one, is nil when the session takes none any more.
-func (s *session) beginCall(ctx context.Context, at *place, in *callRequest) (*work, object.Request, error) {
+// beginCall is begin for a call, which learns what it asks for; the error tells why it is refused. The
+// work, which is the call's place's if it has one, is nil when the session takes none any more.
+func (s *session) beginCall(ctx context.Context, at *place, in *callRequest) (context.Context, *work, error) {
 	var w *work
 	if at == nil {
 		w = new(work)
@@ -142,7 +142,7 @@ func (s *session) beginCall(ctx context.Context, at *place, in *callRequest) (*w
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.deaf {
-		return nil, object.Request{}, nil
+		return ctx, nil, nil
 	}
 	s.beginLocked(w)
 	s.made++
@@ -150,8 +150,7 @@ func (s *session) beginCall(ctx context.Context, at *place, in *callRequest) (*w
 	if s.named == nil {
 		s.named = new(names)
 	}
-	req, err := in.means(s.id, s.named)
-	return w, req, err
+	return w, w, in.understand(s.id, s.named)
 }
 
 // release is the end of the work, and of its context.

@@ -30,7 +30,7 @@ func TestNoCallSlipsThroughAStop(t *testing.T) {
 		t.Fatalf("found %v, %v", found, err)
 	}
 	s.calls.End()
-	call, _, _ := found.beginCall(t.Context(), nil, new(callRequest))
+	_, call, _ := found.beginCall(t.Context(), nil, new(callRequest))
 	if call == nil || call.Err() != nil {
 		t.Fatal("a call cannot begin")
 	}
@@ -38,7 +38,7 @@ func TestNoCallSlipsThroughAStop(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Stop(t.Context()) }()
 	<-sess.ended
-	if call, _, _ := found.beginCall(t.Context(), nil, new(callRequest)); call != nil {
+	if _, call, _ := found.beginCall(t.Context(), nil, new(callRequest)); call != nil {
 		t.Error("a call begins although the stop has counted the calls")
 	}
 	s.shutOut(sess, hash)

@@ -31,6 +31,8 @@ type callRequest struct {
 
 	clientID, method, url, body []byte
 	damaged                     bool // it did not decode: what came before the damage is here
+
+	means object.Request // of its client's object, once the call begins
 }
 
 // read takes a CallRequest as it came, which stays until the request is done with.
@@ -72,20 +74,20 @@ func takeText(to *[]byte, b []byte) error {
 	return err
 }
 
-// means is the request for an object.
-func (r *callRequest) means(id string, known *names) (object.Request, error) {
-	req := object.Request{ID: id}
+// understand sets what the request means for an object.
+func (r *callRequest) understand(id string, known *names) error {
+	r.means = object.Request{ID: id}
 	if r.damaged {
-		return req, refuseCall(req, "the request is not a CallRequest")
+		return refuseCall(r.means, "the request is not a CallRequest")
 	}
-	req.Method = known.of(r.method)
+	r.means.Method = known.of(r.method)
 	if len(r.url) > 0 || len(r.body) > 0 {
-		req.Message, req.Body = messageName(known.of(r.url)), r.body
-		if req.Message == "" {
-			return req, refuseCall(req, "the request's type URL names no message")
+		r.means.Message, r.means.Body = messageName(known.of(r.url)), r.body
+		if r.means.Message == "" {
+			return refuseCall(r.means, "the request's type URL names no message")
 		}
 	}
-	return req, nil
+	return nil
 }
 
 // requests are the requests of calls that are over.
