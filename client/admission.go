@@ -59,7 +59,7 @@ func (s *Service) enter(sess *session) (victim *resumable, err error) {
 // open gives the client its secret: from now on it may call.
 func (s *Service) open(sess *session) (clientID string, hash secretHash) {
 	clientID = rand.Text()
-	hash = hashSecret(clientID)
+	hash = hashSecret([]byte(clientID))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.byHash[hash] = sess
@@ -88,24 +88,24 @@ func (s *Service) find(id string) *session {
 	return s.byID[id]
 }
 
-// findCaller returns the session a client_id belongs to, and counts a call of it, which
-// has an end: calls that are refused must not keep [Service.Stop] waiting.
-func (s *Service) findCaller(clientID string) (sess *session, end func(), err error) {
+// findCaller returns the session a client_id belongs to, and counts a call of it in
+// calls: those that are refused must not keep [Service.Stop] waiting.
+func (s *Service) findCaller(clientID []byte) (*session, error) {
 	var hash secretHash // nobody's
 	if len(clientID) <= maxSecretBytes {
 		hash = hashSecret(clientID)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sess = s.byHash[hash]
+	sess := s.byHash[hash]
 	switch {
 	case s.stopping:
-		return nil, nil, errStopping("call")
+		return nil, errStopping("call")
 	case sess == nil:
-		return nil, nil, errUnauthenticated()
+		return nil, errUnauthenticated()
 	}
 	s.calls.Begin()
-	return sess, s.calls.End, nil
+	return sess, nil
 }
 
 // findReceiver is find for a push, which it counts.

@@ -8,10 +8,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 
-	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/internal/w3c"
 	"github.com/xiaonanln/goverse/object"
 )
@@ -20,57 +17,41 @@ import (
 const typeURLPrefix = "type.googleapis.com/"
 
 // call runs one method of the caller's object, behind the earlier calls of its
-// connection.
-func (s *Service) call(ctx context.Context, in *client_pb.CallRequest) (*client_pb.CallResponse, error) {
+// connection. The reply is the call's until that is told that it is spent; a call that
+// failed never is. Nobody needs in's body when it returns.
+func (s *Service) call(ctx context.Context, in *callRequest) (object.Reply, Accepted, error) {
 	place := placeOf(ctx)
 	defer place.leave()
-	sess, end, err := s.findCaller(in.GetClientId())
+	sess, err := s.findCaller(in.clientID)
 	if err != nil {
-		return nil, err
+		return object.Reply{}, nil, err
 	}
-	defer end()
-	ctx, work := sess.beginCall(ctx)
+	defer s.calls.End()
+	ctx, work, err := sess.beginCall(ctx, place, in)
 	if work == nil { // it ended just now, or the server began to stop
-		_, _, err := s.findCaller("")
-		return nil, err
+		_, err := s.findCaller(nil)
+		return object.Reply{}, nil, err
 	}
 	defer work.release()
-	req, err := request(sess.id, in)
 	if err != nil {
-		return nil, err
+		return object.Reply{}, nil, err
 	}
+	req := &in.means
 	if place == nil || !place.plain {
-		if req.Metadata, err = callMetadata(ctx, req); err != nil {
-			return nil, err
+		if req.Metadata, err = callMetadata(ctx, *req); err != nil {
+			return object.Reply{}, nil, err
 		}
 		ctx = traced(ctx)
 	}
 	place.wait(ctx, s.clock, s.limits.Body)
-	accepted := s.node.Accept(ctx, req)
+	accepted := s.node.Accept(ctx, *req)
+	in.letGo()
 	place.leave()
-	reply, err := accepted.Run() // it is never spent: gRPC encodes the reply later
-	if err != nil {
-		return nil, err
+	reply, err := accepted.Run()
+	if err == nil {
+		err = s.fits(req, reply)
 	}
-	return s.response(req, reply)
-}
-
-// request is what a CallRequest means.
-func request(id string, in *client_pb.CallRequest) (object.Request, error) {
-	req := object.Request{ID: id, Method: in.GetMethod()}
-	if isCorrupt(in) {
-		req.Method = ""
-		return req, refuseCall(req, "the request is not a CallRequest")
-	}
-	if body := in.GetRequest(); body.GetTypeUrl() != "" || len(body.GetValue()) > 0 {
-		url := body.GetTypeUrl()
-		req.Message = url[strings.LastIndexByte(url, '/')+1:]
-		req.Body = body.GetValue()
-		if req.Message == "" {
-			return req, refuseCall(req, "the request's type URL names no message")
-		}
-	}
-	return req, nil
+	return reply, accepted, err
 }
 
 // isPlain reports that the metadata with which an rpc came say nothing to its method.
@@ -136,14 +117,13 @@ func traced(ctx context.Context) context.Context {
 	return w3c.With(ctx, parent[0], strings.Join(metadata.ValueFromIncomingContext(ctx, w3c.TraceState), ","))
 }
 
-// response packs a reply, which must not be larger than a message may be.
-func (s *Service) response(req object.Request, reply object.Reply) (*client_pb.CallResponse, error) {
-	out := &client_pb.CallResponse{Response: &anypb.Any{TypeUrl: typeURLPrefix + reply.Message, Value: reply.Body}}
-	if size := proto.Size(out); size > s.limits.MessageBytes {
+// fits refuses a reply that is larger than a message may be.
+func (s *Service) fits(req *object.Request, reply object.Reply) error {
+	if _, size := responseSize(reply); size > s.limits.MessageBytes {
 		text := fmt.Sprintf("the reply takes %d bytes, at most %d are allowed", size, s.limits.MessageBytes)
-		return nil, object.Refuse(object.CodeResourceExhausted, "", "call", req.ID, req.Method, text).WithExecuted(object.ExecutedYes)
+		return object.Refuse(object.CodeResourceExhausted, "", "call", req.ID, req.Method, text).WithExecuted(object.ExecutedYes)
 	}
-	return out, nil
+	return nil
 }
 
 // errUnauthenticated is the one answer to all ids that are not good.

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"slices"
 
 	"google.golang.org/grpc"
@@ -9,32 +8,25 @@ import (
 	client_pb "github.com/xiaonanln/goverse/client/proto"
 )
 
-// describe is the service as it is generated, but for Call, whose goroutine has room for it
-// from the beginning.
+// describe is the service as it is generated, but for Call's handler.
 func describe() *grpc.ServiceDesc {
 	d := client_pb.ClientService_ServiceDesc
 	d.Methods = slices.Clone(d.Methods)
 	for i := range d.Methods {
-		d.Methods[i].Handler = roomy(d.Methods[i].Handler)
+		if d.Methods[i].MethodName == "Call" {
+			d.Methods[i].Handler = handleCall(d.Methods[i].Handler)
+		}
 	}
 	return &d
-}
-
-// roomy makes room on the stack before a unary rpc is handled. gRPC runs each rpc on a new
-// goroutine, whose stack begins small and doubles when it is full. Each time it is copied,
-// which takes the longer the deeper the calls are: growing at once to what nearly every
-// rpc needs anyway, here, where they are few, is what is saved.
-func roomy(handle grpc.MethodHandler) grpc.MethodHandler {
-	return func(service any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-		makeRoom()
-		return handle(service, ctx, decode, interceptor)
-	}
 }
 
 // roomBytes is a little more than a Call of a short method uses.
 const roomBytes = 5 << 10
 
-// makeRoom grows the stack, which stays so.
+// makeRoom makes room on the stack, which stays, before a Call is handled. gRPC runs each rpc
+// on a new goroutine, whose stack begins small and doubles when it is full. Each time it is
+// copied, which takes the longer the deeper the calls are: growing at once to what nearly
+// every Call needs anyway, where they are few, is what is saved.
 //
 //go:noinline
 func makeRoom() {

@@ -25,21 +25,20 @@ import (
 type endpoint struct {
 	client_pb.UnimplementedClientServiceServer
 
-	service *Service
+	service  *Service
+	requests requests
+	callInfo grpc.UnaryServerInfo // of Call
+}
+
+func newEndpoint(s *Service) *endpoint {
+	e := &endpoint{service: s}
+	e.callInfo = grpc.UnaryServerInfo{Server: e, FullMethod: client_pb.ClientService_Call_FullMethodName}
+	return e
 }
 
 // Register implements the rpc.
 func (e *endpoint) Register(_ *client_pb.Empty, str stream) error {
 	return grpcerr.ToStatus(e.service.register(str)).Err()
-}
-
-// Call implements the rpc.
-func (e *endpoint) Call(ctx context.Context, in *client_pb.CallRequest) (*client_pb.CallResponse, error) {
-	out, err := e.service.call(ctx, in)
-	if err != nil {
-		return nil, grpcerr.ToStatus(err).Err()
-	}
-	return out, nil
 }
 
 // Session implements the rpc.
@@ -116,16 +115,10 @@ func (s *Service) crashed(ctx context.Context, method string, reason any) error 
 	return grpcerr.ToStatus(object.NewError(object.CodeInternal, "the server failed")).Err()
 }
 
-// codec is gRPC's protobuf codec, beside which messages of sessions go as they are. A CallRequest that does not decode is not an
-// internal error: it goes on with what came before the damage, marked, so that it is
-// refused by its client_id or, if that is good, as an invalid argument.
+// codec is gRPC's protobuf codec, beside which messages of sessions and calls go as they are. A CallRequest
+// that does not decode is not an internal error: it is refused by its client_id or, if that is good, as an
+// invalid argument.
 type codec struct{ encoding.CodecV2 }
-
-// corrupt marks a CallRequest as damaged: a method name that cannot be decoded from
-// protobuf, which allows only UTF-8.
-const corrupt = "\xff"
-
-func isCorrupt(in *client_pb.CallRequest) bool { return in.GetMethod() == corrupt }
 
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	if out, ok := v.(*outbound); ok {
@@ -135,14 +128,13 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
-	if in, ok := v.(*inbound); ok {
-		in.data = data.Materialize()
+	switch in := v.(type) {
+	case *callRequest:
+		in.read(data)
+		return nil
+	case *inbound:
+		in.data = data.MaterializeToBuffer(mem.DefaultBufferPool())
 		return nil
 	}
-	err := c.CodecV2.Unmarshal(data, v)
-	if in, ok := v.(*client_pb.CallRequest); ok && err != nil {
-		in.Method = corrupt
-		return nil //nolint:nilerr // request answers it
-	}
-	return err
+	return c.CodecV2.Unmarshal(data, v)
 }

@@ -136,7 +136,7 @@ func (l *leg) read() {
 		if first {
 			close(l.greeted)
 		}
-		err := in.parse(raw.data, &known)
+		err := in.parse(raw.data.ReadOnlyData(), &known)
 		if err == nil && first {
 			t, err = l.service.greet(l, in.hello)
 		} else if err == nil && in.hello != nil {
@@ -145,6 +145,7 @@ func (l *leg) read() {
 		if err == nil {
 			err = t.take(l, &in)
 		}
+		raw.data.Free() // nobody needs the bodies of the calls any more
 		if err != nil {
 			l.refuse(t, err)
 			return

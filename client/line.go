@@ -33,6 +33,7 @@ type place struct {
 	context.Context //nolint:containedctx // it is one
 
 	line       *line
+	work       work          // of the call, from when it begins: in one allocation
 	plain      bool          // its metadata say nothing to its method
 	prev, next *place        // guarded by line.mu
 	inLine     bool          // guarded by line.mu

@@ -149,6 +149,7 @@ func (n *fakeNode) Accept(ctx context.Context, req object.Request) client.Accept
 	if !n.enter(req.ID, 1) {
 		n.t.Errorf("call of %s, which is not attached", req.ID)
 	}
+	req.Body = slices.Clone(req.Body) // it is the service's again
 	n.mu.Lock()
 	n.accepted = append(n.accepted, req)
 	n.mu.Unlock()

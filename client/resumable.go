@@ -61,11 +61,11 @@ func (t *resumable) take(l *leg, in *sessionRequest) error {
 	node := t.service.node
 	for _, c := range calls {
 		if r, ok := c.(*running); ok {
-			r.accept(node)
+			r.accept(node, &in.calls[r.number-in.calls[0].number])
 		}
 	}
 	for _, c := range cancelled {
-		c.end(object.Refuse(object.CodeCanceled, "", "call", t.id, c.req.Method, "the client does not wait for the call").WithExecuted(object.ExecutedUnknown))
+		c.end(object.Refuse(object.CodeCanceled, "", "call", t.id, c.method, "the client does not wait for the call").WithExecuted(object.ExecutedUnknown))
 	}
 	t.service.start(calls...)
 	if in.close {
@@ -198,7 +198,7 @@ func (t *resumable) replyLocked(r *running, reply object.Reply, err error) {
 		if most != limit {
 			limit = l.ReplyBytes
 		}
-		err = object.Refuse(object.CodeResourceExhausted, "", "call", t.id, r.req.Method, fmt.Sprintf(why, limit)).WithExecuted(object.ExecutedYes)
+		err = object.Refuse(object.CodeResourceExhausted, "", "call", t.id, r.method, fmt.Sprintf(why, limit)).WithExecuted(object.ExecutedYes)
 	}
 	appendFailure(&t.replies, r.number, err)
 }

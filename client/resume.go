@@ -102,7 +102,7 @@ func (s *Service) findResumable(clientID string) *resumable {
 	if len(clientID) > maxSecretBytes {
 		return nil
 	}
-	hash := hashSecret(clientID)
+	hash := hashSecret([]byte(clientID))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sess := s.byHash[hash]; sess != nil {

@@ -27,19 +27,23 @@ func (s *Service) start(tasks ...task) {
 	}
 }
 
-// running is a call of a session.
+// running is a call of a session. Its method may keep it, as its context: what else it asks for
+// stays in its message.
 type running struct {
 	callContext
 
-	talk   *resumable
-	number uint64
-	size   int // of its request
-	req    object.Request
-
-	parent, state string // the trace context
+	talk     *resumable
+	number   uint64
+	size     int // of its request
+	method   string
+	metadata map[string]string
+	trace    *traceContext // nil: it came without one
 
 	accepted Accepted
 }
+
+// traceContext is the trace context that a call came with.
+type traceContext struct{ parent, state string }
 
 // failed is a call that was not accepted.
 type failed struct{ err error }
@@ -50,47 +54,53 @@ func (failed) Spent() {}
 
 // newRunning makes what a SessionCall means. The error is the call's.
 func (t *resumable) newRunning(c *sessionCall) (*running, error) {
-	r := &running{talk: t, number: c.number, size: c.size}
+	r := &running{talk: t, number: c.number, size: c.size, method: c.method}
 	r.clock = t.service.clock
 	if c.micros > 0 {
 		const most = uint64(1<<63-1) / uint64(time.Microsecond)
 		r.deadline = r.clock.Now().Add(time.Duration(min(c.micros, most)) * time.Microsecond)
 	}
-	r.req = object.Request{ID: t.id, Method: c.method}
-	if c.url != "" || len(c.body) > 0 {
-		r.req.Message, r.req.Body = messageName(c.url), c.body
-		if r.req.Message == "" {
-			return r, refuseCall(r.req, "the request's type URL names no message")
-		}
+	req := object.Request{ID: t.id, Method: c.method}
+	if c.hasBody() && messageName(c.url) == "" {
+		return r, refuseCall(req, "the request's type URL names no message")
 	}
-	picked := picker{req: &r.req}
+	var trace traceContext
+	picked := picker{req: &req}
 	for _, p := range c.metadata {
 		switch p.key {
 		case w3c.TraceParent:
-			r.parent = p.value
+			trace.parent = p.value
 		case w3c.TraceState:
-			r.state = p.value
+			trace.state = p.value
 		default:
 			if err := picked.add(p.key, p.value); err != nil {
 				return r, err
 			}
 		}
 	}
+	if trace.parent != "" {
+		r.trace = &traceContext{trace.parent, trace.state}
+	}
+	r.metadata = req.Metadata
 	return r, nil
 }
 
-// accept gives the call its place at its object.
-func (r *running) accept(node Node) {
+// accept gives the call, which came so, its place at its object.
+func (r *running) accept(node Node, c *sessionCall) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			r.accepted = failed{r.crashed(reason)}
 		}
 	}()
 	ctx := context.Context(r)
-	if r.parent != "" {
-		ctx = w3c.With(ctx, r.parent, r.state)
+	if r.trace != nil {
+		ctx = w3c.With(ctx, r.trace.parent, r.trace.state)
 	}
-	r.accepted = node.Accept(ctx, r.req)
+	req := object.Request{ID: r.talk.id, Method: r.method, Metadata: r.metadata}
+	if c.hasBody() {
+		req.Message, req.Body = messageName(c.url), c.body
+	}
+	r.accepted = node.Accept(ctx, req)
 }
 
 func (r *running) crashed(reason any) error {
@@ -106,7 +116,7 @@ func (r *running) do() {
 		if reason := recover(); reason != nil {
 			err = r.crashed(reason)
 		} else if !returned {
-			err = object.Refuse(object.CodeInternal, "", "call", r.req.ID, r.req.Method, "the goroutine of the method exited").WithExecuted(object.ExecutedYes)
+			err = object.Refuse(object.CodeInternal, "", "call", r.talk.id, r.method, "the goroutine of the method exited").WithExecuted(object.ExecutedYes)
 		}
 		r.talk.answer(r, reply, err)
 		if returned {

@@ -25,15 +25,14 @@ type Node interface {
 	// An object that is not there, because its turn panicked, is no error.
 	DetachClient(ctx context.Context, id string, reason object.DisconnectReason) error
 	// Accept gives a call its place at its object, after all calls that were accepted
-	// before, and waits for nothing.
+	// before, and waits for nothing. The request's body is its caller's again afterwards.
 	Accept(ctx context.Context, req object.Request) Accepted
 }
 
 // Accepted is a call that has its place at its object.
 type Accepted interface {
-	// Run brings the call to its end; it is called exactly once. Decoding and encoding
-	// happen there, so it is there that unknown methods and requests that do not fit are
-	// refused, and calls whose ctx has ended.
+	// Run brings the call to its end; it is called exactly once. It is there that unknown
+	// methods and requests that do not fit are refused, and calls whose ctx has ended.
 	Run() (object.Reply, error)
 	// Spent tells, once at most and after Run has returned, that nobody needs the body of
 	// the reply any more: its memory, and that of the call, may be used again.
@@ -109,7 +108,7 @@ func NewService(cfg Config) *Service {
 // Register adds the service to a gRPC server, which should be made with
 // [Service.ServerOptions].
 func (s *Service) Register(r grpc.ServiceRegistrar) {
-	r.RegisterService(describe(), &endpoint{service: s})
+	r.RegisterService(describe(), newEndpoint(s))
 }
 
 // Clients returns how many clients there are, those that come and go included.

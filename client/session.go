@@ -16,7 +16,7 @@ type secretHash [sha256.Size]byte
 // maxSecretBytes is more than any client_id has: longer ones need not be hashed.
 const maxSecretBytes = 64
 
-func hashSecret(clientID string) secretHash { return sha256.Sum256([]byte(clientID)) }
+func hashSecret(clientID []byte) secretHash { return sha256.Sum256(clientID) }
 
 // ending is how a session ends.
 type ending struct {
@@ -42,6 +42,7 @@ type session struct {
 	ending  ending              // guarded by mu: set when ended is closed
 	deaf    bool                // guarded by mu: no new calls
 	made    uint64              // guarded by mu: calls of a Register stream's client
+	named   *names              // guarded by mu: by Calls; nil: there were none
 	abort   error               // guarded by mu: why all work is cancelled; nil: it is not
 	work    *work               // guarded by mu: the first of the running calls and hooks
 	running map[uint64]*running // guarded by mu: calls of a resumable, by their numbers
@@ -128,18 +129,28 @@ func (s *session) beginLocked(w *work) {
 	s.work = w
 }
 
-// beginCall is begin for a call; the work is nil when the session takes none any more.
-func (s *session) beginCall(ctx context.Context) (context.Context, *work) {
-	w := &work{session: s, isCall: true, callContext: callContext{parent: ctx}}
+// beginCall is begin for a call, which learns what it asks for; the error tells why it is refused. The
+// work, which is the call's place's if it has one, is nil when the session takes none any more.
+func (s *session) beginCall(ctx context.Context, at *place, in *callRequest) (context.Context, *work, error) {
+	var w *work
+	if at == nil {
+		w = new(work)
+	} else {
+		w = &at.work
+	}
+	w.session, w.isCall, w.parent = s, true, ctx
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.deaf {
-		return ctx, nil
+		return ctx, nil, nil
 	}
 	s.beginLocked(w)
 	s.made++
 	s.calls.Add(1)
-	return w, w
+	if s.named == nil {
+		s.named = new(names)
+	}
+	return w, w, in.understand(s.id, s.named)
 }
 
 // release is the end of the work, and of its context.

@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/anypb"
 
-	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/object"
 )
 
@@ -26,12 +25,12 @@ func TestNoCallSlipsThroughAStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	clientID, hash := s.open(sess)
-	found, end, err := s.findCaller(clientID)
+	found, err := s.findCaller([]byte(clientID))
 	if found != sess || err != nil {
 		t.Fatalf("found %v, %v", found, err)
 	}
-	end()
-	_, call := found.beginCall(t.Context())
+	s.calls.End()
+	_, call, _ := found.beginCall(t.Context(), nil, new(callRequest))
 	if call == nil || call.Err() != nil {
 		t.Fatal("a call cannot begin")
 	}
@@ -39,7 +38,7 @@ func TestNoCallSlipsThroughAStop(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Stop(t.Context()) }()
 	<-sess.ended
-	if _, call := found.beginCall(t.Context()); call != nil {
+	if _, call, _ := found.beginCall(t.Context(), nil, new(callRequest)); call != nil {
 		t.Error("a call begins although the stop has counted the calls")
 	}
 	s.shutOut(sess, hash)
@@ -163,7 +162,7 @@ func TestRefusedCallsAreNotCounted(t *testing.T) {
 	refused := make(chan error, 1)
 	s.mu.Lock() // the call does not get further than to where it looks for its client
 	go func() {
-		_, err := s.call(t.Context(), &client_pb.CallRequest{})
+		_, _, err := s.call(t.Context(), new(callRequest))
 		refused <- err
 	}()
 	for range 10_000 {

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -16,6 +17,26 @@ import (
 
 	client_pb "github.com/xiaonanln/goverse/client/proto"
 )
+
+// burning is a pool whose memory is no good any more once it has been given back.
+type burning struct{}
+
+func (burning) Get(n int) *[]byte {
+	b := make([]byte, n, n+4096) // gRPC gives back no less
+	return &b
+}
+
+func (p burning) copyOf(b []byte) *[]byte {
+	out := p.Get(len(b))
+	copy(*out, b)
+	return out
+}
+
+func (burning) Put(b *[]byte) {
+	for i := range *b {
+		(*b)[i] = 0xff
+	}
+}
 
 // memoryStream is a stream of the Session rpc without gRPC.
 type memoryStream struct {
@@ -38,7 +59,7 @@ func (m *memoryStream) RecvMsg(v any) error {
 		if !ok {
 			return io.EOF
 		}
-		v.(*inbound).data = b
+		v.(*inbound).data = mem.NewBuffer(burning{}.copyOf(b), burning{})
 		return nil
 	case <-m.ctx.Done():
 		return status.FromContextError(m.ctx.Err()).Err()

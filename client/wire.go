@@ -48,9 +48,10 @@ const (
 	respReceived = 4
 )
 
-// inbound is a SessionRequest as it came; outbound a SessionResponse as it is to go.
+// inbound is a SessionRequest as it came, whose memory is to be given back; outbound a message
+// as it is to go.
 type (
-	inbound  struct{ data []byte }
+	inbound  struct{ data mem.Buffer }
 	outbound struct{ data mem.BufferSlice }
 )
 
@@ -155,6 +156,9 @@ func (c *sessionCall) parse(b []byte, known *names) error {
 		return nil
 	})
 }
+
+// hasBody reports whether the call has a request: without one it is the method's empty message.
+func (c *sessionCall) hasBody() bool { return c.url != "" || len(c.body) > 0 }
 
 func (c *sessionCall) parseBody(b []byte, known *names) error {
 	return fields(b, func(num protowire.Number, v value) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -65,6 +66,7 @@ func grpcOf(err error) error {
 }
 
 func (e *echo) Accept(ctx context.Context, req object.Request) client.Accepted {
+	req.Body = slices.Clone(req.Body) // it is the service's again
 	return accepted(func() (object.Reply, error) { return e.serve(ctx, req) })
 }
 
