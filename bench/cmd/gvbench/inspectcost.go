@@ -15,8 +15,8 @@ import (
 // What an inspector costs is little beside how fast the machine is from second to second, and beside how two processes of
 // the same program differ for as long as they live. So there are two clusters, alike, and an inspector that looks at one of
 // them, then at the other, and so on (a crossover trial). While it looks at one, short bursts of calls in both take turns: of two that
-// follow each other the machine is the same. What a burst in the one takes longer than in the other is compared between
-// the two ways round: what the clusters themselves differ by drops out.
+// follow each other the machine is the same, but for what it does to one of them alone: see farthest. What a burst in the one takes
+// longer than in the other is compared between the two ways round: what the clusters themselves differ by drops out.
 //
 // It is compared in calls per second, and in calls per second of processor time of the cluster's nodes. Bursts of equal programs
 // differ by some 15 % in the one, for how many cores they are given, and by 5 % in the other, which therefore is the
