@@ -221,14 +221,16 @@ func (i *Inspector) tick(ctx context.Context) {
 
 // awaitTick waits until seconds are to be counted. False: ctx has ended.
 func (i *Inspector) awaitTick(ctx context.Context) bool {
-	pace := i.model.Pace()
-	timer := i.cfg.Clock.NewTimer(untilTick(i.cfg.Clock.Now(), pace))
+	pace, clk := i.model.Pace(), i.cfg.Clock
+	wait := untilTick(clk.Now(), pace)
+	due := clk.Monotonic() + wait
+	timer := clk.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		sought := i.model.Sought()
 		if sooner := i.model.Pace(); sooner < pace {
 			pace = sooner
-			timer.Reset(untilTick(i.cfg.Clock.Now(), pace))
+			timer.Reset(min(untilTick(clk.Now(), pace), max(due-clk.Monotonic(), 0)))
 		}
 		select {
 		case <-timer.C:

@@ -54,14 +54,14 @@ func TestSecondsAreCountedRarelyWhileNobodyLooks(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		wait(2*model.Hold + time.Second)
+		wait(2*model.HoldFor + time.Second)
 		release, err := i.model.Hold(model.Interest{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		wait(2*model.Hold + 3*time.Second)
+		wait(2*model.HoldFor + 3*time.Second)
 		release()
-		wait(7 * model.Hold)
+		wait(7 * model.HoldFor)
 		cancel()
 		<-ended
 		var at []time.Duration
@@ -69,11 +69,11 @@ func TestSecondsAreCountedRarelyWhileNobodyLooks(t *testing.T) {
 			at = append(at, time.UnixMilli(p.T).Sub(begun))
 		}
 		const quarter, last = tickAfter, 15 * time.Second // for as long it is as if somebody looked
-		want := []time.Duration{time.Second + quarter, model.Hold + quarter, 2*model.Hold + quarter}
-		for s := 2*model.Hold + 2*time.Second; s <= 2*model.Hold+3*time.Second+last; s += time.Second {
+		want := []time.Duration{time.Second + quarter, model.HoldFor + quarter, 2*model.HoldFor + quarter}
+		for s := 2*model.HoldFor + 2*time.Second; s <= 2*model.HoldFor+3*time.Second+last; s += time.Second {
 			want = append(want, s+quarter)
 		}
-		want = append(want, 6*model.Hold+quarter)
+		want = append(want, 6*model.HoldFor+quarter)
 		if !slices.Equal(at, want) {
 			t.Errorf("seconds ended at %v, want %v", at, want)
 		}

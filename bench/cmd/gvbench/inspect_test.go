@@ -95,11 +95,11 @@ func TestTrialOf(t *testing.T) {
 	got := trialOf(attached, localCalls, [2]period{of(better*seen, 0.01, [2]float64{0.07, 0.02}), of(better/seen, 0.03, [2]float64{0.06, 0.03})})
 	want := trial{
 		state: attached, kind: localCalls, rate: 500 * (1 + better/seen), busy: (1.5 + 2*better/seen*better/seen) / 2,
-		slower: 2, dearer: 100 * (1 - 1/seen), inspector: 0.02, telling: 0.01,
+		slower: 2, dearer: 100 * (1 - 1/seen), unbounded: 100 * (1 - 1/seen), inspector: 0.02, telling: 0.01,
 	}
 	near := func(a, b float64) bool { return math.Abs(a-b) < 1e-9 }
 	if got.state != want.state || got.kind != want.kind || !near(got.rate, want.rate) || !near(got.busy, want.busy) || !near(got.slower, want.slower) ||
-		!near(got.dearer, want.dearer) || !near(got.inspector, want.inspector) || !near(got.telling, want.telling) {
+		!near(got.dearer, want.dearer) || !near(got.unbounded, want.unbounded) || !near(got.inspector, want.inspector) || !near(got.telling, want.telling) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if lost := got.lost(); !near(lost, want.dearer+100*0.02/want.busy) {
@@ -118,7 +118,7 @@ func TestPairs(t *testing.T) {
 	if math.Abs(of.rates[0]-math.Log(1.5)) > 1e-9 || math.Abs(of.yields[0]-math.Log(2)) > 1e-9 {
 		t.Errorf("%+v", of)
 	}
-	if got, want := meanWithin([]float64{0.31, 0.30, 0.29, 0.27, 5, math.Inf(-1), 0.33}), (0.31+0.30+0.29+0.27+0.40+0.20+0.33)/7; math.Abs(got-want) > 1e-9 {
+	if got, want := meanWithin([]float64{0.31, 0.30, 0.29, 0.27, 5, math.Inf(-1), 0.33}, farthest), (0.31+0.30+0.29+0.27+0.40+0.20+0.33)/7; math.Abs(got-want) > 1e-9 {
 		t.Errorf("%g, want %g", got, want)
 	}
 }

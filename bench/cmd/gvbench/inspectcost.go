@@ -53,6 +53,7 @@ type trial struct {
 	busy        float64 // cores that its nodes took for them
 	slower      float64 // by how much there were fewer calls a second, in percent, but for what follows
 	dearer      float64 // the same of calls per second of processor time
+	unbounded   float64 // dearer, without the bound of what a pair says
 	inspector   float64 // cores that the inspector takes
 	telling     float64 // cores that the nodes take more while there are no calls
 }
@@ -83,15 +84,15 @@ func (p *pairs) add(bursts [2]burst) {
 }
 
 // farthest is how far from the median of its period a pair counts. What an inspector does now and then meets some of the bursts only,
-// so that all have to count, but it takes no more than a fiftieth of any. Pairs that differ by more have met something else that the
-// machine did, and say little more than in which of the two bursts.
+// so that all have to count; it takes a fiftieth of such a burst, by its processor time. Pairs that differ by much more have met something else that the
+// machine did, and say little more than in which of the two bursts. What the figure would be without this bound is printed beside it.
 const farthest = 0.1
 
-// meanWithin is the mean of values that count as if they were no farther from their median than that.
-func meanWithin(values []float64) float64 {
+// meanWithin is the mean of values that count as if they were no farther from their median than far.
+func meanWithin(values []float64, far float64) float64 {
 	mid, sum := middle(values), 0.0
 	for _, v := range values {
-		sum += min(max(v, mid-farthest), mid+farthest)
+		sum += min(max(v, mid-far), mid+far)
 	}
 	return sum / float64(len(values))
 }
@@ -153,15 +154,17 @@ func (p inspectPlan) cross(ctx context.Context, both [2]*watched, s *sight, stat
 // trialOf compares two periods: by as much as the first cluster had less of the second's in the first than in the second, the inspector
 // has taken from the one that it looked at.
 func trialOf(state, kind string, periods [2]period) trial {
-	lost := func(of func(p *pairs) []float64) float64 {
-		return 100 * (1 - math.Exp((meanWithin(of(periods[0].pairs[kind]))-meanWithin(of(periods[1].pairs[kind])))/2))
+	lost := func(of func(p *pairs) []float64, far float64) float64 {
+		return 100 * (1 - math.Exp((meanWithin(of(periods[0].pairs[kind]), far)-meanWithin(of(periods[1].pairs[kind]), far))/2))
 	}
+	rates, yields := func(p *pairs) []float64 { return p.rates }, func(p *pairs) []float64 { return p.yields }
 	busy := func(p *period, which int) float64 { return p.work[kind][which] / p.times[kind][which] }
 	return trial{
 		state: state, kind: kind, rate: (periods[0].rate(kind, 1) + periods[1].rate(kind, 0)) / 2,
 		busy:      (busy(&periods[0], 1) + busy(&periods[1], 0)) / 2,
-		slower:    lost(func(p *pairs) []float64 { return p.rates }),
-		dearer:    lost(func(p *pairs) []float64 { return p.yields }),
+		slower:    lost(rates, farthest),
+		dearer:    lost(yields, farthest),
+		unbounded: lost(yields, math.Inf(1)),
 		inspector: (periods[0].inspector + periods[1].inspector) / 2,
 		telling:   (periods[0].telling(0) + periods[1].telling(1)) / 2,
 	}
@@ -238,6 +241,9 @@ func (c *watched) burst(kind string, d time.Duration, other *watched) (burst, er
 		return burst{}, err
 	}
 	drive, err := c.run(kind, d)
+	if err == nil && drive.Calls == 0 {
+		err = fmt.Errorf("no %s call ended in %v", kind, d)
+	}
 	if err != nil {
 		return burst{}, err
 	}

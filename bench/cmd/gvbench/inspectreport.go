@@ -41,14 +41,14 @@ type found struct {
 func (s *sight) lines() []string {
 	var text strings.Builder
 	out := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(out, "\n%d callers\tcalls/s\tspread\tcost\t95%% between\tin calls/s\t95%% between\tinspector's cores\ttelling nodes'\t\n", s.plan.callers)
+	fmt.Fprintf(out, "\n%d callers\tcalls/s\tspread\tcost\t95%% between\twithout bounds\t95%% between\tin calls/s\t95%% between\tinspector's cores\ttelling nodes'\t\n", s.plan.callers)
 	for _, kind := range costKinds() {
 		for _, state := range s.plan.costStates() {
-			lost, slower := s.estimate(kind, state, trial.lost), s.estimate(kind, state, trial.lostRate)
+			lost, free, slower := s.estimate(kind, state, trial.lost), s.estimate(kind, state, trial.lostUnbounded), s.estimate(kind, state, trial.lostRate)
 			inspector, telling := s.cores(kind, state, inspecting), s.cores(kind, state, telling)
 			rates := each(s.of(kind, state), func(t trial) float64 { return t.rate })
-			fmt.Fprintf(out, "%s, %s\t%.0f\t%.1f%%\t%.2f%%\t%.2f%% and %.2f%%\t%.2f%%\t%.2f%% and %.2f%%\t%.4f\t%.4f\t\n", kind, state,
-				middle(rates), 100*(slices.Max(rates)-slices.Min(rates))/middle(rates), lost.mid, lost.low, lost.high, slower.mid, slower.low, slower.high, inspector, telling)
+			fmt.Fprintf(out, "%s, %s\t%.0f\t%.1f%%\t%.2f%%\t%.2f%% and %.2f%%\t%.2f%%\t%.2f%% and %.2f%%\t%.2f%%\t%.2f%% and %.2f%%\t%.4f\t%.4f\t\n", kind, state,
+				middle(rates), 100*(slices.Max(rates)-slices.Min(rates))/middle(rates), lost.mid, lost.low, lost.high, free.mid, free.low, free.high, slower.mid, slower.low, slower.high, inspector, telling)
 		}
 	}
 	fmt.Fprintf(out, "\nfrom event to stream\tsamples\tp50\tp95\tworst\t\n")
@@ -77,7 +77,7 @@ func (s *sight) lines() []string {
 		fmt.Sprintf("%s; cost: %d crossovers of an inspector between two clusters of two nodes, each time %d pairs of bursts of %s, with a tab %d",
 			time.Now().Format(time.DateOnly), s.plan.repetitions, 2*s.plan.bursts*alone, s.plan.duration, 2*s.plan.bursts),
 		"cost is by how much fewer calls a second of processor time brings in the cluster that is looked at than in the other, by pairs of bursts that follow each",
-		"other, of which none counts as farther than 10% from the middle of its kind at the time, and what the inspector takes",
+		"other, of which none counts as farther than 10% from the middle of its kind at the time (without bounds: as it is), and what the inspector takes",
 		"of the cores that the calls take, in the middle of the crossovers; in calls/s is the same of calls a second, and what inspector and telling nodes take of all",
 		"cores; 95% between is where that middle lies by the order of the crossovers (signed-rank test); spread is (max-min)/median; what reads the tab's stream is",
 		"a part of none of these processes, and its work is not told",
@@ -151,6 +151,9 @@ func (s *sight) estimate(kind, state string, of func(trial) float64) estimate {
 
 // lost is how much of the throughput of busy cores an inspector costs, in percent.
 func (t trial) lost() float64 { return t.dearer + 100*t.inspector/t.busy }
+
+// lostUnbounded is the same where each pair counts for what it says.
+func (t trial) lostUnbounded() float64 { return t.unbounded + 100*t.inspector/t.busy }
 
 // lostRate is how many calls a second it costs, in percent, with what it and the nodes that tell it something take of all
 // cores whether there are calls or not: others cannot have it, where all are busy.

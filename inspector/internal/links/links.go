@@ -22,7 +22,7 @@ import (
 const (
 	firstPause   = 200 * time.Millisecond
 	longestPause = 5 * time.Second
-	silence      = 2 * model.Hold // after which a node that tells nothing is taken for unreachable
+	silence      = 2 * model.HoldFor // after which a node that tells nothing is taken for unreachable
 	askTimeout   = 2 * time.Second
 	describeEach = time.Second
 	maxMessage   = 8 << 20
@@ -239,7 +239,7 @@ func (l *Links) listen(parent context.Context, p *peer, i model.Interest) (told 
 	}
 	wanted := &inspectpb.WatchRequest{Objects: i.Objects && i.Focus == "", Types: i.TypeNames(), Focus: i.Focus, Since: l.model.Told(p.id), DetailsOnly: !base}
 	if base {
-		wanted.HoldNs = int64(model.Hold)
+		wanted.HoldNs = int64(model.HoldFor)
 		err = p.ask(stream, wanted, l.model.Attended)
 		defer p.forget()
 	} else {

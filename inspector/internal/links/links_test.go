@@ -106,7 +106,7 @@ func (n *node) note(want *inspectpb.WatchRequest) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if want.GetFocus() == "" {
-		n.alone = want.GetUnattended() && want.GetHoldNs() == int64(model.Hold)
+		n.alone = want.GetUnattended() && want.GetHoldNs() == int64(model.HoldFor)
 	}
 }
 

@@ -3,6 +3,7 @@ package model
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // Interest is what somebody watches more closely than the whole: calls between single
@@ -31,7 +32,7 @@ func (m *Model) Graph(i Interest, types string, limit int) Graph {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	from := m.calls
-	out, begun := Graph{Level: "types", Sampling: m.state.Sampling}, uint64(0)
+	out, begun := Graph{Level: "types", Sampling: m.state.Sampling}, time.Duration(0)
 	if i.Objects {
 		out.Level, from = "objects", nil
 		if one := m.interests[i]; one != nil {

@@ -57,6 +57,7 @@ func TestNodeHistory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := model.New(clock.Virtual())
+		m.Look()
 		v := view("a", "a")
 		v.Members[0].Shards = 2
 		m.Place(v)
@@ -102,6 +103,7 @@ func TestPointsOfAClockThatIsPutBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &steps{Clock: clock.Virtual()}
 		m := model.New(c)
+		_, _ = m.Hold(model.Interest{}) // somebody looks
 		m.Place(cluster.View{UUID: "u", Revision: 1, Members: []cluster.MemberInfo{{Incarnation: "a"}}})
 		for second := range 60 {
 			if second == 20 {

@@ -19,7 +19,7 @@ const lingers = 15 * time.Second
 
 // interest is what is known because somebody is interested.
 type interest struct {
-	begun   uint64 // the second in which it began
+	begun   time.Duration // when it began
 	holders int
 	until   time.Duration // … or until then, without holders
 	edges   *edges
@@ -124,7 +124,20 @@ func (m *Model) Attended() bool {
 }
 
 // Look takes note that somebody looks, for some seconds.
-func (m *Model) Look() { _ = m.Touch(Interest{}) } // there is always room for that
+func (m *Model) Look() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.look()
+}
+
+// look is Look; m.mu is held.
+func (m *Model) look() {
+	now := m.clock.Monotonic()
+	if m.attended.hold(now) {
+		m.seek()
+	}
+	m.attended.release(now + lingers)
+}
 
 // Touch keeps an interest for some seconds.
 func (m *Model) Touch(i Interest) error {
@@ -133,10 +146,11 @@ func (m *Model) Touch(i Interest) error {
 	return err
 }
 
-// Glance is as Touch where there is room without letting go of what others were interested in; else nothing.
+// Glance is as Touch where there is room without letting go of what others were interested in; else as Look.
 func (m *Model) Glance(i Interest) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.look()
 	if m.interests[i] == nil && len(m.interests) >= maxInterests {
 		return
 	}
@@ -165,7 +179,7 @@ func (m *Model) interestIn(i Interest) (*interest, error) {
 	if len(m.interests) >= maxInterests {
 		return nil, ErrTooMany
 	}
-	one = &interest{begun: m.seconds, edges: newEdges(windowOf)}
+	one = &interest{begun: m.clock.Monotonic(), edges: newEdges(windowOf)}
 	if i.Focus != "" {
 		one.edges = newEdges(histogram)
 		one.focus = &focus{turns: make(map[turnKey]*heard)}

@@ -1,6 +1,8 @@
 package model_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,15 +28,15 @@ func TestSecondsThatWerePutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := unattended()
 		start := time.Now().UnixMilli()
-		if m.Pace() != model.Hold {
+		if m.Pace() != model.HoldFor {
 			t.Fatalf("seconds are counted every %v", m.Pace())
 		}
 		const rounds = 3
 		for range rounds {
-			time.Sleep(2 * time.Second)                            //nolint:forbidigo // virtual time
-			m.Report("b", second(1000, 0))                         // as a server of another version
-			time.Sleep(model.Hold - 2*time.Second - time.Second/4) //nolint:forbidigo // virtual time
-			for age := model.Hold - time.Second; age >= 0; age -= time.Second {
+			time.Sleep(2 * time.Second)                               //nolint:forbidigo // virtual time
+			m.Report("b", second(1000, 0))                            // as a server of another version
+			time.Sleep(model.HoldFor - 2*time.Second - time.Second/4) //nolint:forbidigo // virtual time
+			for age := model.HoldFor - time.Second; age >= 0; age -= time.Second {
 				m.Report("a", second(uint64(age/time.Second), age))
 			}
 			time.Sleep(time.Second / 4) //nolint:forbidigo // virtual time
@@ -42,7 +44,7 @@ func TestSecondsThatWerePutOff(t *testing.T) {
 		}
 		o := m.Overview(true)
 		all, times := *o.History, int64(0)
-		if len(all) != rounds*5 {
+		if len(all) != rounds*5-3 { // of the rest not everybody has told
 			t.Fatalf("%d points", len(all))
 		}
 		for i, p := range all {
@@ -55,14 +57,14 @@ func TestSecondsThatWerePutOff(t *testing.T) {
 			}
 			times = p.T
 		}
-		if own := *nodeOf(t, m, "a").History; len(own) != len(all) || own[3].Calls != 1 || own[3].T != all[3].T || times != time.Now().UnixMilli() {
+		if own := *nodeOf(t, m, "a").History; len(own) != len(all) || own[3].Calls != 1 || own[3].T != all[3].T || times != time.Now().Add(-3*time.Second).UnixMilli() {
 			t.Errorf("the node's points: %v", own)
 		}
 		h, _ := m.MethodHistory("T", "M")
 		if len(h.History) != len(all) || h.History[6].Calls != all[6].Calls || h.History[6].T != all[6].T {
 			t.Errorf("the method's: %+v", h.History)
 		}
-		if got := m.Types().Types[0].Methods[0]; got.TotalCalls != rounds*(4+3+2+1+1000) {
+		if got := m.Types().Types[0].Methods[0]; got.TotalCalls != rounds*(4+3+2+1+1000)-1 {
 			t.Errorf("%d calls in all", got.TotalCalls)
 		}
 	})
@@ -99,7 +101,7 @@ func TestSecondsOfWhoComesToLook(t *testing.T) {
 		release()
 		time.Sleep(20 * time.Second) //nolint:forbidigo // virtual time
 		m.Tick()
-		if m.Pace() != model.Hold {
+		if m.Pace() != model.HoldFor {
 			t.Errorf("long after, seconds are counted every %v", m.Pace())
 		}
 	})
@@ -126,7 +128,7 @@ func TestMovesWhileNobodyLooks(t *testing.T) {
 		for _, p := range (*m.Overview(true).History)[1:] {
 			moves = append(moves, p.Moves)
 		}
-		if len(moves) != 3 || moves[0] != 0 || moves[1] != 0 || moves[2] != 1 || m.Pace() != model.Hold {
+		if len(moves) != 3 || moves[0] != 0 || moves[1] != 0 || moves[2] != 1 || m.Pace() != model.HoldFor {
 			t.Errorf("moves %v; then seconds are counted every %v", moves, m.Pace())
 		}
 	})
@@ -143,10 +145,12 @@ func TestGapsOfAnInspectorThatStoodStill(t *testing.T) {
 			m.Tick()
 			time.Sleep(time.Hour) //nolint:forbidigo // virtual time
 			m.Report("a", second(6, 0))
+			time.Sleep(time.Second) //nolint:forbidigo // virtual time
+			m.Report("a", second(7, 0))
 			time.Sleep(time.Second / 4) //nolint:forbidigo // virtual time
 			m.Tick()
 			o, own := *m.Overview(true).History, *nodeOf(t, m, "a").History
-			if len(o) > 3 || o[len(o)-1].Calls != 6 || o[0].Calls != 5 || len(own) != len(o) {
+			if len(o) < 2 || len(o) > 3 || o[0].Calls != 5 || o[1].Calls != 6 || o[1].T-o[0].T != time.Hour.Milliseconds() || len(own) != len(o) {
 				t.Errorf("%s: %d points: %v", what, len(o), o)
 			}
 		})
@@ -160,9 +164,9 @@ func TestSilenceWhileNobodyLooks(t *testing.T) {
 		m := unattended()
 		time.Sleep(time.Millisecond) //nolint:forbidigo // virtual time: its beginning is no time
 		r := calls(50)
-		r.Vitals.Objects = 7
+		r.Types = []*inspectpb.TypeCount{{Type: "T", Objects: 7}}
 		m.Report("a", r)
-		objects := func() uint64 { m.Tick(); return m.Overview(false).Now.Objects }
+		objects := func() uint64 { m.Tick(); return m.Types().Types[0].Objects }
 		time.Sleep(7 * time.Second) //nolint:forbidigo // virtual time
 		if n := nodeOf(t, m, "a"); objects() != 7 || n.SilentFor != 0 {
 			t.Errorf("it is silent for %v ms", n.SilentFor)
@@ -200,6 +204,178 @@ func TestLateBounds(t *testing.T) {
 		}
 		if n := len(*m.Overview(true).History); n > 20 {
 			t.Errorf("%d points", n)
+		}
+	})
+}
+
+// However a node's clock goes beside the inspector's, and however late what it tells comes, rates are right and there is a point for each second.
+func TestSecondsOfOtherClocks(t *testing.T) {
+	t.Parallel()
+	for _, off := range []time.Duration{0, 100, 250, 300, 800, 1000, 2000, 3100, 4000, 4900} {
+		synctest.Test(t, func(t *testing.T) {
+			m := unattended()
+			const each, step = 10.0, 50 * time.Millisecond
+			off := off * time.Millisecond / step * step
+			for at := time.Duration(0); at < 62*time.Second; at += step {
+				for id, when := range map[string]time.Duration{"a": 0, "b": off} {
+					for age := model.HoldFor - time.Second; age >= 0 && at%model.HoldFor == when; age -= time.Second {
+						r := second(each, age)
+						r.TypeEdges = []*inspectpb.Edge{{From: "T", To: "T", Calls: each}}
+						m.Report(id, r)
+					}
+				}
+				if at%model.HoldFor == time.Second/4 {
+					m.Tick()
+				}
+				time.Sleep(step) //nolint:forbidigo // virtual time
+			}
+			o := *m.Overview(true).History
+			if len(o) < 50 {
+				t.Errorf("%v: %d points", off, len(o))
+			}
+			for i, p := range o[10:] {
+				if p.Calls != 2*each || p.T != o[10].T+int64(i)*1000 {
+					t.Fatalf("%v: point %d of %d: %+v", off, i, len(o), p)
+				}
+			}
+			if got := m.Types().Types[0].Calls; got < 0.85*2*each || got > 1.15*2*each {
+				t.Errorf("%v: %v calls a second", off, got)
+			}
+			if got := m.Graph(model.Interest{}, "", 10).Edges[0].Calls; got < 0.85*2*each || got > 1.15*2*each {
+				t.Errorf("%v: %v calls a second between types", off, got)
+			}
+		})
+	}
+}
+
+// A tick that comes late while somebody looks makes no rate wrong.
+func TestLateTicks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := placed()
+		const half = 500 * time.Millisecond
+		for i := range 60 {
+			time.Sleep(half) //nolint:forbidigo // virtual time
+			r := calls(50)
+			r.TypeEdges = []*inspectpb.Edge{{From: "T", To: "T", Calls: 50}}
+			m.Report("a", r)
+			if i%3 == 2 { // half a second late
+				m.Tick()
+			}
+		}
+		for _, p := range (*m.Overview(true).History)[1:] {
+			if p.Calls != 100 {
+				t.Errorf("%+v", p)
+			}
+		}
+		if got := m.Types().Types[0].Calls; got < 90 || got > 110 {
+			t.Errorf("%v calls a second", got)
+		}
+		if got := m.Graph(model.Interest{}, "", 10).Edges[0].Calls; got < 90 || got > 110 {
+			t.Errorf("%v calls a second between types", got)
+		}
+	})
+}
+
+// Calls between objects are by the time for which somebody is interested in them, also where seconds before that are counted later.
+func TestGraphOfWhoComesToLook(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := unattended()
+		m.Tick()
+		time.Sleep(4350 * time.Millisecond) //nolint:forbidigo // virtual time
+		interest := model.NewInterest(true, "", "")
+		if _, err := m.Hold(interest); err != nil {
+			t.Fatal(err)
+		}
+		for age := 4 * time.Second; age >= 0; age -= time.Second {
+			m.Report("a", second(1, age))
+		}
+		for range 20 {
+			time.Sleep(500 * time.Millisecond) //nolint:forbidigo // virtual time
+			m.Report("a", calls(50))
+			m.Detail("a", interest, &inspectpb.WatchResponse{ObjectEdges: []*inspectpb.Edge{{From: "T-a", To: "T-b", Calls: 50}}})
+			time.Sleep(500 * time.Millisecond) //nolint:forbidigo // virtual time
+			m.Report("a", calls(50))
+			m.Detail("a", interest, &inspectpb.WatchResponse{ObjectEdges: []*inspectpb.Edge{{From: "T-a", To: "T-b", Calls: 50}}})
+			m.Tick()
+			if got := m.Graph(interest, "", 10).Edges[0].Calls; got < 90 || got > 110 {
+				t.Errorf("%v calls a second", got)
+			}
+		}
+	})
+}
+
+// What a node told of its last seconds stays, where it goes before they are counted.
+func TestLastSecondsOfNodesThatGo(t *testing.T) {
+	t.Parallel()
+	for what, goes := range map[string]func(m *model.Model){
+		"leaves": func(m *model.Model) {
+			v := view("b", "b")
+			v.Members = v.Members[1:]
+			m.Place(v)
+		},
+		"breaks": func(m *model.Model) { m.Unreachable("a", errors.New("reset")) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m := unattended()
+			m.Report("a", second(100, 0))
+			m.Report("b", second(10, 0))
+			m.Tick()
+			time.Sleep(4750 * time.Millisecond) //nolint:forbidigo // virtual time
+			for age := 4 * time.Second; age >= 0; age -= time.Second {
+				m.Report("a", second(100, age))
+			}
+			goes(m)
+			if n := nodeOf(t, m, "a"); n.Calls != 0 && n.State == "gone" {
+				t.Errorf("%s: %+v", what, n)
+			}
+			time.Sleep(250 * time.Millisecond) //nolint:forbidigo // virtual time
+			for age := 4 * time.Second; age >= 0; age -= time.Second {
+				m.Report("b", second(10, age))
+			}
+			m.Tick()
+			time.Sleep(model.HoldFor) //nolint:forbidigo // virtual time
+			for age := 4 * time.Second; age >= 0; age -= time.Second {
+				m.Report("b", second(10, age))
+			}
+			m.Tick()
+			total := 0.0
+			for _, p := range *m.Overview(true).History {
+				total += p.Calls
+			}
+			if len(*nodeOf(t, m, "a").History) < 5 || total < 500+9*10 {
+				t.Errorf("%s: %v calls in %v; of its own %d points", what, total, *m.Overview(true).History, len(*nodeOf(t, m, "a").History))
+			}
+			if n := nodeOf(t, m, "a"); n.Calls != 0 {
+				t.Errorf("%s: %v calls a second after it has gone", what, n.Calls)
+			}
+		})
+	}
+}
+
+// What waits for its second is bounded in bytes, too; none of it is lost.
+func TestLateBytes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := unattended()
+		time.Sleep(time.Minute) //nolint:forbidigo // virtual time
+		const messages, size = 20, 8 << 20
+		for round := range uint64(2) {
+			for i := range messages {
+				r := second(1, time.Duration(i%5)*time.Second)
+				r.Methods[0].LastError = strings.Repeat("x", size)
+				m.Report([]string{"a", "b"}[i%2], r)
+			}
+			if got := m.Types().Types[0].Methods[0].TotalCalls - round*messages; got < messages/2 || got >= messages {
+				t.Errorf("%d of %d calls did not wait", got, messages)
+			}
+			m.Look()
+			m.Tick()
+			if got := m.Types().Types[0].Methods[0].TotalCalls; got != (round+1)*messages {
+				t.Errorf("%d calls, after %d of %d each", got, round+1, messages)
+			}
+			time.Sleep(time.Minute) //nolint:forbidigo // virtual time
 		}
 	})
 }

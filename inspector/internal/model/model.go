@@ -22,7 +22,6 @@ const (
 	maxPassages  = 100
 	maxText      = 4096 // bytes of a text, and
 	maxStack     = 16384
-	maxLate      = 30 // of each node
 	maxInterests = 24 // each is a stream of every node's, which allows 64 in all
 )
 
@@ -59,10 +58,11 @@ type Model struct {
 	rev     uint64
 	changed chan struct{} // closed and replaced at each change
 	version Versions
-	atTick  Versions      // as the last tick left them
-	ticked  time.Duration // when the present second began
-	seconds uint64        // that have been
-	pointed int64         // the time of the last point
+	atTick  Versions                     // as the last tick left them
+	ticked  time.Duration                // when the present second began
+	seconds uint64                       // that have been
+	began   [histogram + 1]time.Duration // when the last ones began, by their numbers
+	pointed int64                        // the time of the last point
 
 	trouble string // why there is no store; empty: there is
 	view    cluster.View
@@ -71,7 +71,8 @@ type Model struct {
 	state   Overview // without points
 
 	nodes   map[string]*node
-	late    []late             // what nodes told of seconds that are still to begin, by time
+	late    []late             // what nodes told of seconds that are still to begin
+	waiting int                // bytes of these, about
 	told    map[process]uint64 // the last event's number of each process: it may come as another incarnation
 	methods map[methodKey]*method
 	types   map[string]*typ
@@ -85,7 +86,8 @@ type Model struct {
 	index  map[string]int // … the other way round
 	shards []placedShard
 	anew   uint64                 // the rev at which all shards became others
-	moves  int                    // owners changed since the last tick
+	moves  int                    // owners changed, that are in no point yet
+	moved  time.Duration          // when the last did
 	hops   map[[2]string][]uint32 // … from whom to whom, which
 
 	calls     *edges // between types
@@ -104,6 +106,7 @@ func New(c clock.Clock) *Model {
 		calls: newEdges(windowOf), interests: make(map[Interest]*interest), sought: make(chan struct{}),
 	}
 	m.ticked = c.Monotonic()
+	m.began[0] = m.ticked
 	m.state = Overview{State: Waiting, Message: "Waiting for etcd.", Sampling: 1}
 	return m
 }

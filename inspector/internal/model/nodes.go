@@ -33,7 +33,7 @@ type node struct {
 	running map[methodKey]uint64
 	types   map[string]uint64
 	sampled uint32
-	late    int // what it told of seconds that are still to begin
+	until   time.Duration // it has told what it did
 
 	registered []*inspectpb.TypeInfo // not changed any more
 	learnt     uint64                // the rev at which it told them
@@ -140,7 +140,7 @@ func (m *Model) fresh(now time.Duration) time.Duration {
 	if m.attended.there && now-m.attended.since > fresh {
 		return fresh
 	}
-	return Hold + fresh
+	return HoldFor + fresh
 }
 
 // validFor is for how long a node's lease is valid, as far as is known.
@@ -224,7 +224,7 @@ func (m *Model) Report(id string, r *inspectpb.WatchResponse) {
 	for _, t := range r.GetTypes()[:min(len(r.GetTypes()), maxTypes)] {
 		n.types[clip(t.GetType(), 256)] += t.GetObjects()
 	}
-	m.count(late{n, r, span, m.clock.Monotonic() - min(max(time.Duration(r.GetAgeNs()), 0), maxAge)})
+	m.count(n, r, span)
 	for _, e := range r.GetEvents()[:min(len(r.GetEvents()), maxHeard)] {
 		m.takeEvent(n, e)
 	}

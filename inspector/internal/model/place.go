@@ -94,7 +94,7 @@ func (m *Model) placeMembers(v cluster.View) {
 		}
 		m.tell(e)
 		n.gone = max(m.clock.Monotonic(), 1)
-		n.last, n.current, n.err, n.member.Shards = second{}, tally{}, "", 0
+		n.last, n.err, n.member.Shards = second{}, "", 0
 	}
 }
 
@@ -127,6 +127,7 @@ func (m *Model) placeShards(v cluster.View) {
 		if now.owner >= 0 && now.owner != was.owner && !first && m.placed {
 			if was.epoch > 0 { // it had an owner before
 				m.moves++
+				m.moved = m.clock.Monotonic()
 			}
 			m.noteHop(was.owner, s.Owner, uint32(i))
 		}

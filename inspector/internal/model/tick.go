@@ -8,32 +8,35 @@ import (
 // fresh is how long what a node told last is taken for what it does.
 const fresh = 2500 * time.Millisecond
 
-// Hold is for how long nodes are to hold back what they do, second by second, while nobody looks.
-const Hold = 5 * time.Second
+// HoldFor is for how long nodes are to hold back what they do, second by second, while nobody looks.
+const HoldFor = 5 * time.Second
 
 // Pace is how often Tick is to be called: each second, or, while nobody looks and there is nothing to be told of soon, as rarely
 // as nodes tell something. It may become shorter where [Model.Sought] is closed.
 func (m *Model) Pace() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.attended.there || len(m.interests) > 0 || len(m.hops) > 0 {
+	if m.attended.there || len(m.hops) > 0 {
 		return time.Second
 	}
-	return Hold
+	return HoldFor
 }
 
-// Tick ends the present second, and before it those that were put off and of which nodes have told something since. Its owner calls
-// it as often as Pace says.
+// Tick ends the seconds that are over: while somebody looks, the present one, which ends now; else those of which nodes have told. Its owner calls it as
+// often as [Model.Pace] says.
 func (m *Model) Tick() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.clock.Monotonic()
-	for end := m.takeLate(); end != 0; end = m.takeLate() {
-		m.endSecond(end, true)
+	until := now
+	if !m.attended.there {
+		until = m.toldUntil(now)
 	}
-	m.endSecond(now, false)
+	m.catchUp(until)
+	if until == now {
+		m.endSecond(now, false)
+	}
 	m.tellMoves()
-	m.moves = 0
 	m.forgetGone(now)
 	m.tickInterests(now)
 	m.judge()
@@ -48,33 +51,36 @@ func (m *Model) Tick() {
 	m.atTick = m.version
 }
 
-// forgetGone forgets nodes that have left for a while; m.mu is held.
+// forgetGone forgets what nodes did that have left, and those that have for a while; m.mu is held.
 func (m *Model) forgetGone(now time.Duration) {
 	for id, n := range m.nodes {
-		if n.gone != 0 && now-n.gone > keepGone {
+		if n.gone == 0 {
+			continue
+		}
+		n.last, n.current = second{}, tally{}
+		if now-n.gone > keepGone {
 			delete(m.nodes, id)
 			m.register()
 		}
 	}
 }
 
-// endSecond ends the present second at a time. Of one that was put off it is known who told something of it, and the moves since are not its own.
-// m.mu is held.
+// endSecond ends the present second at a time. Of one that was put off who told something of it is known, also where it has gone since. m.mu is held.
 func (m *Model) endSecond(now time.Duration, putOff bool) {
-	p := Point{T: m.pointTime(now), Moves: m.moves}
-	if putOff {
-		p.Moves = 0
+	p := Point{T: m.pointTime(now)}
+	if now >= m.moved {
+		p.Moves, m.moves = m.moves, 0
 	}
 	var all latency
 	known := false
 	for _, n := range m.nodes {
-		if n.gone != 0 {
+		told := n.current.span > 0
+		tells := m.tells(n, now) || putOff && told
+		if n.gone != 0 && !tells {
 			continue
 		}
-		tells := m.tells(n, now)
-		of := tells && (!putOff || n.current.span > 0)
 		n.endSecond(tells)
-		if of {
+		if tells && (told || !putOff) {
 			known = true
 			n.points = keep(n.points, n.point(p.T))
 		}
@@ -97,6 +103,7 @@ func (m *Model) endSecond(now time.Duration, putOff bool) {
 	m.keepMethods(p, known)
 	m.seconds++
 	m.ticked = now
+	m.began[m.seconds%uint64(len(m.began))] = now
 	for _, one := range m.methods {
 		one.seconds[m.seconds%histogram] = tally{}
 	}

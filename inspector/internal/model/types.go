@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
 )
@@ -107,10 +108,12 @@ func (m *Model) shapeMethod(key methodKey, info *inspectpb.MethodInfo) Method {
 	return out
 }
 
-// window is how many seconds the present one and those before it are that are looked at, of
-// what is known since the second begun; m.mu is held.
-func (m *Model) window(begun, most uint64) float64 {
-	return max(float64(min(m.seconds-begun, most))+min((m.clock.Monotonic()-m.ticked).Seconds(), 1), 1)
+// window is how many seconds the present one and so many before it are that are counted, of those that are looked at
+// from some time on; m.mu is held.
+func (m *Model) window(from time.Duration, most uint64) float64 {
+	oldest := m.seconds - min(m.seconds, most)
+	from = max(from, m.began[oldest%uint64(len(m.began))])
+	return max((m.ticked - from + min(m.clock.Monotonic()-m.ticked, time.Second)).Seconds(), 1)
 }
 
 // takeMethods takes over what calls did until a time in Unix ms; m.mu is held.
