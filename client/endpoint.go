@@ -50,7 +50,8 @@ func (e *endpoint) Session(str grpc.BidiStreamingServer[client_pb.SessionRequest
 // with: its [Limits], the interceptors that turn a panic into Internal, and the
 // transport's credentials, nil for plaintext. Without them the service works, but
 // does not tell lost connections from closed ones, and calls in flight at the same
-// time have no order.
+// time have no order. With them, what unary interceptors and stats handlers of the server's own see of a Call is no
+// message of protobuf, and is used again when it is over: they pass it on as it is, once, and do not keep it.
 func (s *Service) ServerOptions(creds credentials.TransportCredentials) []grpc.ServerOption {
 	if creds == nil {
 		creds = insecure.NewCredentials()
@@ -117,7 +118,7 @@ func (s *Service) crashed(ctx context.Context, method string, reason any) error 
 
 // codec is gRPC's protobuf codec, beside which messages of sessions and calls go as they are. A CallRequest
 // that does not decode is not an internal error: it is refused by its client_id or, if that is good, as an
-// invalid argument.
+// invalid argument. (Of a server that is reached by ServeHTTP it is one: the generated code reads it.)
 type codec struct{ encoding.CodecV2 }
 
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {

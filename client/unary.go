@@ -35,6 +35,9 @@ type callRequest struct {
 	means object.Request // of its client's object, once the call begins
 }
 
+// String says nothing of what is in the request, which has its client's secret, to whoever prints it.
+func (r *callRequest) String() string { return "a call's request" }
+
 // read takes a CallRequest as it came, which stays until the request is done with.
 func (r *callRequest) read(data mem.BufferSlice) {
 	r.data = data.MaterializeToBuffer(mem.DefaultBufferPool())

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -180,5 +181,16 @@ func TestCallWithoutTheServersOptions(t *testing.T) {
 	}
 	if _, err := rpc.Call(t.Context(), &client_pb.CallRequest{Method: "Say"}); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("without a client_id: %v", err)
+	}
+}
+
+// Who prints a request, as an interceptor or a trace may, does not print a secret.
+func TestCallRequestsKeepTheirSecrets(t *testing.T) {
+	t.Parallel()
+	r := &callRequest{clientID: []byte("secret"), body: []byte("body")}
+	for _, text := range []string{fmt.Sprint(r), fmt.Sprintf("%+v", r)} {
+		if strings.Contains(text, "115") || strings.Contains(text, "secret") || strings.Contains(text, "body") {
+			t.Errorf("it prints %s", text)
+		}
 	}
 }

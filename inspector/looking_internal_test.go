@@ -14,7 +14,7 @@ import (
 func TestWhoAsksForFiguresLooksAtThem(t *testing.T) {
 	t.Parallel()
 	for path, looks := range map[string]bool{
-		"overview": true, "nodes": true, "nodes/n": true, "types": true, "types/T/methods/M/history": true, "graph": true, "graph?objects=1": true,
+		"overview": true, "nodes": true, "nodes/n": true, "types": true, "types/T/methods/M/history": true, "graph": true, "graph?objects=1": true, "objects/T-x": true,
 		"meta": false, "shards": false, "events": false, "clients": false, "objects": false, "types/T/methods/M/form": false,
 	} {
 		i := New(Config{Clock: clock.System(), Logger: slog.New(slog.DiscardHandler)})

@@ -13,7 +13,7 @@ import (
 // load, and nobody knows beforehand which of them will hang. A turn takes a place by one compare-and-swap and gives it
 // back by another, in a cache line that it finds by its object, so that nothing else is in the way of it.
 // The lens looks at the places now and then, and takes over the turns that stay: see sweep. Where there are more than
-// 10 000 turns a second, only one in so many takes a place, as the others would feel it: it is 20 to 200 ns. Where it would
+// 10 000 turns a second, only one in so many takes a place, as the others would feel it. Where it would
 // be hardly any, from some 80 000 on, turns take places for a moment after each sweep alone: even the question costs some.
 // While nobody looks it is so from some 2000 and 16 000 on.
 type underway struct {
@@ -21,7 +21,7 @@ type underway struct {
 	mask  atomic.Uint64 // turns whose hash has none of these bits take places; as a sampler's
 	count atomic.Int64  // that took a place since the last sweep, or since the last halving
 	rough atomic.Bool   // roughUnderway holds
-	rows  [1 << 10]row  // 64 KiB, which the collector of garbage looks at each time
+	rows  [1 << 7]row   // few enough to stay in the cache while turns take places: else each is a microsecond
 }
 
 // row is a cache line of places.

@@ -132,16 +132,18 @@ func (p *Page) Knows(ctx context.Context) error {
 // Sees fails unless the inspector hears from so many live nodes, within some seconds.
 func (p *Page) Sees(ctx context.Context, nodes int) error {
 	const looks = 25
-	live, err := 0, error(nil)
 	again := time.NewTicker(pollPause)
 	defer again.Stop()
-	for range looks {
-		if live, err = p.live(ctx); err != nil || live == nodes {
+	for look := 1; ; look++ {
+		live, err := p.live(ctx)
+		switch {
+		case err != nil || live == nodes:
 			return err
+		case look == looks:
+			return fmt.Errorf("the inspector hears from %d nodes, not %d", live, nodes)
 		}
 		<-again.C
 	}
-	return fmt.Errorf("the inspector hears from %d nodes, not %d", live, nodes)
 }
 
 // Stream is an open stream. It is used by one goroutine.

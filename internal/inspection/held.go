@@ -32,12 +32,12 @@ func (h *held) add(res *inspectpb.WatchResponse, now time.Duration, at time.Time
 	return due
 }
 
-// all yields what is held, oldest first, with its age, and forgets it.
-func (h *held) all(now time.Duration) iter.Seq[*inspectpb.WatchResponse] {
+// all yields what is held, oldest first, with its age by a clock, and forgets it.
+func (h *held) all(now func() time.Duration) iter.Seq[*inspectpb.WatchResponse] {
 	return func(yield func(*inspectpb.WatchResponse) bool) {
 		for i, res := range h.responses {
 			if i < len(h.responses)-1 { // the last has just been collected
-				res.AgeNs = int64(now - h.ends[i])
+				res.AgeNs = int64(now() - h.ends[i])
 			}
 			if !yield(res) {
 				break

@@ -276,7 +276,7 @@ func (w *watcher) rest(watched Observation, timer *time.Timer, changed <-chan st
 
 // sendHeld sends what was held back.
 func (w *watcher) sendHeld() bool {
-	for res := range w.held.all(w.service.cfg.Clock.Monotonic()) {
+	for res := range w.held.all(w.service.cfg.Clock.Monotonic) {
 		if !w.send(res) {
 			return false
 		}

@@ -207,11 +207,11 @@ func (x *WatchRequest) GetDetailsOnly() bool {
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Who tells it, and how the node is at this moment: in the first response, in each with an event, and once a second, but for what is held back. Absent:
-	// much as it was told last.
+	// much as it was told last; where only details are wanted, always.
 	Vitals *Vitals `protobuf:"bytes,1,opt,name=vitals,proto3" json:"vitals,omitempty"`
 	// Methods that were called in the interval.
 	Methods []*MethodStats `protobuf:"bytes,2,rep,name=methods,proto3" json:"methods,omitempty"`
-	// Calls between types, in the interval.
+	// Calls between types, in the interval, in no order.
 	TypeEdges []*Edge `protobuf:"bytes,3,rep,name=type_edges,json=typeEdges,proto3" json:"type_edges,omitempty"`
 	// Calls between objects, in the interval, if wanted: the busiest.
 	ObjectEdges []*Edge `protobuf:"bytes,4,rep,name=object_edges,json=objectEdges,proto3" json:"object_edges,omitempty"`
