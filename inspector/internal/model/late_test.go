@@ -211,11 +211,11 @@ func TestLateBounds(t *testing.T) {
 // However a node's clock goes beside the inspector's, and however late what it tells comes, rates are right and there is a point for each second.
 func TestSecondsOfOtherClocks(t *testing.T) {
 	t.Parallel()
-	for _, off := range []time.Duration{0, 100, 250, 300, 800, 1000, 2000, 3100, 4000, 4900} {
+	const ms = time.Millisecond
+	for _, off := range []time.Duration{0, 100 * ms, 250 * ms, 300 * ms, 800 * ms, 1000 * ms, 2000 * ms, 3100 * ms, 4000 * ms, 4900 * ms} {
 		synctest.Test(t, func(t *testing.T) {
 			m := unattended()
-			const each, step = 10.0, 50 * time.Millisecond
-			off := off * time.Millisecond / step * step
+			const each, step = 10.0, 50 * ms
 			for at := time.Duration(0); at < 62*time.Second; at += step {
 				for id, when := range map[string]time.Duration{"a": 0, "b": off} {
 					for age := model.HoldFor - time.Second; age >= 0 && at%model.HoldFor == when; age -= time.Second {
