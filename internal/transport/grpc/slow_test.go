@@ -10,19 +10,19 @@ import (
 // A peer whose message takes longer to arrive than anybody may be silent is not silent.
 func TestALargeMessageOnASlowLink(t *testing.T) {
 	t.Parallel()
-	const rate = 2 << 20 // bytes per second
+	const rate, keepalive = 1 << 20, 3 * brief // bytes per second, and longer than a busy machine stands still
 	for name, size := range map[string]struct{ there, back bool }{
 		"request": {there: true}, "reply": {back: true}, "both": {true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, grpc.Config{Keepalive: brief}, grpc.Config{Keepalive: brief})
+			w := newWorld(t, grpc.Config{Keepalive: keepalive}, grpc.Config{Keepalive: keepalive})
 			p := newProxy(t, w.callee.Peer().Address)
 			link := w.through(p)
 			w.works("before", link)
 			p.there.set(transporttest.Trouble{Slow: size.there}, rate)
 			p.back.set(transporttest.Trouble{Slow: size.back}, rate)
-			c := call("Echo", make([]byte, 4*rate*int(brief.Milliseconds())/1000)...)
+			c := call("Echo", make([]byte, 4*rate*int(keepalive.Milliseconds())/1000)...)
 			if r, err := link.Call(w.ctx, c); err != nil || len(r.Body) != len(c.Body) {
 				t.Errorf("a call of %d bytes: %v", len(c.Body), err)
 			}
