@@ -11,7 +11,8 @@ import (
 
 // underway are the turns that run and were not picked, while somebody observes: most of all, as few are picked under
 // load, and nobody knows beforehand which of them will hang. A turn takes a place by one compare-and-swap and gives it
-// back by another, in a cache line that it finds by its object, so that nothing else is in the way of it.
+// back by another, in a cache line that it finds by its object, so that nothing else is in the way of it. One whose line is full is taken
+// over at once, under the lens's lock.
 // The lens looks at the places now and then, and takes over the turns that stay: see sweep. Where there are more than
 // 10 000 turns a second, only one in so many takes a place, as the others would feel it. Where it would
 // be hardly any, from some 80 000 on, turns take places for a moment after each sweep alone: even the question costs some.

@@ -21,6 +21,13 @@ func second(n uint64, age time.Duration) *inspectpb.WatchResponse {
 	return r
 }
 
+// together is what a node tells of so many seconds at once, each with so many calls.
+func together(m *model.Model, id string, calls uint64, seconds int) {
+	for age := seconds - 1; age >= 0; age-- {
+		m.Report(id, second(calls, time.Duration(age)*time.Second))
+	}
+}
+
 // While nobody looks, seconds are counted rarely, and each as if it had been when it was: of what nodes tell late, of what they tell at once, and
 // of none that another has told nothing of.
 func TestSecondsThatWerePutOff(t *testing.T) {
@@ -120,9 +127,7 @@ func TestMovesWhileNobodyLooks(t *testing.T) {
 		if m.Pace() != time.Second {
 			t.Errorf("seconds are counted every %v", m.Pace())
 		}
-		for age := 3 * time.Second; age >= 0; age -= time.Second {
-			m.Report("a", second(1, age))
-		}
+		together(m, "a", 1, 4)
 		m.Tick()
 		var moves []int
 		for _, p := range (*m.Overview(true).History)[1:] {
@@ -288,9 +293,7 @@ func TestGraphOfWhoComesToLook(t *testing.T) {
 		if _, err := m.Hold(interest); err != nil {
 			t.Fatal(err)
 		}
-		for age := 4 * time.Second; age >= 0; age -= time.Second {
-			m.Report("a", second(1, age))
-		}
+		together(m, "a", 1, 5)
 		for range 20 {
 			time.Sleep(500 * time.Millisecond) //nolint:forbidigo // virtual time
 			m.Report("a", calls(50))
@@ -323,22 +326,16 @@ func TestLastSecondsOfNodesThatGo(t *testing.T) {
 			m.Report("b", second(10, 0))
 			m.Tick()
 			time.Sleep(4750 * time.Millisecond) //nolint:forbidigo // virtual time
-			for age := 4 * time.Second; age >= 0; age -= time.Second {
-				m.Report("a", second(100, age))
-			}
+			together(m, "a", 100, 5)
 			goes(m)
 			if n := nodeOf(t, m, "a"); n.Calls != 0 && n.State == "gone" {
 				t.Errorf("%s: %+v", what, n)
 			}
 			time.Sleep(250 * time.Millisecond) //nolint:forbidigo // virtual time
-			for age := 4 * time.Second; age >= 0; age -= time.Second {
-				m.Report("b", second(10, age))
-			}
+			together(m, "b", 10, 5)
 			m.Tick()
 			time.Sleep(model.HoldFor) //nolint:forbidigo // virtual time
-			for age := 4 * time.Second; age >= 0; age -= time.Second {
-				m.Report("b", second(10, age))
-			}
+			together(m, "b", 10, 5)
 			m.Tick()
 			total := 0.0
 			for _, p := range *m.Overview(true).History {
