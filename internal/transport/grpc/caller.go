@@ -238,6 +238,7 @@ func (c *caller) standLocked() *waiter {
 	}
 	s := &c.slots[i]
 	s.turn++
+	w.turn++
 	s.waiter = w
 	w.number = uint64(s.turn)<<32 | uint64(i)
 	c.flights++
@@ -296,22 +297,24 @@ func (c *caller) deliver() error {
 	if len(c.arrived) == 0 {
 		return nil
 	}
-	woken := 0
 	c.mu.Lock()
 	for i := range c.arrived {
 		d := &c.arrived[i]
-		if d.waiter = c.leaveLocked(d.number); d.waiter != nil {
+		d.waiter = c.leaveLocked(d.number)
+	}
+	c.mu.Unlock()
+	var bad error
+	woken := 0
+	for i := range c.arrived {
+		d := &c.arrived[i]
+		if err := c.hand(d, bad); bad == nil {
+			bad = err
+		}
+		if d.waiter != nil && d.waiter.expected {
 			woken++
 		}
 	}
-	c.mu.Unlock()
 	c.expect(woken)
-	var bad error
-	for i := range c.arrived {
-		if err := c.hand(&c.arrived[i], bad); bad == nil {
-			bad = err
-		}
-	}
 	for _, d := range c.arrived {
 		if d.waiter != nil { // else nobody waits any more
 			d.waiter.tell()
@@ -328,7 +331,7 @@ func (c *caller) hand(d *delivery, bad error) error {
 	if w == nil {
 		w = new(waiter) // whose reply nobody wants, but it must be one
 	}
-	w.end, w.expected = d.outcome, true
+	w.end, w.expected = d.outcome, w.waits.Load() == w.turn
 	if w.end.why == nil && bad == nil {
 		if bad = readReply(d.payload, c.known, w); bad != nil {
 			w.reply = transport.Reply{}

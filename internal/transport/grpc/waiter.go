@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
@@ -33,8 +34,10 @@ type waiter struct {
 	done     chan struct{}   // capacity 1: the outcome is there
 	conn     *caller         // whose the call is
 	end      outcome         // written before done is told; without a why there is a reply
-	expected bool            // it may have another call when it has been told; written before, too
+	expected bool            // who waits may have another call when told; written before, too
 	follows  bool            // the follower has to leave
+	turn     uint32          // how many calls it has been; written before it is one
+	waits    atomic.Uint32   // the last turn in which somebody waited: only who does runs when told
 	reply    transport.Reply // written before done is told
 	small    [smallBody]byte // its body, if that fits
 
@@ -64,6 +67,7 @@ var errEnded = errors.New("the context has ended")
 
 // Wait implements transport.Flight.
 func (w *waiter) Wait(ctx context.Context) (*transport.Reply, error) {
+	w.waits.Store(w.turn)
 	if w.ended == nil {
 		<-w.done
 	} else {

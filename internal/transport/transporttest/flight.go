@@ -57,6 +57,24 @@ func testFlights(k *kit) {
 	}
 }
 
+// testFlightsThatNobodyWaitsFor: calls whose replies have come, and which nobody has waited for, hold up no others.
+func testFlightsThatNobodyWaitsFor(k *kit) {
+	_, link, _ := k.pair(handler{run: echo})
+	var flights []transport.Flight
+	for range 10 {
+		flights = append(flights, k.fly(k.ctx, link, call("Room-1", "Echo", 7)))
+		k.works("beside "+strconv.Itoa(len(flights)), link)
+	}
+	for _, f := range flights {
+		reply, err := f.Wait(k.ctx)
+		k.must(err)
+		if string(reply.Body) != "\x07" {
+			k.t.Errorf("a reply that was not waited for at once is %q", reply.Body)
+		}
+		f.Land()
+	}
+}
+
 // testFlightsEnd: a call that was started ends with its context, its deadline and its link, also where that comes before
 // it is waited for.
 func testFlightsEnd(k *kit) {

@@ -41,6 +41,7 @@ func Cases() []Case {
 		{"RoundTripOfNothing", on(testRoundTripOfNothing)},
 		{"SpentMemory", on(testSpentMemory)},
 		{"Flights", on(testFlights)},
+		{"FlightsThatNobodyWaitsFor", on(testFlightsThatNobodyWaitsFor)},
 		{"FlightsEnd", on(testFlightsEnd)},
 		{"Send", on(testSend)},
 		{"Flush", on(testFlush)},
