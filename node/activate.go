@@ -123,10 +123,7 @@ func (n *Node) runHook(a *activation, cause *turn, h hook, f func(context.Contex
 	}
 	t.limit(a.typ.CallTimeout)
 	n.look(t)
-	l := n.lens.Load()
-	if l != nil {
-		l = l.begins(t)
-	}
+	l := n.begins(t)
 	returned := false
 	defer func() {
 		if !returned {

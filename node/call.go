@@ -184,8 +184,8 @@ func (n *Node) settleIn(t *turn, a target, m *object.MethodInfo) (*waiter, error
 	if err := n.prepare(t, a.typ, m); err != nil {
 		return nil, n.turnedAway(err)
 	}
-	if l := n.lens.Load(); l != nil && l.opensTo(t) { // look, but without a call of it
-		l.look(t)
+	if n.door.opensTo(t) { // look, but without a call of it
+		n.lookIn(t)
 	}
 	if a.activation != nil && !t.flags.has(linked) && a.enterFast(t.mode) {
 		return nil, nil // as most calls do

@@ -56,8 +56,8 @@ func (n *Node) execute(t *turn, r *result, isRunner bool) {
 		}
 		n.startRunner(next)
 	}()
-	if l := n.lens.Load(); l != nil && (t.watched() || !l.underway.shut.Load()) {
-		r.lens = l.begins(t)
+	if n.door.stops(t) {
+		r.lens = n.begins(t)
 	}
 	if t.flags.has(bound) && !t.extra().timer.begins() {
 		returned = true // stopped while it waited

@@ -17,7 +17,6 @@ const slowTurn = time.Second
 // whether they were picked or not, see fault, and so do those that do not end, see underway.
 type lens struct {
 	node    *Node
-	door    atomic.Uint64            // the mask of general; zero where there is a focus: all turns are looked at
 	general sampler                  // of all turns
 	near    sampler                  // of those that a focused object runs or causes
 	failing sampler                  // of those that have failed, beside the count that faults keeps of all
@@ -66,13 +65,17 @@ type sample struct {
 
 // look lets the lens look at a turn that arrives, if there is one.
 func (n *Node) look(t *turn) {
-	if l := n.lens.Load(); l != nil && l.opensTo(t) {
-		l.look(t)
+	if n.door.opensTo(t) {
+		n.lookIn(t)
 	}
 }
 
-// opensTo is the quick look at a turn: most are passed by.
-func (l *lens) opensTo(t *turn) bool { return l.general.hashed(t)&l.door.Load() == 0 }
+// lookIn is look for a turn that the door opens to.
+func (n *Node) lookIn(t *turn) {
+	if l := n.lens.Load(); l != nil {
+		l.look(t)
+	}
+}
 
 // look decides about a turn.
 func (l *lens) look(t *turn) {
@@ -128,10 +131,18 @@ func (l *lens) picked(weight, near uint64, now time.Duration) {
 
 // setDoor makes the quick look at a turn what it is to be now. The lock is held.
 func (l *lens) setDoor() {
-	if l.focus.Load() != nil {
-		l.door.Store(0)
-	} else {
-		l.door.Store(l.general.mask.Load())
+	d := &l.node.door
+	if l.node.lens.Load() != l { // it is over, and there may be another
+		return
+	}
+	d.shut.Store(l.underway.shut.Load())
+	switch {
+	case len(l.observations) == 0:
+		d.close()
+	case l.focus.Load() != nil: // who is near is not known yet
+		d.open(0, 0)
+	default:
+		d.open(l.general.mask.Load(), l.general.seed.Load())
 	}
 }
 

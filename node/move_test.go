@@ -290,6 +290,7 @@ func TestDrainWithCallsArriving(t *testing.T) {
 		if n := w.Activations(); n != 0 {
 			t.Errorf("%d activations", n)
 		}
+		synctest.Wait() // for those to count whose calls have just ended
 		before := counts()
 		sleep(50 * time.Millisecond)
 		if after := counts(); !slices.Equal(before, after) || w.Activations() != 0 {

@@ -76,6 +76,7 @@ type Node struct {
 	made     atomic.Uint64        // activations since the start
 	lens     atomic.Pointer[lens] // nil while nobody observes
 
+	door    door
 	closed  atomic.Uint32   // why calls from outside are refused, see closedBy…; zero: they are not
 	killed  context.Context //nolint:containedctx // the end of all turns, not a caller's context
 	kill    context.CancelCauseFunc

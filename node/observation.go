@@ -85,9 +85,9 @@ func (n *Node) Observe() *Observation {
 		o.faults[key] = f.now()
 	}
 	l.observations[o] = struct{}{}
+	n.lens.Store(l)
 	l.aimAll()
 	l.mu.Unlock()
-	n.lens.Store(l)
 	n.refresh()
 	return o
 }
@@ -202,13 +202,13 @@ func (o *Observation) Collect() *inspectmsg.WatchResponse {
 	l.general.advance(now)
 	l.near.advance(now)
 	l.failing.advance(now)
-	l.setDoor()
 	l.settle()
 	o.confess()
 	var running map[methodKey]uint64
 	if !o.aim.GetDetailsOnly() || now-l.swept >= 2*sweepEvery { // nobody else has swept
 		running = l.sweep(now)
 	}
+	l.setDoor()
 	slow := l.hanging(now)
 	o.follow()
 	took, only := o.figures, o.aim.GetDetailsOnly()

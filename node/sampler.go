@@ -23,7 +23,7 @@ const (
 // the turn's address with a seed that changes: for any address it falls on it for one in so
 // many seeds, so that no method is favoured, and it costs a multiplication.
 type sampler struct {
-	seed atomic.Uint64
+	seed atomic.Uint64 // even
 	mask atomic.Uint64 // as many of its upper bits are set as often the number of turns was halved
 
 	crowd atomic.Int64  // when there was last a tick with many turns, in ns
@@ -34,9 +34,12 @@ type sampler struct {
 
 // hashed is the number that decides about a turn: its bits under the mask are zero where the
 // turn is picked.
-func (s *sampler) hashed(t *turn) uint64 {
-	const golden = 0x9e3779b97f4a7c15                                // 2^64 / φ: multiples of it lie evenly (Knuth, TAOCP 6.4)
-	return uint64(uintptr(unsafe.Pointer(t)))*golden + s.seed.Load() //nolint:gosec // G103: a number, never made a pointer again
+func (s *sampler) hashed(t *turn) uint64 { return hashOf(t, s.seed.Load()) }
+
+// hashOf is an even number, as the seed is.
+func hashOf(t *turn, seed uint64) uint64 {
+	const golden = 0x9e3779b97f4a7c15                       // 2^64 / φ: multiples of it lie evenly (Knuth, TAOCP 6.4)
+	return uint64(uintptr(unsafe.Pointer(t)))*golden + seed //nolint:gosec // G103: a number, never made a pointer again
 }
 
 // picks returns how many turns this one stands for; zero: it is not picked.
@@ -61,7 +64,7 @@ func (s *sampler) shift() int { return bits.OnesCount64(s.mask.Load()) }
 // set makes one in 2^shift turns picked, by a new seed.
 func (s *sampler) set(shift int) {
 	s.mask.Store(^(^uint64(0) >> shift))
-	s.seed.Store(rand.Uint64()) //nolint:gosec // G404: no secret
+	s.seed.Store(rand.Uint64() << 1) //nolint:gosec // G404: no secret
 }
 
 // picked notes that a turn was picked.

@@ -18,7 +18,7 @@ import (
 // be hardly any, from some 80 000 on, turns take places for a moment after each sweep alone: even the question costs some.
 // While nobody looks it is so from some 2000 and 16 000 on.
 type underway struct {
-	shut  atomic.Bool   // no turn takes a place for now
+	shut  atomic.Bool   // no turn takes a place for now; the door is told
 	mask  atomic.Uint64 // turns whose hash has none of these bits take places; as a sampler's
 	count atomic.Int64  // that took a place since the last sweep, or since the last halving
 	rough atomic.Bool   // roughUnderway holds
@@ -109,6 +109,14 @@ func (u *underway) all(yield func(*atomic.Pointer[turn], *turn) bool) {
 	}
 }
 
+// begins is the lens's, if there is one.
+func (n *Node) begins(t *turn) *lens {
+	if l := n.lens.Load(); l != nil {
+		return l.begins(t)
+	}
+	return nil
+}
+
 // begins notes that a turn runs now. The lens that it returns, if any, is to be told when the turn has run:
 // ran is called for those that have lost their place then.
 func (l *lens) begins(t *turn) *lens {
@@ -120,7 +128,11 @@ func (l *lens) begins(t *turn) *lens {
 	if hash&l.underway.mask.Load() != 0 {
 		return nil
 	}
-	if !l.underway.enter(t, hash) {
+	entered := l.underway.enter(t, hash)
+	if l.underway.shut.Load() {
+		l.node.door.shut.Store(true)
+	}
+	if !entered {
 		now := l.node.elapsed()
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 // Of very many turns few take places, and all again where little comes.
 func TestUnderwayKeepsToItsQuota(t *testing.T) {
 	t.Parallel()
-	var l lens
+	l := &lens{node: new(Node)}
 	l.general.set(0)
 	turns := make([]turn, 1000)
 	for i := range turns {

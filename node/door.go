@@ -1,0 +1,29 @@
+package node
+
+import "sync/atomic"
+
+// door is what turns see of the lens, observed or not: most pass it by and see no more. It lies in the node, beside what a
+// call looks at anyway, as a cache line more for each of a million calls a second can be felt.
+type door struct {
+	mask atomic.Uint64 // of the turns to look at when they arrive, with the lowest bit set, that no hash has; 0: nobody observes
+	seed atomic.Uint64 // of the hash
+	shut atomic.Bool   // no turn takes a place of underway for now
+}
+
+// opensTo is the quick look at a turn that arrives.
+func (d *door) opensTo(t *turn) bool {
+	mask := d.mask.Load()
+	return mask != 0 && hashOf(t, d.seed.Load())&mask == 0
+}
+
+// stops is the quick look at a turn that begins.
+func (d *door) stops(t *turn) bool { return d.mask.Load() != 0 && (!d.shut.Load() || t.watched()) }
+
+// open has the lens look at turns by a mask; at all, by an empty one.
+func (d *door) open(mask, seed uint64) {
+	d.mask.Store(mask | 1)
+	d.seed.Store(seed)
+}
+
+// close lets all turns pass.
+func (d *door) close() { d.mask.Store(0) }
