@@ -32,14 +32,16 @@ func TestTheDoorOpensToThoseWhoArePicked(t *testing.T) {
 		t.Errorf("where few come it opens to %d of %d", got, len(turns))
 	}
 	l := n.lens.Load()
-	l.mu.Lock()
-	l.general.set(3)
-	l.setDoor()
-	l.mu.Unlock()
-	for i := range turns {
-		one := &turns[i]
-		if opens, picked := n.door.opensTo(one), l.general.picks(one) != 0; opens != picked {
-			t.Fatalf("turn %d: it opens %v, picked %v", i, opens, picked)
+	for range 20 { // seeds
+		l.mu.Lock()
+		l.general.set(3)
+		l.setDoor()
+		l.mu.Unlock()
+		for i := range turns {
+			one := &turns[i]
+			if opens, picked := n.door.opensTo(one), l.general.picks(one) != 0; opens != picked {
+				t.Fatalf("turn %d: it opens %v, picked %v", i, opens, picked)
+			}
 		}
 	}
 	if got := opened(); got == 0 || got > len(turns)/4 {
@@ -53,11 +55,12 @@ func TestTheDoorOpensToThoseWhoArePicked(t *testing.T) {
 	if got := opened(); got != 0 {
 		t.Errorf("when all have closed it opens to %d", got)
 	}
+	defer n.Observe().Close()
 	l.mu.Lock()
 	l.setDoor() // by a turn that has seen it before
 	l.mu.Unlock()
-	if got := opened(); got != 0 {
-		t.Errorf("a lens that is over has opened it to %d", got)
+	if got := opened(); got != len(turns) {
+		t.Errorf("a lens that is over has closed it: it opens to %d of %d", got, len(turns))
 	}
 }
 
@@ -74,11 +77,14 @@ func TestTheDoorStopsNobodyWhilePlacesAreShut(t *testing.T) {
 	if !n.door.stops(one) {
 		t.Error("it does not stop a turn where few come")
 	}
-	l.underway.set(underwayShift + 1)
-	for l.underway.mask.Load()&l.general.hashed(one) != 0 {
-		l.general.set(0) // until the turn is one that enters
+	shut := func() {
+		l.underway.set(underwayShift + 1)
+		for l.underway.mask.Load()&l.general.hashed(one) != 0 {
+			l.general.set(0) // until the turn is one that enters
+		}
+		l.begins(one)
 	}
-	l.begins(one)
+	shut()
 	if n.door.stops(one) {
 		t.Error("it stops a turn while places are shut")
 	}
@@ -87,6 +93,12 @@ func TestTheDoorStopsNobodyWhilePlacesAreShut(t *testing.T) {
 	if !n.door.stops(picked) {
 		t.Error("it lets one pass that was picked")
 	}
+	l.underway.set(0)
+	o.Collect()
+	if !n.door.stops(one) {
+		t.Error("it stops no turn when places are open again")
+	}
+	shut()
 	o.Close()
 	if n.door.stops(picked) {
 		t.Error("it stops a turn when all have closed")

@@ -75,8 +75,8 @@ type Node struct {
 	count    atomic.Int64         // activations
 	made     atomic.Uint64        // activations since the start
 	lens     atomic.Pointer[lens] // nil while nobody observes
+	door     door                 // to the lens
 
-	door    door
 	closed  atomic.Uint32   // why calls from outside are refused, see closedBy…; zero: they are not
 	killed  context.Context //nolint:containedctx // the end of all turns, not a caller's context
 	kill    context.CancelCauseFunc

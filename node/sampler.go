@@ -36,7 +36,7 @@ type sampler struct {
 // turn is picked.
 func (s *sampler) hashed(t *turn) uint64 { return hashOf(t, s.seed.Load()) }
 
-// hashOf is an even number, as the seed is.
+// hashOf is an even number where the seed is one, as addresses of turns are.
 func hashOf(t *turn, seed uint64) uint64 {
 	const golden = 0x9e3779b97f4a7c15                       // 2^64 / φ: multiples of it lie evenly (Knuth, TAOCP 6.4)
 	return uint64(uintptr(unsafe.Pointer(t)))*golden + seed //nolint:gosec // G103: a number, never made a pointer again

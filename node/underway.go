@@ -129,7 +129,7 @@ func (l *lens) begins(t *turn) *lens {
 		return nil
 	}
 	entered := l.underway.enter(t, hash)
-	if l.underway.shut.Load() {
+	if l.underway.shut.Load() { // where that is not true any more, the next setDoor opens it again
 		l.node.door.shut.Store(true)
 	}
 	if !entered {
