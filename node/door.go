@@ -5,9 +5,9 @@ import "sync/atomic"
 // door is what turns see of the lens, observed or not: most pass it by and see no more. It lies in the node, beside what a
 // call looks at anyway, as a cache line more for each of a million calls a second can be felt.
 type door struct {
-	mask atomic.Uint64 // of the turns to look at when they arrive, with the lowest bit set, that no hash has; 0: nobody observes
-	seed atomic.Uint64 // of the hash
-	shut atomic.Bool   // no turn takes a place of underway for now
+	mask   atomic.Uint64 // of the turns to look at when they arrive, with the lowest bit set, that no hash has; 0: nobody observes
+	seed   atomic.Uint64 // of the hash
+	places atomic.Bool   // turns that begin take places of underway; false: none but hooks does, or nobody observes
 }
 
 // opensTo is the quick look at a turn that arrives.
@@ -17,7 +17,7 @@ func (d *door) opensTo(t *turn) bool {
 }
 
 // stops is the quick look at a turn that begins.
-func (d *door) stops(t *turn) bool { return d.mask.Load() != 0 && (!d.shut.Load() || t.watched()) }
+func (d *door) stops(t *turn) bool { return d.places.Load() || t.watched() }
 
 // open has the lens look at turns by a mask; at all, by an empty one.
 func (d *door) open(mask, seed uint64) {
@@ -26,4 +26,7 @@ func (d *door) open(mask, seed uint64) {
 }
 
 // close lets all turns pass.
-func (d *door) close() { d.mask.Store(0) }
+func (d *door) close() {
+	d.mask.Store(0)
+	d.places.Store(false)
+}

@@ -8,11 +8,11 @@ type holdings struct {
 	all   int
 	count atomic.Int64
 	words []atomic.Uint64
-	doors []atomic.Uint64 // the epochs of the shards whose gates take all calls; 0 for others
+	gates []atomic.Uint64 // the epochs of the shards whose gates take all calls; 0 for others
 }
 
 func (o *holdings) init(shards int) {
-	o.all, o.words, o.doors = shards, make([]atomic.Uint64, (shards+63)/64), make([]atomic.Uint64, shards)
+	o.all, o.words, o.gates = shards, make([]atomic.Uint64, (shards+63)/64), make([]atomic.Uint64, shards)
 }
 
 // own changes under which epoch the shard is owned; zero: not at all. Its lock is held.
@@ -30,19 +30,19 @@ func (s *shardState) own(epoch uint64) {
 		o.count.Add(-1)
 		word.And(^bit)
 	}
-	s.showDoor()
+	s.showGate()
 }
 
-// showDoor keeps what Serves looks at. The shard's lock is held.
-func (s *shardState) showDoor() {
+// showGate keeps what Serves looks at. The shard's lock is held.
+func (s *shardState) showGate() {
 	if s == &s.node.clients {
 		return
 	}
-	door := &s.node.owned.doors[s.number]
+	at := &s.node.owned.gates[s.number]
 	if s.gate >= breathing {
-		door.Store(s.epoch.Load())
+		at.Store(s.epoch.Load())
 	} else {
-		door.Store(0)
+		at.Store(0)
 	}
 }
 

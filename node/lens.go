@@ -135,15 +135,23 @@ func (l *lens) setDoor() {
 	if l.node.lens.Load() != l { // it is over, and there may be another
 		return
 	}
-	d.shut.Store(l.underway.shut.Load())
-	switch {
-	case len(l.observations) == 0:
+	if len(l.observations) == 0 {
 		d.close()
-	case l.focus.Load() != nil: // who is near is not known yet
-		d.open(0, 0)
-	default:
-		d.open(l.general.mask.Load(), l.general.seed.Load())
+		return
 	}
+	d.places.Store(!l.underway.shut.Load())
+	if l.focus.Load() != nil { // who is near is not known yet
+		d.open(0, 0)
+		return
+	}
+	d.open(l.general.mask.Load(), l.general.seed.Load())
+}
+
+// shutDoor tells the door that places are shut.
+func (l *lens) shutDoor() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.setDoor()
 }
 
 // caller is the object that makes the call; empty from outside.

@@ -58,7 +58,7 @@ func (n *Node) Serves(shard uint32) (epoch uint64, isOpen bool) {
 	if !n.owned.has(shard) {
 		return 0, false // the gate of a shard that is not owned is shut
 	}
-	if epoch = n.owned.doors[shard].Load(); epoch != 0 {
+	if epoch = n.owned.gates[shard].Load(); epoch != 0 {
 		return epoch, !n.suspended()
 	}
 	s := &n.shards[shard]

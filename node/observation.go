@@ -199,7 +199,6 @@ func (o *Observation) Collect() *inspectmsg.WatchResponse {
 	l.node.refresh()
 	l.mu.Lock()
 	now := l.node.elapsed()
-	l.general.advance(now)
 	l.near.advance(now)
 	l.failing.advance(now)
 	l.settle()
@@ -208,6 +207,7 @@ func (o *Observation) Collect() *inspectmsg.WatchResponse {
 	if !o.aim.GetDetailsOnly() || now-l.swept >= 2*sweepEvery { // nobody else has swept
 		running = l.sweep(now)
 	}
+	l.general.advance(now)
 	l.setDoor()
 	slow := l.hanging(now)
 	o.follow()

@@ -229,6 +229,32 @@ func TestOneWayCallsAndPushesHaveTheirSender(t *testing.T) {
 	})
 }
 
+// The figures are right whatever the sampler does meanwhile: what turns look at follows it.
+func TestFiguresOfMoreAndFewerCalls(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		o := w.Observe()
+		defer o.Close()
+		total, told := 0, uint64(0)
+		collect := func() { told += methodOf(o.Collect(), "Plain", "Write").GetCalls() }
+		for tick := range 24 { // of the sampler's
+			calls := []int{4000, 4000, 4000, 4000, 400, 40}[tick/4]
+			for range calls {
+				w.must("Plain-a", "Write", "echo x")
+			}
+			total += calls
+			if tick%5 == 0 {
+				collect()
+			}
+			sleep(100 * time.Millisecond)
+		}
+		collect()
+		if float64(told) < 0.8*float64(total) || float64(told) > 1.2*float64(total) {
+			w.t.Errorf("%d calls are told of %d", told, total)
+		}
+	})
+}
+
 // Whoever closes the last observation leaves nothing behind, also while calls run, and the
 // estimates of what is sampled are close.
 func TestObservingManyCalls(t *testing.T) {

@@ -34,7 +34,7 @@ type shardState struct {
 // turnGate changes the gate and wakes those who wait for it. The lock is held.
 func (s *shardState) turnGate(g gate) {
 	s.gate = g
-	s.showDoor()
+	s.showGate()
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil

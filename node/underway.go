@@ -18,7 +18,7 @@ import (
 // be hardly any, from some 80 000 on, turns take places for a moment after each sweep alone: even the question costs some.
 // While nobody looks it is so from some 2000 and 16 000 on.
 type underway struct {
-	shut  atomic.Bool   // no turn takes a place for now; the door is told
+	shut  atomic.Bool   // no method's turn takes a place for now; the door is told
 	mask  atomic.Uint64 // turns whose hash has none of these bits take places; as a sampler's
 	count atomic.Int64  // that took a place since the last sweep, or since the last halving
 	rough atomic.Bool   // roughUnderway holds
@@ -129,8 +129,8 @@ func (l *lens) begins(t *turn) *lens {
 		return nil
 	}
 	entered := l.underway.enter(t, hash)
-	if l.underway.shut.Load() { // where that is not true any more, the next setDoor opens it again
-		l.node.door.shut.Store(true)
+	if l.underway.shut.Load() && l.node.door.places.Load() {
+		l.shutDoor()
 	}
 	if !entered {
 		now := l.node.elapsed()

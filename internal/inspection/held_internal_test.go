@@ -7,7 +7,7 @@ import (
 	inspectpb "github.com/xiaonanln/goverse/proto/inspect"
 )
 
-// Nothing is held for longer than it may be where the clock of the day stands still, or is put back again and again.
+// Nothing is held for longer than it may be where the clock of the day stands still.
 func TestHeldByAClockThatStandsStill(t *testing.T) {
 	t.Parallel()
 	day := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)

@@ -121,6 +121,9 @@ func (p inspectPlan) pair(ctx context.Context, c, twin *watched, s *sight, stder
 			if err := p.cross(ctx, [2]*watched{c, twin}, s, states[(i+j)%len(states)], i/len(states)%2); err != nil {
 				return err
 			}
+			for _, t := range s.trials[len(s.trials)-len(costKinds()):] {
+				fmt.Fprintf(stderr, "  %s, %s: %.0f calls/s, %.2f%%\n", t.kind, t.state, t.rate, t.lost())
+			}
 		}
 	}
 	if err := c.attach(ctx); err != nil {
