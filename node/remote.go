@@ -42,17 +42,20 @@ type Departure struct {
 // zero value: none does.
 type Stay struct {
 	chain []Step
-	end   func()
+	call  *departure
 }
 
 // Any reports whether a turn waits.
-func (s *Stay) Any() bool { return s.end != nil }
+func (s *Stay) Any() bool { return s.call != nil }
+
+// Chain returns the turns that wait, outermost first.
+func (s *Stay) Chain() []Step { return s.chain }
 
 // End is the end of the waiting. It may be called again.
 func (s *Stay) End() {
-	if s.end != nil {
-		s.end()
-		s.end = nil
+	if s.call != nil {
+		s.call.turn.node().away.leave(s.call, s.chain[len(s.chain)-1].Turn)
+		s.call = nil
 	}
 }
 
@@ -69,6 +72,7 @@ type departures struct {
 type departure struct {
 	turn *turn
 	over atomic.Bool // nobody waits for it any more
+	step [1]Step     // memory for a chain of the turn alone
 }
 
 // Depart makes d the call of an object that lives on another node, encoded, as the call
@@ -105,7 +109,7 @@ func (n *Node) DepartTo(ctx context.Context, d *Departure, id string, m *object.
 	if up := n.callerTurn(ctx); up != nil {
 		d.Metadata = object.MergeMetadata(up.Metadata(), s.Metadata)
 		if !s.OneWay && !stay.Any() {
-			stay.chain, stay.end, err = n.Chain(ctx, "call", id, m.Name)
+			stay, err = n.Chain(ctx, "call", id, m.Name)
 		}
 		d.stay, d.Chain = stay, stay.chain
 	}
@@ -140,18 +144,20 @@ func (d *Departure) Keep(s Stay) { d.stay = s }
 func (d *Departure) Release() { d.stay.End() }
 
 // Chain returns the turns that wait for what the turn that ctx belongs to, if any, asks of
-// another node, outermost first. What comes back finds them here until release is called,
-// which is nil where nothing waits.
-func (n *Node) Chain(ctx context.Context, op, id, method string) (chain []Step, release func(), err error) {
+// another node. What comes back finds them here until [Stay.End].
+func (n *Node) Chain(ctx context.Context, op, id, method string) (Stay, error) {
 	up := n.callerTurn(ctx)
 	if up == nil || up.ended.Load() {
-		return nil, nil, nil
+		return Stay{}, nil
 	}
 	if up.depth()+1 >= maxDepth {
-		return nil, nil, object.Refuse(object.CodeFailedPrecondition, "", op, id, method, tooDeep)
+		return Stay{}, object.Refuse(object.CodeFailedPrecondition, "", op, id, method, tooDeep)
 	}
-	chain = up.chain()
-	return chain, n.away.enter(up, &chain[len(chain)-1]), nil
+	call := up.departure()
+	call.turn = up
+	s := Stay{up.chain(call.step[:0]), call}
+	n.away.enter(call, &s.chain[len(s.chain)-1])
+	return s, nil
 }
 
 // Acting reports whether ctx belongs to a turn of this node that still runs, and whether the
@@ -198,20 +204,21 @@ func undecoded(m *object.MethodInfo, id string, err error) error {
 	return object.Refuse(object.CodeInternal, "", "call", id, m.Name, "decode the reply: "+err.Error()).WithExecuted(object.ExecutedYes)
 }
 
-// enter makes a turn known while it waits for a call elsewhere, under the ID in step.
-func (d *departures) enter(t *turn, step *Step) (leave func()) {
+// enter makes a turn known while it waits for a call elsewhere, under the ID that step gets.
+func (d *departures) enter(call *departure, step *Step) {
 	copy(step.Turn[:], d.mark[:])
 	binary.LittleEndian.PutUint64(step.Turn[len(d.mark):], rand.Uint64()) //nolint:gosec // G404: from the runtime's ChaCha8, seeded by the system
-	id, call := step.Turn, &departure{turn: t}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.known[id] = call
-	return func() {
-		call.over.Store(true)
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.known, id)
-	}
+	d.known[step.Turn] = call
+}
+
+// leave is the end of the waiting.
+func (d *departures) leave(call *departure, id TurnID) {
+	call.over.Store(true)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.known, id)
 }
 
 // find returns the departure that a step of a chain names; nil where it is over. It
@@ -228,9 +235,8 @@ func (d *departures) find(step *Step) (call *departure, own bool) {
 	return call, true
 }
 
-// chain returns the turns from the chain's beginning to t.
-func (t *turn) chain() []Step {
-	var local []Step
+// chain appends the turns from the chain's beginning to t to local, which is empty.
+func (t *turn) chain(local []Step) []Step {
 	for f := t; f != nil; f = f.up() {
 		local = append(local, Step{ID: f.id(), Method: f.what()})
 		if path := f.path(); path != nil {
@@ -264,8 +270,7 @@ func (n *Node) follow(t *turn, chain []Step) error {
 	if len(chain) >= maxDepth {
 		return t.refuse(object.CodeFailedPrecondition, "", tooDeep)
 	}
-	r := t.extra()
-	r.path = chain
+	r := t.bring(chain)
 	for i := len(chain) - 1; i >= 0; i-- {
 		call, own := n.away.find(&chain[i])
 		if call != nil {
@@ -277,6 +282,21 @@ func (n *Node) follow(t *turn, chain []Step) error {
 		}
 	}
 	return nil
+}
+
+// bring gives a turn, which nobody else has yet, a copy of the chain that it has brought.
+func (t *turn) bring(chain []Step) *rare {
+	r := t.rare.Load()
+	if r == nil { // one allocation, as most chains are short
+		x := new(struct {
+			rare rare
+			step [1]Step
+		})
+		x.rare.path, r = x.step[:0], &x.rare
+		t.rare.Store(r)
+	}
+	r.path = append(r.path, chain...)
+	return r
 }
 
 // join makes the turn of a hook one of the chain of the turn that causes it, wherever that

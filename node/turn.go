@@ -48,6 +48,7 @@ func (f flags) has(which flags) bool { return f&which != 0 }
 
 // rare is what few turns have.
 type rare struct {
+	outset  *outset // that it is part of; nil: none
 	life    atomic.Pointer[lifetime]
 	joint   atomic.Pointer[ends.Joint] // for who follows the turn's context without a lifetime
 	meta    map[string]string
@@ -85,6 +86,38 @@ func (t *turn) extra() *rare {
 	}
 	t.rare.CompareAndSwap(nil, new(rare))
 	return t.rare.Load()
+}
+
+// outset is what a turn without a rare part needs to call an object on another node, in one allocation: the first such
+// call takes it, and the first of who follows the turn's context.
+type outset struct {
+	rare   rare
+	away   departure
+	gone   atomic.Bool // away is taken
+	joint  ends.Joint
+	joined atomic.Bool // joint is taken
+}
+
+// departure returns memory for a call of the turn to another node, that nobody else has had: who looks for the turns
+// that wait may know a departure for longer than it lasts.
+func (t *turn) departure() *departure {
+	if t.rare.Load() == nil {
+		o := new(outset)
+		o.rare.outset = o
+		t.rare.CompareAndSwap(nil, &o.rare)
+	}
+	if o := t.rare.Load().outset; o != nil && o.gone.CompareAndSwap(false, true) {
+		return &o.away
+	}
+	return new(departure)
+}
+
+// newJoint returns one that follows nothing yet.
+func (r *rare) newJoint() *ends.Joint {
+	if o := r.outset; o != nil && o.joined.CompareAndSwap(false, true) {
+		return o.joint.Init()
+	}
+	return ends.NewJoint()
 }
 
 // chained reports whether the turn is part of work that this node has accepted: it

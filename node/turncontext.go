@@ -213,7 +213,7 @@ func (t *turn) joint() *ends.Joint {
 	if j := r.joint.Load(); j != nil {
 		return j
 	}
-	j := ends.NewJoint()
+	j := r.newJoint()
 	if !t.followParent(&j.Up[0]) || !t.node().era.Load().follow(&j.Up[1]) {
 		j.Close()
 		return nil

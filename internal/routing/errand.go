@@ -36,12 +36,16 @@ type call struct {
 type calling struct {
 	trip
 
-	what call
-	away node.Departure
+	what  call
+	away  node.Departure
+	steps []transport.Step // memory for those of the call
 }
 
-// keptBody is the largest memory of a request's body that is kept for the next.
-const keptBody = 16 << 10
+// What is kept of a call's memory for the next: the body of its request, and its chain.
+const (
+	keptBody  = 16 << 10
+	keptSteps = 8
+)
 
 // calling returns one to begin with.
 func (r *Router) calling() *calling {
@@ -53,10 +57,14 @@ func (r *Router) calling() *calling {
 
 // recycle keeps one that is over for the next call. Nobody else knows it any more.
 func (r *Router) recycle(c *calling) {
-	body := c.away.Body
+	body, steps := c.away.Body, c.steps
 	*c = calling{}
 	if cap(body) <= keptBody {
 		c.away.Body = body[:0]
+	}
+	if cap(steps) <= keptSteps {
+		clear(steps)
+		c.steps = steps[:0]
 	}
 	r.callings.Put(c)
 }
@@ -96,7 +104,8 @@ func (c *calling) pack(ctx context.Context, to *transport.Call) (err error) {
 	to.Request = d.Request
 	to.OneWay, to.AtMostOnce = d.OneWay, d.AtMostOnce
 	if len(d.Chain) > 0 {
-		to.Chain = steps(d.Chain)
+		c.steps = appendSteps(c.steps[:0], d.Chain)
+		to.Chain = c.steps
 	}
 	return nil
 }
@@ -118,9 +127,9 @@ func (c *calling) release() { c.away.Release() }
 type lifeErrand struct {
 	run    func(ctx context.Context) error // on this node
 	encode func() (object.Request, error)
-	chain  func(ctx context.Context) ([]node.Step, func(), error) // who waits for it
+	chain  func(ctx context.Context) (node.Stay, error) // who waits for it
 
-	leave func()
+	stay node.Stay
 }
 
 func (e *lifeErrand) local(ctx context.Context) (proto.Message, error) { return nil, e.run(ctx) }
@@ -129,15 +138,11 @@ func (e *lifeErrand) pack(ctx context.Context, to *transport.Call) (err error) {
 	if to.Request, err = e.encode(); err != nil {
 		return err
 	}
-	waiting, leave, err := e.chain(ctx)
-	to.Chain, e.leave = steps(waiting), leave
+	e.stay, err = e.chain(ctx)
+	to.Chain = appendSteps(nil, e.stay.Chain())
 	return err
 }
 
 func (*lifeErrand) unpack(object.Reply) (proto.Message, error) { return nil, nil }
 
-func (e *lifeErrand) release() {
-	if e.leave != nil {
-		e.leave()
-	}
-}
+func (e *lifeErrand) release() { e.stay.End() }

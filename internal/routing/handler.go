@@ -51,6 +51,7 @@ type arrival struct {
 	refusals int // how often the node refused although the gate was open
 	tries    int // how often the call was not passed on
 
+	steps []node.Step     // memory for the call's chain
 	first node.Arrival    // the first beginning, if that was at once
 	out   transport.Reply // the last reply
 
@@ -110,6 +111,9 @@ func (a *arrival) recycle() {
 	if kept {
 		a.first = node.Arrival{}
 	}
+	if clear(a.steps); cap(a.steps) > keptSteps {
+		a.steps = nil
+	}
 	a.column = nil
 	a.view, a.ctx, a.call, a.epoch, a.out = nil, nil, nil, 0, transport.Reply{}
 }
@@ -159,7 +163,7 @@ func (a *arrival) sharded() (run func() *transport.Reply) {
 func (a *arrival) atOnce(epoch uint64) (run func() *transport.Reply) {
 	if a.call.Op == transport.OpCall {
 		a.epoch = epoch
-		d := departure(a.call)
+		d := a.departure()
 		a.first.Begin(a.ctx, a.router.cfg.Node, &d)
 		return a.begun
 	}
@@ -197,30 +201,28 @@ func (a *arrival) begin(epoch uint64) func() (object.Reply, error) {
 	c := a.call
 	switch c.Op {
 	case transport.OpCreate:
-		return func() (object.Reply, error) { return object.Reply{}, a.router.create(a.ctx, c.Request, chain(c)) }
+		return func() (object.Reply, error) { return object.Reply{}, a.router.create(a.ctx, c.Request, a.chain()) }
 	case transport.OpDelete:
 		return func() (object.Reply, error) {
-			return object.Reply{}, a.router.cfg.Node.DeleteFor(a.ctx, chain(c), c.ID)
+			return object.Reply{}, a.router.cfg.Node.DeleteFor(a.ctx, a.chain(), c.ID)
 		}
 	default:
-		return a.router.cfg.Node.Arrive(a.ctx, departure(c))
+		return a.router.cfg.Node.Arrive(a.ctx, a.departure())
 	}
 }
 
-func departure(c *transport.Call) node.Departure {
-	return node.Departure{Request: c.Request, Chain: chain(c), OneWay: c.OneWay, AtMostOnce: c.AtMostOnce}
+func (a *arrival) departure() node.Departure {
+	c := a.call
+	return node.Departure{Request: c.Request, Chain: a.chain(), OneWay: c.OneWay, AtMostOnce: c.AtMostOnce}
 }
 
-// chain is the turns that wait for a call, as the node knows them.
-func chain(c *transport.Call) []node.Step {
-	if len(c.Chain) == 0 {
-		return nil
+// chain is the turns that wait for the call, as the node knows them, which keeps a copy.
+func (a *arrival) chain() []node.Step {
+	a.steps = a.steps[:0]
+	for _, s := range a.call.Chain {
+		a.steps = append(a.steps, node.Step{ID: s.ID, Method: s.Method, Turn: node.TurnID(s.Turn)})
 	}
-	out := make([]node.Step, len(c.Chain))
-	for i, s := range c.Chain {
-		out[i] = node.Step{ID: s.ID, Method: s.Method, Turn: node.TurnID(s.Turn)}
-	}
-	return out
+	return a.steps
 }
 
 // run runs a call that has begun; nil: the node refused, as it does not answer for the object now.
@@ -306,7 +308,7 @@ func (a *arrival) atClient() (run func() *transport.Reply) {
 	begin := func() {
 		begun = nil
 		if !a.call.OneWay || a.view.table.Valid() {
-			begun = a.router.cfg.Node.Arrive(a.ctx, departure(a.call))
+			begun = a.router.cfg.Node.Arrive(a.ctx, a.departure())
 		}
 	}
 	begin()

@@ -40,7 +40,7 @@ func (r *Router) Create(ctx context.Context, typ, id string, init proto.Message)
 	t.begin(r, &lifeErrand{
 		run:    func(ctx context.Context) error { _, err := r.cfg.Node.Create(ctx, typ, id, init); return err },
 		encode: func() (object.Request, error) { return encode("create", id, init) },
-		chain:  func(ctx context.Context) ([]node.Step, func(), error) { return r.cfg.Node.Chain(ctx, "create", id, "") },
+		chain:  func(ctx context.Context) (node.Stay, error) { return r.cfg.Node.Chain(ctx, "create", id, "") },
 	}, transport.OpCreate, id, "", r.typeOf(id), err)
 	if _, err := t.travel(ctx); err != nil {
 		return "", err
@@ -77,7 +77,7 @@ func (r *Router) deleteThere(ctx context.Context, id string, why error) error {
 	t.begin(r, &lifeErrand{
 		run:    func(ctx context.Context) error { return r.cfg.Node.Delete(ctx, id) },
 		encode: func() (object.Request, error) { return object.Request{ID: id}, nil },
-		chain:  func(ctx context.Context) ([]node.Step, func(), error) { return r.cfg.Node.Chain(ctx, "delete", id, "") },
+		chain:  func(ctx context.Context) (node.Stay, error) { return r.cfg.Node.Chain(ctx, "delete", id, "") },
 	}, transport.OpDelete, id, "", r.typeOf(id), why)
 	_, err := t.travel(ctx)
 	return err

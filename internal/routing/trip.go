@@ -76,15 +76,12 @@ func newCallID() (id transport.CallID) {
 	return id
 }
 
-func steps(chain []node.Step) []transport.Step {
-	if len(chain) == 0 {
-		return nil
+// appendSteps appends a chain as it goes to another node.
+func appendSteps(to []transport.Step, chain []node.Step) []transport.Step {
+	for _, s := range chain {
+		to = append(to, transport.Step{ID: s.ID, Method: s.Method, Turn: transport.CallID(s.Turn)})
 	}
-	out := make([]transport.Step, len(chain))
-	for i, s := range chain {
-		out[i] = transport.Step{ID: s.ID, Method: s.Method, Turn: transport.CallID(s.Turn)}
-	}
-	return out
+	return to
 }
 
 // outcome is how an attempt ended; if final, how the call did.

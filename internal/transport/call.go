@@ -111,7 +111,7 @@ type Reply struct {
 	Owner *Peer
 
 	// Spent gives back the memory of a reply of a [Handler], and of the call that it answers. The transport calls it,
-	// once, when it needs neither any more: the strings and maps in them stay as they are, the bodies do not. Nil: nobody
+	// once, when it needs neither any more: the strings and maps in them stay as they are, the bodies and the chain do not. Nil: nobody
 	// wants it back. A handler that returns a reply with a Spent gives up its call. The replies of links have none, see
 	// [Flight].
 	Spent func()

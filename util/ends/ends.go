@@ -106,8 +106,10 @@ type Joint struct {
 }
 
 // NewJoint is a joint that follows nothing yet.
-func NewJoint() *Joint {
-	j := new(Joint)
+func NewJoint() *Joint { return new(Joint).Init() }
+
+// Init makes the zero value, which has not been used yet, a joint that follows nothing.
+func (j *Joint) Init() *Joint {
 	j.Up[0].Told, j.Up[1].Told = j, j
 	return j
 }

@@ -176,10 +176,6 @@ func (c *caller) retreat(w *waiter) {
 	if left == nil {
 		<-w.done // the connection broke, and said so
 	}
-	if w.expected { // a peer has answered what it was not sent
-		w.expected = false
-		c.came()
-	}
 	w.Land()
 }
 
@@ -238,7 +234,7 @@ func (c *caller) standLocked() *waiter {
 	}
 	s := &c.slots[i]
 	s.turn++
-	w.turn++
+	w.calls++
 	s.waiter = w
 	w.number = uint64(s.turn)<<32 | uint64(i)
 	c.flights++
@@ -331,7 +327,7 @@ func (c *caller) hand(d *delivery, bad error) error {
 	if w == nil {
 		w = new(waiter) // whose reply nobody wants, but it must be one
 	}
-	w.end, w.expected = d.outcome, w.waits.Load() == w.turn
+	w.end, w.expected = d.outcome, w.waits.Load() == w.calls
 	if w.end.why == nil && bad == nil {
 		if bad = readReply(d.payload, c.known, w); bad != nil {
 			w.reply = transport.Reply{}

@@ -87,7 +87,7 @@ func appendRest(b []byte, c *transport.Call) []byte {
 }
 
 // readCall reads the payload of a call that left at sentAt on the sender's scale into c, which is empty but for the
-// memory that its body may have, and shares nothing with it but the ID, which c does not have.
+// memory that its body and its chain may have, and shares nothing with it but the ID, which c does not have.
 func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (number uint64, id []byte, err error) {
 	r := cursor{rest: payload}
 	number = r.uvarint()
@@ -112,17 +112,30 @@ func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (nu
 		}
 	}
 	if steps := r.count(maxSteps, 2+len(transport.CallID{})); steps > 0 {
-		c.Chain = make([]transport.Step, steps)
-		for i := range c.Chain {
-			s := &c.Chain[i]
-			s.ID, s.Method = r.string(), r.string()
-			copy(s.Turn[:], r.take(uint64(len(s.Turn))))
-		}
+		c.Chain = r.steps(c.Chain, steps)
 	}
 	if flags > callOneWay|callAtMostOnce|callLimited|callResent || c.OneWay != (number == 0) {
 		r.fail()
 	}
 	return number, id, r.end("a call")
+}
+
+// steps reads a chain of so many steps, which are the rest of the payload, into the given memory if they fit. Their names are parts of one
+// string.
+func (c *cursor) steps(memory []transport.Step, count int) []transport.Step {
+	all := string(c.rest)
+	text := func() string {
+		b := c.bytes()
+		end := len(all) - len(c.rest)
+		return all[end-len(b) : end]
+	}
+	chain := memory[:0]
+	for range count {
+		s := transport.Step{ID: text(), Method: text()}
+		copy(s.Turn[:], c.take(uint64(len(s.Turn))))
+		chain = append(chain, s)
+	}
+	return chain
 }
 
 // longest is what is left to a call at most: some 73 years, which can be added to a time.

@@ -9,6 +9,9 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
+// keptSteps is how large the memory of a chain may be that is kept for the next.
+const keptSteps = 8
+
 // overloadedRetry is after what time a caller should try again that has as many calls under way as a link may.
 const overloadedRetry = 100 * time.Millisecond
 
@@ -23,10 +26,11 @@ type served struct {
 	guard  transport.Guard
 	answer func(*transport.Reply) // done
 
-	forgotten bool   // guarded by callee.mu
-	spent     bool   // the handler has given it back
-	idBytes   int    // how long the object's ID is, until acceptRead; 0: it is there
-	body      []byte // memory for that of the call
+	forgotten bool             // guarded by callee.mu
+	spent     bool             // the handler has given it back
+	idBytes   int              // how long the object's ID is, until acceptRead; 0: it is there
+	body      []byte           // memory for that of the call
+	chain     []transport.Step // the same
 }
 
 // served is one to begin with.
@@ -36,17 +40,21 @@ func (c *callee) served() *served {
 		s = new(served)
 		s.answer = s.done // once, for all calls
 	}
-	s.callee, s.call.Body = c, s.body
+	s.callee, s.call.Body, s.call.Chain = c, s.body, s.chain
 	return s
 }
 
 // recycle keeps the memory of a call for another one. Nobody else knows it any more.
 func (s *served) recycle() {
-	pool, body := &s.callee.endpoint.transport.served, s.body
+	pool, body, chain := &s.callee.endpoint.transport.served, s.body, s.chain
 	if b := s.call.Body; cap(b) > cap(body) && cap(b) <= keptBody {
 		body = b
 	}
-	*s = served{call: transport.Call{Local: s.call.Local}, answer: s.answer, body: body[:0]}
+	if c := s.call.Chain; cap(c) > cap(chain) && cap(c) <= keptSteps {
+		chain = c
+	}
+	clear(chain[:cap(chain)]) // of strings
+	*s = served{call: transport.Call{Local: s.call.Local}, answer: s.answer, body: body[:0], chain: chain[:0]}
 	pool.Put(s)
 }
 

@@ -36,8 +36,8 @@ type waiter struct {
 	end      outcome         // written before done is told; without a why there is a reply
 	expected bool            // who waits may have another call when told; written before, too
 	follows  bool            // the follower has to leave
-	turn     uint32          // how many calls it has been; written before it is one
-	waits    atomic.Uint32   // the last turn in which somebody waited: only who does runs when told
+	calls    uint32          // how many it has been; written before it is one
+	waits    atomic.Uint32   // the last of them that somebody waited for: only who does runs when told
 	reply    transport.Reply // written before done is told
 	small    [smallBody]byte // its body, if that fits
 
@@ -67,7 +67,7 @@ var errEnded = errors.New("the context has ended")
 
 // Wait implements transport.Flight.
 func (w *waiter) Wait(ctx context.Context) (*transport.Reply, error) {
-	w.waits.Store(w.turn)
+	w.waits.Store(w.calls)
 	if w.ended == nil {
 		<-w.done
 	} else {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -19,10 +20,15 @@ type miser struct {
 
 // AcceptCall implements transport.Handler.
 func (m *miser) AcceptCall(ctx context.Context, c *transport.Call) func() *transport.Reply {
-	body, id := bytes.Clone(c.Body), c.ID
+	body, id, chain := bytes.Clone(c.Body), c.ID, slices.Clone(c.Chain)
 	return func() *transport.Reply {
-		if !bytes.Equal(c.Body, body) || c.ID != id {
+		if !bytes.Equal(c.Body, body) || c.ID != id || !slices.Equal(c.Chain, chain) {
 			m.k.t.Errorf("the call of %s has become that of %s between its arrival and its run", id, c.ID)
+		}
+		for _, s := range c.Chain {
+			if s != (transport.Step{ID: id, Method: "Echo", Turn: c.Chain[0].Turn}) {
+				m.k.t.Errorf("the chain of %s has the step %+v", id, s)
+			}
 		}
 		out := bytes.Clone(body)
 		times := 0
@@ -51,7 +57,9 @@ func testSpentMemory(k *kit) {
 			for j := range calls {
 				id := fmt.Sprintf("Room-%d.%d", i, j)
 				body := bytes.Repeat([]byte(id), 1+(i*j)%50)
-				flight, err := link.Start(k.ctx, call(id, "Echo", body...))
+				sent := call(id, "Echo", body...)
+				sent.Chain = slices.Repeat([]transport.Step{{ID: id, Method: "Echo", Turn: transport.CallID{byte(i), byte(j)}}}, (i+j)%4)
+				flight, err := link.Start(k.ctx, sent)
 				var reply *transport.Reply
 				if err == nil {
 					reply, err = flight.Wait(k.ctx)
