@@ -20,6 +20,8 @@ import (
 	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/internal/grpcerr"
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/company"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -52,8 +54,9 @@ func withLimits(l client.Limits) fixtureOption {
 func start(t *testing.T, opts ...fixtureOption) *fixture {
 	t.Helper()
 	f := &fixture{t: t, node: newFakeNode(t), log: &logBook{}, creds: insecure.NewCredentials()}
+	others := company.New(clock.System())
 	cfg := client.Config{
-		Node: f.node, ClientType: "Tester",
+		Node: f.node, ClientType: "Tester", Company: others,
 		Logger: slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	var creds credentials.TransportCredentials
@@ -87,6 +90,9 @@ func start(t *testing.T, opts ...fixtureOption) *fixture {
 		}
 		if n, m := f.svc.Clients(), f.svc.Secrets(); n != 0 || m != 0 {
 			t.Errorf("%d clients and %d secrets are left", n, m)
+		}
+		if n := others.Expected(); n != 0 {
+			t.Errorf("%d calls are expected in the end", n)
 		}
 		f.node.checkEmpty()
 	})

@@ -14,6 +14,7 @@ import (
 	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/internal/grpcerr"
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/util/company"
 )
 
 // leg is one stream of a session.
@@ -30,6 +31,8 @@ type leg struct {
 	talk    *resumable // set before there is a writer
 	welcome []byte     // guarded by talk.mu: to be sent first; nil: it was
 	writing bool       // guarded by talk.mu: a writer is under way
+	held    bool       // guarded by talk.mu: it waits for wake
+	wake    chan bool  // capacity 1: the writer is to look again, or to send: true; made when it waits first
 	told    uint64     // guarded by talk.mu: the calls_received that was sent last
 }
 
@@ -70,8 +73,8 @@ func (s *Service) beginLeg() error {
 	return nil
 }
 
-// hold counts one more goroutine that uses the stream, unless none does any more.
-func (l *leg) hold() bool {
+// use counts one more goroutine that uses the stream, unless none does any more.
+func (l *leg) use() bool {
 	for {
 		n := l.users.Load()
 		if n == 0 {
@@ -188,7 +191,7 @@ func (l *leg) hungUp(t *resumable, err error) {
 func (l *leg) do() {
 	defer l.release()
 	for {
-		runtime.Gosched() // company may be about to come
+		l.awaitCompany()
 		out := l.talk.collect(l)
 		if out == nil {
 			return
@@ -196,6 +199,54 @@ func (l *leg) do() {
 		if err := l.str.SendMsg(&outbound{out}); err != nil {
 			return // the stream is over; writing stays, so that there is no other writer
 		}
+	}
+}
+
+// crowd is how many replies and pushes do not wait for company.
+const crowd = 32
+
+// awaitCompany returns when what has queued is to be sent: others may be about to add to it, see [company.Company].
+func (l *leg) awaitCompany() {
+	runtime.Gosched()
+	if !l.hold() {
+		return
+	}
+	begun := l.service.clock.Monotonic()
+	for !<-l.wake && l.service.clock.Monotonic()-begun < company.Patience {
+		runtime.Gosched() // who has come adds something now
+		if !l.hold() {
+			return
+		}
+	}
+}
+
+// hold reports whether what has queued waits for company. Then wake tells.
+func (l *leg) hold() bool {
+	t := l.talk
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.leg != l || t.isOver() || l.welcome != nil || t.replies.unsent()+t.pushes.unsent() >= crowd {
+		return false
+	}
+	if l.wake == nil {
+		l.wake = make(chan bool, 1)
+	}
+	l.held = l.service.company.Wait(l)
+	return l.held
+}
+
+// Look implements [company.Sender].
+func (l *leg) Look(late bool) {
+	l.talk.mu.Lock()
+	defer l.talk.mu.Unlock()
+	l.lookLocked(late)
+}
+
+// lookLocked has the writer look at what has queued, if it waits, or send it now.
+func (l *leg) lookLocked(now bool) {
+	if l.held {
+		l.held = false
+		l.wake <- now
 	}
 }
 

@@ -39,6 +39,9 @@ type segment struct {
 // waiting is how many entries are not acknowledged.
 func (o *outlog) waiting() int { return int(o.appended - o.acked) } //nolint:gosec // G115: what is in memory
 
+// unsent is how many entries wait to be taken.
+func (o *outlog) unsent() int { return int(o.appended - o.sent) } //nolint:gosec // G115: what is in memory
+
 // room returns the buffer to which an entry of that size is to be appended.
 func (o *outlog) room(size int) []byte {
 	s := o.last

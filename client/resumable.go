@@ -58,15 +58,17 @@ func (t *resumable) take(l *leg, in *sessionRequest) error {
 	if err != nil {
 		return err
 	}
-	node := t.service.node
+	node, accepted := t.service.node, 0
 	for _, c := range calls {
 		if r, ok := c.(*running); ok {
 			r.accept(node, &in.calls[r.number-in.calls[0].number])
+			accepted++
 		}
 	}
 	for _, c := range cancelled {
 		c.end(object.Refuse(object.CodeCanceled, "", "call", t.id, c.method, "the client does not wait for the call").WithExecuted(object.ExecutedUnknown))
 	}
+	t.service.company.Expect(accepted)
 	t.service.start(calls...)
 	if in.close {
 		t.closeLocked(l)
@@ -248,7 +250,10 @@ func (t *resumable) abandon() {
 // does.
 func (t *resumable) writerLocked() *leg {
 	l := t.leg
-	if l == nil || l.writing || l.welcome == nil && t.replies.peek() == 0 && t.pushes.peek() == 0 || !l.hold() {
+	if l != nil && l.held && t.replies.unsent()+t.pushes.unsent() >= crowd {
+		l.lookLocked(true)
+	}
+	if l == nil || l.writing || l.welcome == nil && t.replies.peek() == 0 && t.pushes.peek() == 0 || !l.use() {
 		return nil
 	}
 	l.writing = true

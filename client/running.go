@@ -19,7 +19,7 @@ const idleWorkers = 256
 // task is what the service's crew does.
 type task interface{ do() }
 
-// start has tasks done, of which the session that they are of is not forgotten before.
+// start has tasks done, of which the session that they are of is not forgotten before. Of those, calls are expected.
 func (s *Service) start(tasks ...task) {
 	if len(tasks) > 0 {
 		s.trimmer.note()
@@ -109,6 +109,7 @@ func (r *running) crashed(reason any) error {
 
 // do implements [task]: it runs the call.
 func (r *running) do() {
+	r.talk.service.company.Came()
 	var reply object.Reply
 	var err error
 	returned := false

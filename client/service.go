@@ -11,6 +11,7 @@ import (
 
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/company"
 	"github.com/xiaonanln/goverse/util/crew"
 	"github.com/xiaonanln/goverse/util/tally"
 )
@@ -54,6 +55,8 @@ type Config struct {
 	// Clock measures Limits.Body and Limits.Flush. Default: the system's.
 	Clock  clock.Clock
 	Limits Limits
+	// Company is that of the process, for whose sake messages of sessions wait. Default: of this service alone.
+	Company *company.Company
 	// TooSlow is told the object of a client that is disconnected because it does not
 	// read. It must not block. Default: nothing.
 	TooSlow func(id string)
@@ -69,6 +72,8 @@ type Service struct {
 	clock  clock.Clock
 	limits Limits
 	slow   func(id string)
+
+	company *company.Company
 
 	calls   tally.Tally // running calls
 	streams tally.Tally // sessions, and what serves their streams
@@ -92,12 +97,15 @@ func NewService(cfg Config) *Service {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.System()
 	}
+	if cfg.Company == nil {
+		cfg.Company = company.New(cfg.Clock)
+	}
 	if cfg.TooSlow == nil {
 		cfg.TooSlow = func(string) {}
 	}
 	s := &Service{
 		node: cfg.Node, typ: cfg.ClientType, place: cfg.Place, log: cfg.Logger, clock: cfg.Clock, limits: cfg.Limits.withDefaults(),
-		slow: cfg.TooSlow,
+		slow: cfg.TooSlow, company: cfg.Company,
 		crew: crew.New(task.do, idleWorkers),
 		byID: make(map[string]*session), byHash: make(map[secretHash]*session),
 	}

@@ -93,7 +93,7 @@ func (s *Server) beMemberOnce(ctx context.Context, p *parts, before string, read
 	unhealthy := s.vitals.watch(h)
 	defer unhealthy() // also where nothing was started
 	network := wire.New(wire.Config{
-		Logger: s.cfg.Logger, Clock: s.clock,
+		Logger: s.cfg.Logger, Clock: s.clock, Company: p.company,
 		Services: func(r grpc.ServiceRegistrar) {
 			healthpb.RegisterHealthServer(r, h)
 			p.inspection.Register(r)

@@ -22,6 +22,7 @@ import (
 	"github.com/xiaonanln/goverse/node"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/storage/memory"
+	"github.com/xiaonanln/goverse/util/company"
 )
 
 // The names of services that have an address.
@@ -41,6 +42,7 @@ type parts struct {
 	member  atomic.Pointer[cluster.Member]
 	ended   sync.Once // the objects
 
+	company    *company.Company // of all connections
 	chronicle  *chronicle
 	inspection *inspection.Service
 }
@@ -68,12 +70,12 @@ func (p *parts) incarnation() string {
 
 // services lists the parts in the order in which they start.
 func (s *Server) services() ([]lifecycle.Service, error) {
-	p := &parts{chronicle: s.newChronicle()}
+	p := &parts{chronicle: s.newChronicle(), company: company.New(s.clock)}
 	p.node = s.newNode(p)
 	if s.cfg.ClientListenAddress != "" {
 		p.clients = client.NewService(client.Config{
 			Node: &guarded{Node: p.node, valid: s.validForClients(p)}, ClientType: s.cfg.Registry.ClientType().Name, Place: p.incarnation,
-			Logger: s.cfg.Logger, Clock: s.clock, TooSlow: p.chronicle.clientTooSlow,
+			Logger: s.cfg.Logger, Clock: s.clock, Company: p.company, TooSlow: p.chronicle.clientTooSlow,
 		})
 	}
 	p.router = s.newRouter(p)

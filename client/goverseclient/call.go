@@ -83,7 +83,8 @@ type call struct {
 	size    uint64    // at most, of the SessionCall
 	due     time.Time // zero: it has no deadline
 
-	done chan struct{} // capacity 1: has a token when it is resolved
+	done     chan struct{} // capacity 1: has a token when it is resolved
+	expected bool          // its caller is, when that has the token; written before
 
 	// Guarded by session.mu.
 	state  state
@@ -102,11 +103,8 @@ const (
 	abandoned              // the caller has left
 )
 
-// resolve gives the caller the reply.
-func (c *call) resolve(r reply) {
-	c.state, c.reply = resolved, r
-	c.done <- struct{}{}
-}
+// resolve makes the reply the caller's, who is to be told, and is expected then.
+func (c *call) resolve(r reply) { c.state, c.reply, c.expected = resolved, r, true }
 
 // fail gives the caller an error.
 func (c *call) fail(err *object.Error) {
@@ -150,6 +148,9 @@ func (c *Client) call(ctx context.Context, method string, req proto.Message) (pa
 			return packed{}, object.Refuse(object.CodeOf(err), "", "call", "", method, err.Error()).WithExecuted(executed)
 		}
 		<-one.done
+	}
+	if one.expected {
+		c.session.company.Came()
 	}
 	return one.outcome(&c.pool)
 }

@@ -166,7 +166,15 @@ func (f *fixture) dialAt(addr string, opts ...goverseclient.Option) (c *goversec
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.t.Cleanup(func() { c.Close() })
+	f.t.Cleanup(func() {
+		c.Close()
+		for begun := time.Now(); c.Expected() != 0; time.Sleep(time.Millisecond) { //nolint:forbidigo // callers may be on their way back
+			if time.Since(begun) > 10*time.Second {
+				f.t.Errorf("%d callers are expected in the end", c.Expected())
+				return
+			}
+		}
+	})
 	return c, <-f.node.attached
 }
 

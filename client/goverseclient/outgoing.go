@@ -4,9 +4,12 @@ import (
 	"runtime"
 
 	"google.golang.org/grpc/mem"
+
+	"github.com/xiaonanln/goverse/util/company"
 )
 
 const (
+	crowd      = 32        // so many new calls do not wait for company
 	batchBytes = 256 << 10 // how large a message with many calls may become
 	callExtra  = 2 * (1 + 10)
 	callFrame  = callExtra + 1 + 10 // at most around what a call asks for
@@ -24,7 +27,7 @@ func (s *session) next() (l *leg, out mem.BufferSlice, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		for s.why == nil && (s.leg == nil || !s.hasWork()) {
+		for s.why == nil && (s.leg == nil || !s.hasWork() || s.held != 0 && !s.look) {
 			s.work.Wait()
 		}
 		if s.why != nil {
@@ -33,9 +36,38 @@ func (s *session) next() (l *leg, out mem.BufferSlice, last bool) {
 		s.mu.Unlock()
 		runtime.Gosched() // company may be about to come
 		s.mu.Lock()
-		if s.why == nil && s.leg != nil && s.hasWork() {
+		s.look = false
+		works := s.why == nil && s.leg != nil && s.hasWork()
+		if works && s.hold() {
+			continue
+		}
+		if s.held = 0; works {
 			return s.leg, mem.BufferSlice{s.message()}, s.closing
 		}
+	}
+}
+
+// hold reports whether what there is to write waits for callers who are about to have more.
+func (s *session) hold() bool {
+	if len(s.queue) >= crowd || s.closing || s.company.Expected() <= 0 {
+		return false
+	}
+	switch now := max(s.clock.Monotonic(), 1); {
+	case s.held == 0:
+		s.held = now
+	case now-s.held >= company.Patience:
+		return false
+	}
+	return s.company.Wait(s)
+}
+
+// Look implements [company.Sender]. It is late where what there is to write has waited for long.
+func (s *session) Look(bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held != 0 {
+		s.look = true
+		s.work.Signal()
 	}
 }
 

@@ -9,13 +9,16 @@ import (
 	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/object"
 	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/company"
 )
 
 // session is what a client and its server know of each other, whatever connection
 // they have.
 type session struct {
-	clock  clock.Clock
-	resume time.Duration // how long to try; 0: as long as the server says; negative: not at all
+	clock   clock.Clock
+	company *company.Company // the callers
+	resume  time.Duration    // how long to try; 0: as long as the server says; negative: not at all
+	arrived []*call          // the reader's memory
 
 	mu      sync.Mutex // guards the fields below
 	work    sync.Cond  // the writer waits for something to write
@@ -45,11 +48,15 @@ type session struct {
 	takenAcked   uint64
 	takenBytes   int  // of those not acknowledged
 	due          bool // acknowledgements are to be sent
+
+	held time.Duration // since when what there is to write waits for callers, on the monotonic scale; 0: it does not
+	look bool          // the writer is to look whether it still does
 }
 
 func (s *session) init(resume time.Duration) {
 	s.resume = resume
 	s.clock = clock.System()
+	s.company = company.New(s.clock)
 	s.work.L, s.arrival.L = &s.mu, &s.mu
 	s.calls = make(map[uint64]*call)
 }
@@ -146,7 +153,12 @@ func (s *session) ask(c *call) *object.Error {
 	}
 	c.state = queued
 	s.queue = append(s.queue, c)
-	s.work.Signal()
+	if len(s.queue) >= crowd {
+		s.held = 0
+	}
+	if s.held == 0 || s.look {
+		s.work.Signal()
+	}
 	return nil
 }
 
@@ -176,6 +188,18 @@ func (s *session) leave(c *call) (executed object.Execution, left bool) {
 
 // take takes in what came. An error means that the server is to blame.
 func (s *session) take(in *response) error {
+	err := s.takeIn(in)
+	s.company.Expect(len(s.arrived))
+	for _, c := range s.arrived {
+		c.done <- struct{}{} // behind the lock, which its caller may want at once
+	}
+	clear(s.arrived)
+	s.arrived = s.arrived[:0]
+	return err
+}
+
+// takeIn is take but for the callers who have got their replies, which it leaves in arrived.
+func (s *session) takeIn(in *response) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range in.replies {
@@ -191,6 +215,7 @@ func (s *session) take(in *response) error {
 		s.replyBytes += r.size
 		if c.state == written {
 			c.resolve(*r)
+			s.arrived = append(s.arrived, c)
 		}
 	}
 	s.confirm(in.received)
@@ -250,6 +275,7 @@ func (s *session) close() bool {
 		s.failCalls(object.CodeCanceled, "the client was closed")
 	}
 	s.closing = true
+	s.held = 0
 	s.work.Signal()
 	return s.leg != nil
 }

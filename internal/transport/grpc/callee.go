@@ -100,7 +100,7 @@ type callee struct {
 
 func newCallee(e *endpoint, s rpc.BidiStreamingServer[pb.LinkRequest, pb.LinkResponse]) *callee {
 	c := &callee{endpoint: e, stream: s, cut: cutter(s.Context())}
-	c.init(e.clock(), &e.transport.buffers, e.transport.bounds())
+	c.init(e.transport)
 	ctx, cancel := context.WithCancelCause(e.base)
 	c.root.init(ctx, e.clock())
 	c.cancel = cancel

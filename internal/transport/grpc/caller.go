@@ -121,7 +121,7 @@ func (c *caller) queueLocked(w *waiter, h *callHeader, call *transport.Call) {
 	}
 	*s.buffer = appendCall(*s.buffer, h, call, c.said)
 	c.committedLocked(s, before)
-	if w != nil && c.flights == 1 && c.expected.Load() <= 0 {
+	if w != nil && c.flights == 1 && c.company.Expected() <= 0 {
 		c.sendOffLocked() // there is no company to wait for
 	}
 }
@@ -310,7 +310,7 @@ func (c *caller) deliver() error {
 			woken++
 		}
 	}
-	c.expect(woken)
+	c.company.Expect(woken)
 	for _, d := range c.arrived {
 		if d.waiter != nil { // else nobody waits any more
 			d.waiter.tell()

@@ -19,7 +19,7 @@ func TestOneOutcomePerCall(t *testing.T) {
 	tr := New(Config{Clock: clock.Virtual()})
 	for round := range 5000 {
 		c := &caller{waiters: &tr.waiters, cut: func() {}, free: func() {}}
-		c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
+		c.init(tr)
 		ctx, cancel := context.WithCancel(t.Context())
 		var others []*waiter
 		for range []int{0, 2 * vigilFrom}[round/2%2] { // with them it is a vigil that gives it up
@@ -53,7 +53,7 @@ func TestALargeCallMeetsAGoodbye(t *testing.T) {
 	t.Parallel()
 	tr := New(Config{Clock: clock.Virtual()})
 	c := &caller{waiters: &tr.waiters, cut: func() {}, free: func() {}}
-	c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
+	c.init(tr)
 	call := &transport.Call{Request: object.Request{Body: make([]byte, alone)}}
 	c.mu.Lock()
 	waiting := c.standLocked()

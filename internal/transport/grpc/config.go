@@ -14,6 +14,7 @@ import (
 
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/company"
 )
 
 const (
@@ -50,6 +51,9 @@ type Config struct {
 	// MaxCalls bounds the calls under way on one link: the caller waits then, and the callee refuses. Default 16384.
 	MaxCalls int
 
+	// Company is that of the process, for whose sake frames wait. Default: of this transport alone.
+	Company *company.Company
+
 	// QueueBytes bounds what may be queued on one link, in each direction: one more message may begin before it is
 	// reached. Default 1 MiB.
 	QueueBytes int
@@ -72,6 +76,9 @@ func New(cfg Config) *Transport {
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = clock.System()
+	}
+	if cfg.Company == nil {
+		cfg.Company = company.New(cfg.Clock)
 	}
 	if cfg.Keepalive <= 0 {
 		cfg.Keepalive = 10 * time.Second

@@ -36,7 +36,7 @@ func (l *link) open(ctx context.Context) (*caller, error) {
 		return nil, because(transport.ErrUnreachable, err)
 	}
 	c := &caller{to: l.to, waiters: &l.from.transport.waiters}
-	c.init(l.from.clock(), &l.from.transport.buffers, l.from.transport.bounds())
+	c.init(l.from.transport)
 	streaming, cancel := context.WithCancel(l.life)
 	c.cut = func() {
 		_ = raw.Close() // first: gRPC wants to say goodbye, and waits for that

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/company"
 )
 
 // stream is a gRPC stream, of either side.
@@ -22,6 +23,7 @@ type duplex struct {
 	departure // guarded by mu
 
 	clock   clock.Clock
+	company *company.Company
 	begun   time.Time     // the zero of sent_at on this side
 	zero    time.Duration // the same on the clock's monotonic scale
 	buffers *buffers
@@ -58,8 +60,9 @@ type duplex struct {
 // bounds of a connection.
 type bounds struct{ queue, calls int }
 
-func (d *duplex) init(c clock.Clock, b *buffers, limits bounds) {
-	d.clock, d.begun, d.zero, d.buffers, d.bounds = c, c.Now(), c.Monotonic(), b, limits
+func (d *duplex) init(t *Transport) {
+	d.company, d.clock, d.buffers, d.bounds = t.cfg.Company, t.cfg.Clock, &t.buffers, t.bounds()
+	d.begun, d.zero = d.clock.Now(), d.clock.Monotonic()
 	d.broken, d.said = make(chan struct{}), vocabulary{}
 	d.work.L, d.calls.L = &d.mu, &d.mu
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/object"
-	"github.com/xiaonanln/goverse/util/clock"
 )
 
 // Of the callers whose outcome has come those are expected who wait for it, until they run; also in the places of those
@@ -17,7 +16,7 @@ func TestWhoWaitsIsExpected(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &caller{waiters: new(sync.Pool)}
-		c.init(clock.System(), new(buffers), bounds{queue: 1 << 20, calls: 10})
+		c.init(New(Config{}))
 		for range 3 {
 			waits, starts := c.standLocked(), c.standLocked()
 			waited := make(chan error, 1)
@@ -29,8 +28,13 @@ func TestWhoWaitsIsExpected(t *testing.T) {
 			for _, w := range []*waiter{waits, starts} {
 				c.arrived = append(c.arrived, delivery{number: w.number, outcome: outcome{why: transport.ErrDraining, executed: object.ExecutedNo}})
 			}
-			c.mu.Lock() // frames are held
-			c.held.Store(1)
+			c.company.Expect(1) // until frames are held
+			c.mu.Lock()
+			c.frameLocked(func(b []byte) []byte { return appendNumbered(b, kindCancel, 1) })
+			if !c.holdLocked() {
+				t.Error("frames are not held")
+			}
+			c.called = false
 			c.mu.Unlock()
 			if err := c.deliver(); err != nil {
 				t.Fatal(err)
@@ -42,14 +46,20 @@ func TestWhoWaitsIsExpected(t *testing.T) {
 				t.Errorf("the call ended with %v", err)
 			}
 			synctest.Wait()
-			if n := c.expected.Load(); n != 0 || !c.called && !c.leaving {
-				t.Errorf("%d are expected when who waited has run; who holds frames was told: %t", n, c.called || c.leaving)
+			if n := c.company.Expected(); n != 1 || c.called || c.leaving {
+				t.Errorf("%d are expected when who waited has run, want 1; who holds frames was told: %t", n, c.called || c.leaving)
 			}
-			c.called, c.leaving = false, false
+			c.company.Came()
+			if !c.called && !c.leaving {
+				t.Error("nobody is expected any more, and who holds frames was not told")
+			}
+			c.sendOffLocked()
+			c.next()
+			c.called = false
 			if _, err := starts.Wait(t.Context()); !errors.Is(err, transport.ErrDraining) {
 				t.Errorf("the call that nobody waited for ended with %v", err)
 			}
-			if n := c.expected.Load(); n != 0 {
+			if n := c.company.Expected(); n != 0 {
 				t.Errorf("%d are expected in the end", n)
 			}
 		}

@@ -13,14 +13,3 @@ func LimitedCallFrame(number uint64, deadline time.Duration, c *transport.Call) 
 
 // KindPart is the kind of a part.
 const KindPart = kindPart
-
-// Expected is how many callers of a link have been woken and have not run.
-func Expected(l transport.Link) int64 { return l.(*link).conn.Load().expected.Load() }
-
-// ExpectedBy is how many calls an endpoint has accepted that have not begun.
-func ExpectedBy(e transport.Endpoint) (n int64) {
-	for _, c := range e.(*endpoint).accepted() {
-		n += c.expected.Load()
-	}
-	return n
-}

@@ -168,7 +168,7 @@ func FuzzMessage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, message []byte) {
 		from := &played{message: message}
 		calling := &caller{stream: from, waiters: &e.transport.waiters, cut: func() {}, free: func() {}}
-		calling.init(e.clock(), &e.transport.buffers, e.transport.bounds())
+		calling.init(e.transport)
 		w, err := calling.begin(context.Background(), &transport.Call{}, false, &bound{})
 		if err != nil {
 			t.Fatal(err)

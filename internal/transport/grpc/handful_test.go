@@ -9,6 +9,8 @@ import (
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/internal/transport/grpc"
 	pb "github.com/xiaonanln/goverse/proto"
+	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/company"
 )
 
 // eager is a handler that holds up the last call of a message until the first one has run.
@@ -62,7 +64,8 @@ func TestCallsBeginBeforeTheirMessageEnds(t *testing.T) {
 // Whoever was expected comes, so that nothing waits for nobody: callers who are given up too.
 func TestNobodyIsExpectedInTheEnd(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, grpc.Config{}, grpc.Config{})
+	calling, called := company.New(clock.System()), company.New(clock.System())
+	w := newWorld(t, grpc.Config{Company: calling}, grpc.Config{Company: called})
 	var working sync.WaitGroup
 	for i := range 64 {
 		working.Go(func() {
@@ -75,5 +78,5 @@ func TestNobodyIsExpectedInTheEnd(t *testing.T) {
 	}
 	working.Wait()
 	w.works("afterwards", w.link)
-	w.soon("nobody is expected", func() bool { return grpc.Expected(w.link) == 0 && grpc.ExpectedBy(w.callee) == 0 })
+	w.soon("nobody is expected", func() bool { return calling.Expected() == 0 && called.Expected() == 0 })
 }

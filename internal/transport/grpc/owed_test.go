@@ -19,7 +19,7 @@ func TestWhatIsOwed(t *testing.T) {
 	reply := &transport.Reply{Reply: object.Reply{Body: make([]byte, large-1)}}
 	for range 3000 {
 		c := &callee{}
-		c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
+		c.init(tr)
 		c.root.init(context.Background(), tr.cfg.Clock)
 		of := &served{callee: c, number: 1, ctx: &callContext{root: &c.root}}
 		var wg sync.WaitGroup

@@ -16,7 +16,8 @@ import (
 func quiet(limits bounds) *caller {
 	tr := New(Config{Clock: clock.Virtual()})
 	c := &caller{waiters: &tr.waiters, cut: func() {}, free: func() {}}
-	c.init(tr.cfg.Clock, &tr.buffers, limits)
+	c.init(tr)
+	c.bounds = limits
 	return c
 }
 

@@ -121,7 +121,7 @@ func (c *callee) runAccepted() {
 // handOver gives the crew what was accepted, many at a time, so that one goroutine may run them all.
 func (c *callee) handOver() {
 	if len(c.accepted) > 0 {
-		c.expect(len(c.accepted))
+		c.company.Expect(len(c.accepted))
 		c.endpoint.crew.Go(c.accepted...)
 		clear(c.accepted)
 		c.accepted = c.accepted[:0]
@@ -139,7 +139,7 @@ func (c *callee) arrived() time.Duration {
 
 // run runs the call.
 func (s *served) run() {
-	s.callee.came()
+	s.callee.company.Came()
 	s.guard.Run(s.answer)
 	if s.spent {
 		s.recycle()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/xiaonanln/goverse/internal/transport"
 	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/company"
 )
 
 // ushered has f look at a calling side whose usher works and whose writer is f.
@@ -15,7 +16,7 @@ func ushered(t *testing.T, f func(c *caller)) {
 	t.Helper()
 	synctest.Test(t, func(*testing.T) {
 		c := quiet(bounds{queue: 1 << 20, calls: 100})
-		c.clock, c.begun = clock.System(), time.Now()
+		c.clock, c.begun, c.company = clock.System(), time.Now(), company.New(clock.System())
 		var working sync.WaitGroup
 		working.Go(c.usher)
 		defer working.Wait()
@@ -55,7 +56,7 @@ func TestTheOnlyCallLeavesAtOnce(t *testing.T) {
 		t.Errorf("a one-way call beside the only call leaves at once, or failed: %v", err)
 	}
 	c = quiet(bounds{queue: 1 << 20, calls: 100})
-	c.expect(1)
+	c.company.Expect(1)
 	if send(t, c, 1); c.leaving {
 		t.Error("the only call leaves at once though a caller is expected")
 	}
@@ -95,7 +96,7 @@ func TestFramesLeave(t *testing.T) {
 func TestCrowdLeavesAtOnce(t *testing.T) {
 	t.Parallel()
 	c := quiet(bounds{queue: 1 << 20, calls: 100})
-	c.expect(1)
+	c.company.Expect(1)
 	for range 2 {
 		for i := range crowd {
 			if c.leaving {
@@ -126,17 +127,17 @@ func TestFramesWaitForThoseWhoAreExpected(t *testing.T) {
 	t.Parallel()
 	ushered(t, func(c *caller) {
 		for range 2 {
-			c.expect(2)
+			c.company.Expect(2)
 			send(t, c, 1)
 			if leaves(c) {
 				t.Fatal("a frame has left without one that was expected")
 			}
 			send(t, c, 1)
-			c.came()
+			c.company.Came()
 			if leaves(c) {
 				t.Fatal("frames have left without one that was expected")
 			}
-			c.came()
+			c.company.Came()
 			if !leaves(c) {
 				t.Fatal("nobody is expected, and frames do not leave")
 			}
@@ -149,18 +150,18 @@ func TestFramesWaitForThoseWhoAreExpected(t *testing.T) {
 func TestFramesDoNotWaitForLong(t *testing.T) {
 	t.Parallel()
 	ushered(t, func(c *caller) {
-		c.expect(4)
+		c.company.Expect(4)
 		pass(time.Nanosecond)
 		send(t, c, 1)
 		if leaves(c) {
 			t.Fatal("a frame has left at once")
 		}
-		pass(patience - 1)
-		if c.came(); leaves(c) {
+		pass(company.Patience - 1)
+		if c.company.Came(); leaves(c) {
 			t.Fatal("a frame has left too early")
 		}
 		pass(time.Nanosecond)
-		if c.came(); !leaves(c) {
+		if c.company.Came(); !leaves(c) {
 			t.Fatal("a frame has waited for too long")
 		}
 		c.next()
@@ -174,7 +175,7 @@ func TestFramesDoNotWaitForLong(t *testing.T) {
 				t.Errorf("after %d looks, a frame waits: %t", i, holds)
 			}
 			c.mu.Unlock()
-			pass(patience / 2)
+			pass(company.Patience / 2)
 		}
 	})
 }
@@ -183,14 +184,14 @@ func TestFramesDoNotWaitForLong(t *testing.T) {
 func TestWhoComesLateSendsOff(t *testing.T) {
 	t.Parallel()
 	ushered(t, func(c *caller) {
-		c.expect(1)
+		c.company.Expect(1)
 		pass(time.Nanosecond)
 		send(t, c, 1)
 		if leaves(c) {
 			t.Fatal("a frame has left at once")
 		}
-		pass(patience)
-		c.came()
+		pass(company.Patience)
+		c.company.Came()
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if !c.leaving || c.called {

@@ -15,7 +15,7 @@ func vigilant(ctx context.Context, t *testing.T, calls int) (c *caller, under []
 	t.Helper()
 	tr := New(Config{Clock: clock.Virtual()})
 	c = &caller{waiters: &tr.waiters, cut: func() {}, free: func() {}}
-	c.init(tr.cfg.Clock, &tr.buffers, tr.bounds())
+	c.init(tr)
 	for range calls {
 		under = append(under, start(ctx, t, c))
 	}

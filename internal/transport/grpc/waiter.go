@@ -75,7 +75,7 @@ func (w *waiter) Wait(ctx context.Context) (*transport.Reply, error) {
 	}
 	if w.expected {
 		w.expected = false
-		w.conn.came()
+		w.conn.company.Came()
 	}
 	if w.follows || w.end.why != nil {
 		if err := w.without(ctx); err != nil {
