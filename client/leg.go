@@ -205,7 +205,8 @@ func (l *leg) do() {
 // crowd is how many replies and pushes do not wait for company.
 const crowd = 32
 
-// awaitCompany returns when what has queued is to be sent: others may be about to add to it, see [company.Company].
+// awaitCompany returns when what has queued, if anything has, is to be sent: others may be about to add to it, see
+// [company.Company].
 func (l *leg) awaitCompany() {
 	runtime.Gosched()
 	if !l.hold() {
@@ -225,7 +226,8 @@ func (l *leg) hold() bool {
 	t := l.talk
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.leg != l || t.isOver() || l.welcome != nil || t.replies.unsent()+t.pushes.unsent() >= crowd {
+	unsent := t.replies.unsent() + t.pushes.unsent()
+	if t.leg != l || t.isOver() || l.welcome != nil || unsent == 0 || unsent >= crowd {
 		return false
 	}
 	if l.wake == nil {

@@ -55,6 +55,11 @@ func TestRepliesWaitForCompany(t *testing.T) {
 			}
 			talk.replies.ack(talk.replies.appended)
 		}
+		others.Expect(1)
+		if waits()() {
+			t.Error("nothing waits")
+		}
+		others.Came()
 		reply()
 		if waits()() {
 			t.Error("a reply waits for nobody")

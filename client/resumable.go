@@ -247,7 +247,7 @@ func (t *resumable) abandon() {
 }
 
 // writerLocked returns what is to send what waits, if there is something and nobody
-// does.
+// does. A writer that waits for company it tells that there is enough.
 func (t *resumable) writerLocked() *leg {
 	l := t.leg
 	if l != nil && l.held && t.replies.unsent()+t.pushes.unsent() >= crowd {

@@ -3,6 +3,7 @@ package routing
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
@@ -218,7 +219,7 @@ func (a *arrival) departure() node.Departure {
 
 // chain is the turns that wait for the call, as the node knows them, which keeps a copy.
 func (a *arrival) chain() []node.Step {
-	a.steps = a.steps[:0]
+	a.steps = slices.Grow(a.steps[:0], len(a.call.Chain))
 	for _, s := range a.call.Chain {
 		a.steps = append(a.steps, node.Step{ID: s.ID, Method: s.Method, Turn: node.TurnID(s.Turn)})
 	}

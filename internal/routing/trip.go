@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -78,6 +79,7 @@ func newCallID() (id transport.CallID) {
 
 // appendSteps appends a chain as it goes to another node.
 func appendSteps(to []transport.Step, chain []node.Step) []transport.Step {
+	to = slices.Grow(to, len(chain))
 	for _, s := range chain {
 		to = append(to, transport.Step{ID: s.ID, Method: s.Method, Turn: transport.CallID(s.Turn)})
 	}

@@ -57,30 +57,52 @@ func TestSendersWaitForTheLast(t *testing.T) {
 	})
 }
 
-// Who comes late tells all who wait that they have waited for long enough.
+// Who comes late tells all who wait that they have waited for long enough, as does who is expected late.
 func TestNobodyWaitsForLong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := company.New(clock.System())
 		var one, other sender
 		pass(1) // at 0 nobody waits
-		c.Expect(5)
-		c.Wait(&one)
-		pass(company.Patience - 1)
-		c.Came()
-		c.Wait(&other)
-		one.want(t, "too early", []bool{}...)
+		for _, late := range []func(){c.Came, func() { c.Expect(1) }} {
+			c.Expect(3)
+			c.Wait(&one)
+			pass(company.Patience - 1)
+			c.Came()
+			c.Wait(&other)
+			one.want(t, "too early", []bool{}...)
+			pass(1)
+			late()
+			one.want(t, "late", true)
+			other.want(t, "late", true)
+			for c.Expected() > 0 {
+				c.Came()
+			}
+			one.want(t, "waiting no more", []bool{}...)
+		}
+	})
+}
+
+// Who has been expected for long is waited for no more, until others are.
+func TestWhoDoesNotComeIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := company.New(clock.System())
+		var one sender
 		pass(1)
+		for range 2 {
+			c.Expect(1)
+			pass(company.Patience - 1)
+			if !c.Wait(&one) {
+				t.Error("it does not wait for who was expected just now")
+			}
+			pass(1)
+			if c.Expect(0); c.Wait(&one) {
+				t.Error("it waits for who has been expected for long")
+			}
+		}
 		c.Came()
-		one.want(t, "late", true)
-		other.want(t, "late", true)
-		c.Wait(&one)
-		pass(company.Patience - 1)
-		c.Came()
-		one.want(t, "waiting again, too early", []bool{}...)
-		c.Came()
-		c.Came()
-		one.want(t, "all have come", false)
+		one.want(t, "one has come, who is late", true, true)
 	})
 }
 

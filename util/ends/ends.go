@@ -42,10 +42,14 @@ type Follower struct {
 // Leave ends the following. Nobody is told of anything when it has returned. It may be called again, also where nothing
 // was followed.
 func (f *Follower) Leave() {
-	p := f.at
-	if p == nil {
-		return
+	if f.at != nil {
+		f.at.drop(f)
+		f.at = nil // of what is kept for others, nothing keeps what it followed
 	}
+}
+
+// drop takes a follower out of the list, if it is there.
+func (p *Point) drop(f *Follower) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !f.listed {

@@ -3,6 +3,7 @@ package grpc
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/xiaonanln/goverse/internal/transport"
@@ -120,18 +121,16 @@ func readCall(payload []byte, sentAt uint64, known names, c *transport.Call) (nu
 	return number, id, r.end("a call")
 }
 
-// steps reads a chain of so many steps, which are the rest of the payload, into the given memory if they fit. Their names are parts of one
-// string.
+// steps reads a chain of so many steps into the given memory, if they fit. The names of a step are parts of one string.
 func (c *cursor) steps(memory []transport.Step, count int) []transport.Step {
-	all := string(c.rest)
-	text := func() string {
-		b := c.bytes()
-		end := len(all) - len(c.rest)
-		return all[end-len(b) : end]
-	}
-	chain := memory[:0]
+	chain := slices.Grow(memory[:0], count)
 	for range count {
-		s := transport.Step{ID: text(), Method: text()}
+		from := c.rest
+		id := c.bytes()
+		end := len(from) - len(c.rest)
+		method := c.bytes()
+		names := string(from[:len(from)-len(c.rest)])
+		s := transport.Step{ID: names[end-len(id) : end], Method: names[len(names)-len(method):]}
 		copy(s.Turn[:], c.take(uint64(len(s.Turn))))
 		chain = append(chain, s)
 	}

@@ -165,6 +165,7 @@ func TestFramesDoNotWaitForLong(t *testing.T) {
 			t.Fatal("a frame has waited for too long")
 		}
 		c.next()
+		c.company.Expect(1)
 		send(t, c, 1)
 		if leaves(c) {
 			t.Fatal("another frame has left at once")
