@@ -19,7 +19,8 @@ const idleWorkers = 256
 // task is what the service's crew does.
 type task interface{ do() }
 
-// start has tasks done, of which the session that they are of is not forgotten before. Of those, calls are expected.
+// start has tasks done, of which the session that they are of is not forgotten before. The company has been told of the
+// calls among them.
 func (s *Service) start(tasks ...task) {
 	if len(tasks) > 0 {
 		s.trimmer.note()

@@ -27,6 +27,17 @@ func TestInspectionTakesNoRoom(t *testing.T) {
 	}
 }
 
+// Calls look at the door in the cache line in which they look anyway whether the node takes calls.
+func TestTheDoorLiesBesideWhatCallsRead(t *testing.T) {
+	t.Parallel()
+	const line = 64
+	var n Node
+	first, last := unsafe.Offsetof(n.door), unsafe.Offsetof(n.door)+unsafe.Sizeof(n.door)-1
+	if closed := unsafe.Offsetof(n.closed); first/line != closed/line || last/line != closed/line {
+		t.Errorf("the door has the bytes %d to %d of a node, closed begins at %d", first, last, closed)
+	}
+}
+
 func TestBuckets(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[int64]int{-1: 0, 0: 0, 1000: 0, 1189: 0, 1190: 1, 2000: 4, 2001: 4, 4_000: 8, 1 << 62: 127} {
