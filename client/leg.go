@@ -202,9 +202,6 @@ func (l *leg) do() {
 	}
 }
 
-// crowd is how many replies and pushes do not wait for company.
-const crowd = 32
-
 // awaitCompany returns when what has queued, if anything has, is to be sent: others may be about to add to it, see
 // [company.Company].
 func (l *leg) awaitCompany() {
@@ -227,7 +224,7 @@ func (l *leg) hold() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	unsent := t.replies.unsent() + t.pushes.unsent()
-	if t.leg != l || t.isOver() || l.welcome != nil || unsent == 0 || unsent >= crowd {
+	if t.leg != l || t.isOver() || l.welcome != nil || unsent == 0 || unsent >= company.Crowd {
 		return false
 	}
 	if l.wake == nil {

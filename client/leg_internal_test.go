@@ -78,7 +78,7 @@ func TestRepliesWaitForCompany(t *testing.T) {
 
 		others.Expect(1)
 		still := waits()
-		for range crowd - 1 {
+		for range company.Crowd - 1 {
 			if !still() {
 				t.Fatal("less than a crowd does not wait")
 			}

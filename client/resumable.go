@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/util/company"
 )
 
 // resumable is a session that outlives its stream: what is to be sent waits in its
@@ -250,7 +251,7 @@ func (t *resumable) abandon() {
 // does. A writer that waits for company it tells that there is enough.
 func (t *resumable) writerLocked() *leg {
 	l := t.leg
-	if l != nil && l.held && t.replies.unsent()+t.pushes.unsent() >= crowd {
+	if l != nil && l.held && t.replies.unsent()+t.pushes.unsent() >= company.Crowd {
 		l.lookLocked(true)
 	}
 	if l == nil || l.writing || l.welcome == nil && t.replies.peek() == 0 && t.pushes.peek() == 0 || !l.use() {

@@ -84,10 +84,10 @@ func TestCallsWaitForCompany(t *testing.T) {
 		}
 
 		s.company.Expect(1)
-		ask(crowd - 1)
+		ask(company.Crowd - 1)
 		want("less than a crowd")
 		ask(1)
-		want("a crowd", crowd)
+		want("a crowd", company.Crowd)
 		s.company.Came()
 
 		s.company.Expect(2)

@@ -9,7 +9,6 @@ import (
 )
 
 const (
-	crowd      = 32        // so many new calls do not wait for company
 	batchBytes = 256 << 10 // how large a message with many calls may become
 	callExtra  = 2 * (1 + 10)
 	callFrame  = callExtra + 1 + 10 // at most around what a call asks for
@@ -49,7 +48,7 @@ func (s *session) next() (l *leg, out mem.BufferSlice, last bool) {
 
 // hold reports whether what there is to write waits for callers who are about to have more.
 func (s *session) hold() bool {
-	if len(s.queue) >= crowd || s.closing || s.company.Expected() <= 0 {
+	if len(s.queue) >= company.Crowd || s.closing || s.company.Expected() <= 0 {
 		return false
 	}
 	switch now := max(s.clock.Monotonic(), 1); {

@@ -153,7 +153,7 @@ func (s *session) ask(c *call) *object.Error {
 	}
 	c.state = queued
 	s.queue = append(s.queue, c)
-	if len(s.queue) >= crowd {
+	if len(s.queue) >= company.Crowd {
 		s.held = 0
 	}
 	if s.held == 0 || s.look {

@@ -23,6 +23,9 @@ import (
 // Patience is for how long those who are expected are waited for.
 const Patience = 100 * time.Microsecond
 
+// Crowd is how much does not wait for company: so many calls, replies or pushes are one.
+const Crowd = 32
+
 // most is how many senders wait at a time: to tell them all is the work of whoever comes.
 const most = 64
 

@@ -12,7 +12,7 @@ import (
 // together, one side has nothing to do while the other works: so a message leaves when it has crowd frames, and the calls
 // of one that has come begin to run when handful of them have been accepted.
 const (
-	crowd   = 32
+	crowd   = company.Crowd
 	handful = 16
 )
 
