@@ -32,20 +32,28 @@ func (batched) Module() string { return grpcModule }
 func (batched) Servers() int   { return 1 }
 
 func (batched) Serve(ctx context.Context, _ []string, _ peer.RemoteOptions) (peer.Server, error) {
+	return serveBatched(ctx, answer)
+}
+
+// serveBatched serves the stream of messages, each answered by one of what answer makes of its frames.
+func serveBatched(ctx context.Context, answer answering) (peer.Server, error) {
 	s := grpc.NewServer(grpc.ForceServerCodecV2(newPassthrough()), grpc.MaxRecvMsgSize(window), grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 		grpc.ReadBufferSize(ioBuffer), grpc.WriteBufferSize(ioBuffer))
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: batchService, HandlerType: (*any)(nil),
 		Streams: []grpc.StreamDesc{{
 			StreamName: "Echo", ServerStreams: true, ClientStreams: true,
-			Handler: func(_ any, stream grpc.ServerStream) error { return answerAll(stream) },
+			Handler: func(_ any, stream grpc.ServerStream) error { return answerAll(stream, answer) },
 		}},
 	}, struct{}{})
 	return listen(ctx, s)
 }
 
+// answering appends the answers to all whole frames of in, and returns what is left of it.
+type answering func(out, in []byte) (answers, rest []byte)
+
 // answerAll answers every message with one message.
-func answerAll(stream grpc.ServerStream) error {
+func answerAll(stream grpc.ServerStream, answer answering) error {
 	var pool pool
 	for {
 		var m message
@@ -66,7 +74,11 @@ func answerAll(stream grpc.ServerStream) error {
 }
 
 func (batched) Drive(ctx context.Context, before []string, opt peer.RemoteOptions) (peer.Driver, error) {
-	conn, err := grpc.NewClient(before[0], grpc.WithTransportCredentials(insecure.NewCredentials()),
+	return driveBatched(ctx, before[0], opt)
+}
+
+func driveBatched(ctx context.Context, address string, opt peer.RemoteOptions) (*batchDriver, error) {
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(newPassthrough()), grpc.MaxCallRecvMsgSize(window)),
 		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
 		grpc.WithReadBufferSize(ioBuffer), grpc.WithWriteBufferSize(ioBuffer))

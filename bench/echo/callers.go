@@ -36,9 +36,17 @@ func newCallers(opt peer.RemoteOptions) *callers {
 	return c
 }
 
-// call queues a frame, waits for the reply and compares it.
+// call sends a caller's next payload, waits for the reply and compares it.
 func (c *callers) call(caller int) (int64, error) {
-	payload := c.stamps.Next(caller)
+	reply, err := c.exchange(caller, c.stamps.Next(caller))
+	if err != nil {
+		return 0, err
+	}
+	return c.stamps.Calls(caller), c.stamps.Check(caller, reply)
+}
+
+// exchange queues a frame and waits for the reply, which is good until the caller's next one.
+func (c *callers) exchange(caller int, payload []byte) ([]byte, error) {
 	c.mu.Lock()
 	first := len(*c.queue) == 0
 	*c.queue = appendFrame(*c.queue, uint64(caller), payload)
@@ -48,9 +56,9 @@ func (c *callers) call(caller int) (int64, error) {
 	}
 	s := &c.slots[caller]
 	if _, ok := <-s.done; !ok {
-		return 0, errBroken
+		return nil, errBroken
 	}
-	return c.stamps.Calls(caller), c.stamps.Check(caller, s.reply)
+	return s.reply, nil
 }
 
 // take waits for frames, lets the callers that are ready to run add theirs, and exchanges the queue for an empty buffer.

@@ -20,10 +20,10 @@ func TestEchoes(t *testing.T) {
 	t.Parallel()
 	const callers, largest = 40, 5000
 	bench := measure.Bench{Now: time.Now}
-	for _, p := range []peer.Remote{echo.TCP(), echo.Batched(), echo.Unary()} {
+	for _, p := range []peer.Remote{echo.TCP(), echo.Batched(), echo.Messages(), echo.Unary()} {
 		t.Run(p.Name(), func(t *testing.T) {
 			t.Parallel()
-			server, err := p.Serve(t.Context(), nil, peer.RemoteOptions{})
+			server, err := p.Serve(t.Context(), nil, peer.RemoteOptions{Objects: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,14 +61,14 @@ func TestEchoes(t *testing.T) {
 // TestCallsFailWhenTheServerGoes: a caller that waits is not left waiting.
 func TestCallsFailWhenTheServerGoes(t *testing.T) {
 	t.Parallel()
-	for _, p := range []peer.Remote{echo.TCP(), echo.Batched(), echo.Unary()} {
+	for _, p := range []peer.Remote{echo.TCP(), echo.Batched(), echo.Messages(), echo.Unary()} {
 		t.Run(p.Name(), func(t *testing.T) {
 			t.Parallel()
-			server, err := p.Serve(t.Context(), nil, peer.RemoteOptions{})
+			server, err := p.Serve(t.Context(), nil, peer.RemoteOptions{Objects: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
-			driver, err := p.Drive(t.Context(), []string{server.Tell()}, peer.RemoteOptions{Callers: 2, Payload: peer.StampBytes})
+			driver, err := p.Drive(t.Context(), []string{server.Tell()}, peer.RemoteOptions{Objects: 1, Callers: 2, Payload: peer.StampBytes})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,6 +97,37 @@ func TestCallsFailWhenTheServerGoes(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestAServerOfMessagesBreaksOff: a call of nobody, and what is no call, end the connection.
+func TestAServerOfMessagesBreaksOff(t *testing.T) {
+	t.Parallel()
+	server, err := echo.Messages().Serve(t.Context(), nil, peer.RemoteOptions{Objects: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, driven := range map[string]struct {
+		by      peer.Remote
+		objects int
+	}{
+		"no object of that name": {echo.Messages(), 2},
+		"no call":                {echo.Batched(), 1},
+	} {
+		driver, err := driven.by.Drive(t.Context(), []string{server.Tell()}, peer.RemoteOptions{Objects: driven.objects, Callers: 1, Payload: peer.StampBytes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		driver.Resize(peer.StampBytes)
+		if _, err := driver.Call(t.Context(), 0, driven.objects-1); err == nil {
+			t.Errorf("%s: the call is answered", name)
+		}
+		if err := driver.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := server.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

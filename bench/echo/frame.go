@@ -17,6 +17,15 @@ func appendFrame(b []byte, number uint64, payload []byte) []byte {
 	return append(b, payload...)
 }
 
+// openFrame appends a frame without its payload, which the caller appends before closeFrame.
+func openFrame(b []byte, number uint64) []byte { return appendFrame(b, number, nil) }
+
+// closeFrame writes the length of the frame that begins at start and ends where b does.
+func closeFrame(b []byte, start int) []byte {
+	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-headerBytes))
+	return b
+}
+
 // cutFrame returns the first frame and what follows it; false when it is not whole.
 func cutFrame(b []byte) (number uint64, payload, rest []byte, whole bool) {
 	if len(b) < headerBytes {

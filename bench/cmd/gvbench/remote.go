@@ -24,7 +24,7 @@ import (
 // remotes lists the peers whose callers and objects live in different processes, in the table's order.
 func remotes() []peer.Remote {
 	return []peer.Remote{
-		echo.TCP(), echo.Batched(), echo.Unary(), protoactor.Remote(), protoactor.RemoteGrainRequest(), protoactor.RemoteGrain(),
+		echo.TCP(), echo.Batched(), echo.Messages(), echo.Unary(), protoactor.Remote(), protoactor.RemoteGrainRequest(), protoactor.RemoteGrain(),
 		goverse.Pair(false), goverse.Pair(true),
 		goverse.Own(goverse.ViaCall), goverse.Own(goverse.ViaSession), goverse.Relayed(goverse.ViaCall), goverse.Relayed(goverse.ViaSession),
 	}
