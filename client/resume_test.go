@@ -6,14 +6,18 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/xiaonanln/goverse/client"
 	client_pb "github.com/xiaonanln/goverse/client/proto"
 	"github.com/xiaonanln/goverse/object"
+	"github.com/xiaonanln/goverse/util/clock"
+	"github.com/xiaonanln/goverse/util/company"
 )
 
 // detached waits until the service has noticed that the client's stream is gone: nothing
@@ -92,6 +96,52 @@ func TestSecondStreamWins(t *testing.T) {
 	defer f.node.mu.Unlock()
 	if len(f.node.left) != 0 {
 		t.Errorf("left: %v", f.node.left)
+	}
+}
+
+// stopped is a clock that stands still, and counts how often it is looked at.
+type stopped struct {
+	clock.Clock
+
+	looks atomic.Int64
+}
+
+func (c *stopped) Monotonic() time.Duration {
+	c.looks.Add(1)
+	return time.Hour
+}
+
+// A reply that waits for company when another stream resumes the session goes over that one.
+func TestSecondStreamWinsWhileAReplyWaits(t *testing.T) {
+	t.Parallel()
+	still := &stopped{Clock: clock.System()}
+	others := company.New(still)
+	f := start(t, func(cfg *client.Config, _ *fixture) credentials.TransportCredentials {
+		cfg.Company = others
+		return nil
+	})
+	s := f.begin()
+	others.Expect(1)
+	looks := still.looks.Load()
+	s.call("Echo", "hello")
+	// The first look is at when the call was expected; the second, at how long others have been, is the writer's.
+	until(t, "the reply waits", func() bool { return still.looks.Load() >= looks+2 })
+	n := s.resume()
+	if got := n.welcome.GetCallsReceived(); got != s.last {
+		t.Errorf("calls received: %d", got)
+	}
+	expect(t, s.end(), object.ErrAborted, object.ExecutedUnknown)
+	if len(s.replies) != 1 {
+		t.Errorf("the stream that was superseded has %d replies, want begin's", len(s.replies))
+	}
+	others.Came()
+	if got := n.text(n.reply(s.last)); got != "hello" {
+		t.Errorf("the reply is %q", got)
+	}
+	n.last = s.last
+	n.alive()
+	if len(n.replies) != 3 {
+		t.Errorf("%d replies of 3 calls", len(n.replies))
 	}
 }
 
