@@ -19,10 +19,18 @@ func (d *door) opensTo(t *turn) bool {
 // stops is the quick look at a turn that begins.
 func (d *door) stops(t *turn) bool { return d.places.Load() || t.watched() }
 
-// open has the lens look at turns by a mask; at all, by an empty one.
-func (d *door) open(mask, seed uint64) {
-	d.mask.Store(mask | 1)
-	d.seed.Store(seed)
+// open has the lens look at turns by a mask; at all, by an empty one. What stays as it is is not written: other processors
+// would have to fetch it again.
+func (d *door) open(mask, seed uint64, places bool) {
+	if d.mask.Load() != mask|1 {
+		d.mask.Store(mask | 1)
+	}
+	if d.seed.Load() != seed {
+		d.seed.Store(seed)
+	}
+	if d.places.Load() != places {
+		d.places.Store(places)
+	}
 }
 
 // close lets all turns pass.

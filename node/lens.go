@@ -139,12 +139,11 @@ func (l *lens) setDoor() {
 		d.close()
 		return
 	}
-	d.places.Store(!l.underway.shut.Load())
-	if l.focus.Load() != nil { // who is near is not known yet
-		d.open(0, 0)
-		return
+	var mask, seed uint64 // at all turns, where somebody wants to know who is near: that is not known yet
+	if l.focus.Load() == nil {
+		mask, seed = l.general.mask.Load(), l.general.seed.Load()
 	}
-	d.open(l.general.mask.Load(), l.general.seed.Load())
+	d.open(mask, seed, !l.underway.shut.Load())
 }
 
 // shutDoor tells the door that places are shut.

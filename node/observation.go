@@ -147,7 +147,9 @@ func (l *lens) aimAll() {
 			ids = append(ids, id)
 		}
 	}
-	l.underway.rough.Store(l.general.rough)
+	if l.underway.rough.Swap(l.general.rough) != l.general.rough {
+		l.underway.resume() // another quota holds
+	}
 	l.focus.Store(nil)
 	if ids != nil {
 		l.focus.Store(&ids)

@@ -91,6 +91,10 @@ func TestNobodyLooksAtRoughFigures(t *testing.T) {
 	first, second := n.Observe(), n.Observe()
 	defer first.Close()
 	l := n.lens.Load()
+	last := samplerQuota
+	l.mu.Lock()
+	l.underway.pause = longestPause
+	l.mu.Unlock()
 	quota := func(want int, when string) {
 		t.Helper()
 		l.mu.Lock()
@@ -101,6 +105,11 @@ func TestNobodyLooksAtRoughFigures(t *testing.T) {
 		if rough := want == roughQuota; l.underway.rough.Load() != rough {
 			t.Errorf("%s turns underway are looked at roughly: %v", when, !rough)
 		}
+		changed := last != want
+		if resumed := l.underway.pause == 0; resumed != changed {
+			t.Errorf("%s the pause of places is over: %v", when, resumed)
+		}
+		last, l.underway.pause = want, longestPause
 	}
 	unattended := &inspectmsg.WatchRequest{Unattended: true}
 	for range 20 { // in whatever order they are looked at

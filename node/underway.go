@@ -15,13 +15,16 @@ import (
 // over at once, under the lens's lock.
 // The lens looks at the places now and then, and takes over the turns that stay: see sweep. Where there are more than
 // 10 000 turns a second, only one in so many takes a place, as the others would feel it. Where it would
-// be hardly any, from some 80 000 on, turns take places for a moment after each sweep alone: even the question costs some.
+// be hardly any, from some 80 000 on, turns take places for a moment alone, after each sweep first and then after fewer and
+// fewer: they are too few to find one that hangs, and there to notice when it is less than that. Even the question costs some.
 // While nobody looks it is so from some 2000 and 16 000 on.
 type underway struct {
 	shut  atomic.Bool   // no method's turn takes a place for now; the door is told
 	mask  atomic.Uint64 // turns whose hash has none of these bits take places; as a sampler's
 	count atomic.Int64  // that took a place since the last sweep, or since the last halving
 	rough atomic.Bool   // roughUnderway holds
+	pause int           // guarded by the lens: for how many sweeps it is shut, as the last ones found too much
+	past  int           // guarded by the lens: how many of these have been
 	rows  [1 << 7]row   // few enough to stay in the cache while turns take places: else each is a microsecond
 }
 
@@ -32,7 +35,8 @@ const (
 	underwayQuota = 5000 // places taken between two sweeps, from which on fewer turns take one
 	roughUnderway = 2000 // the same where nobody looks now, and sweeps are rarer
 	underwayCount = 16   // one in so many is counted, for so many
-	underwayShift = 3    // where fewer than one in 2^underwayShift would take one, none does until the next sweep
+	underwayShift = 3    // where fewer than one in 2^underwayShift would take one, none does for a while
+	longestPause  = 7    // sweeps that pass at most before turns take places again
 )
 
 // sweepEvery is how often the places are looked at, at most. What was there at one look and is at the next has run for
@@ -79,12 +83,26 @@ func (u *underway) set(shift int) {
 	u.shut.Store(shift > underwayShift)
 }
 
-// advance lets more turns take places, where much fewer than might have did since the last sweep.
+// advance lets more turns take places, where much fewer than might have did since the last sweep: some again, where it
+// was shut, unless that was so after the sweeps before too.
 func (u *underway) advance() {
-	if u.count.Swap(0) < u.quota()/4 && u.shift() > 0 {
-		u.set(u.shift() - 1)
+	took := u.count.Swap(0)
+	switch {
+	case !u.shut.Load():
+		u.resume()
+		if took < u.quota()/4 && u.shift() > 0 {
+			u.set(u.shift() - 1)
+		}
+	case u.past < u.pause:
+		u.past++
+	default:
+		u.pause, u.past = min(2*u.pause+1, longestPause), 0
+		u.set(underwayShift)
 	}
 }
+
+// resume lets turns take places after the next sweep, whatever was before.
+func (u *underway) resume() { u.pause, u.past = 0, 0 }
 
 // leave gives the turn's place back; false: it has none, or not any more.
 func (u *underway) leave(t *turn) bool {

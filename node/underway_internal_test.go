@@ -18,6 +18,9 @@ func TestUnderwayKeepsToItsQuota(t *testing.T) {
 	}
 	round := func(count int) (placed int) {
 		for i := range count {
+			if l.underway.shut.Load() {
+				break // the door stops nobody
+			}
 			if one := &turns[i%len(turns)]; l.begins(one) != nil {
 				placed++
 				if !l.underway.leave(one) {
@@ -41,8 +44,8 @@ func TestUnderwayKeepsToItsQuota(t *testing.T) {
 	for range maxShift {
 		round(0)
 	}
-	l.underway.rough.Store(true) // as many as the quota until each of some nine halvings
-	if placed := round(1_000_000); placed > 12*roughUnderway {
+	l.underway.rough.Store(true) // as many as the quota until each of four halvings
+	if placed := round(1_000_000); placed < 3*roughUnderway || placed > 5*roughUnderway {
 		t.Errorf("%d turns took places between two sweeps while nobody looks", placed)
 	}
 	for range maxShift {
@@ -87,6 +90,46 @@ func TestTurnsBeyondAFullRowAreKnown(t *testing.T) {
 	}
 	if l.begins(&turns[0]) != l || len(l.adopted) != 0 || !l.underway.leave(&turns[0]) {
 		t.Error("a place that came free is not taken again")
+	}
+}
+
+// While the load lasts places are open after fewer and fewer sweeps; when it is over, or somebody else looks, after the next
+// that may be.
+func TestPlacesAreOpenRarelyWhileTheLoadLasts(t *testing.T) {
+	t.Parallel()
+	u := new(underway)
+	one := &turn{act: &activation{}}
+	sweeps := func(count int, load bool) (open int) {
+		for range count {
+			u.advance()
+			if u.shut.Load() {
+				continue
+			}
+			open++
+			for load && !u.shut.Load() {
+				if u.enter(one, 0) {
+					u.leave(one)
+				}
+			}
+		}
+		return open
+	}
+	u.set(underwayShift + 1)
+	if open := sweeps(1000, true); open < 1000/(longestPause+1) || open > 1000/(longestPause+1)+4 {
+		t.Errorf("places were open after %d of 1000 sweeps under load", open)
+	}
+	if open := sweeps(longestPause+1, false); open == 0 {
+		t.Errorf("places are shut %d sweeps after the load", longestPause+1)
+	}
+	sweeps(underwayShift, false)
+	u.set(underwayShift + 1)
+	if open := sweeps(1, false); open != 1 {
+		t.Error("after a time with little load, places are shut for long at once")
+	}
+	sweeps(100, true)
+	u.resume()
+	if open := sweeps(1, false); open != 1 {
+		t.Error("places stay shut when another quota holds")
 	}
 }
 
