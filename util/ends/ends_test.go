@@ -1,10 +1,12 @@
 package ends_test
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"weak"
 
 	"github.com/xiaonanln/goverse/util/ends"
 )
@@ -47,6 +49,27 @@ func TestEndTellsAllWhoFollowOnce(t *testing.T) {
 	if len(l.told) != len(want) {
 		t.Errorf("told %d times, want %d", len(l.told), len(want))
 	}
+}
+
+// A follower that has left, and is kept for others, keeps nothing of what it followed.
+func TestWhoHasLeftLetsGo(t *testing.T) {
+	t.Parallel()
+	var l log
+	f := ends.Follower{Told: &l}
+	p := new(ends.Point)
+	p.Follow(&f)
+	kept := weak.Make(p)
+	f.Leave()
+	p = nil
+	for range 10 {
+		if runtime.GC(); kept.Value() == nil {
+			break
+		}
+	}
+	if kept.Value() != nil {
+		t.Error("what was followed is kept")
+	}
+	runtime.KeepAlive(&f)
 }
 
 func TestLeaveOfWhatFollowsNothing(t *testing.T) {
