@@ -93,7 +93,7 @@ func TestNobodyLooksAtRoughFigures(t *testing.T) {
 	l := n.lens.Load()
 	last := samplerQuota
 	l.mu.Lock()
-	l.underway.pause = longestPause
+	l.underway.left = longestPause
 	l.mu.Unlock()
 	quota := func(want int, when string) {
 		t.Helper()
@@ -106,10 +106,10 @@ func TestNobodyLooksAtRoughFigures(t *testing.T) {
 			t.Errorf("%s turns underway are looked at roughly: %v", when, !rough)
 		}
 		changed := last != want
-		if resumed := l.underway.pause == 0; resumed != changed {
+		if resumed := l.underway.left == 0; resumed != changed {
 			t.Errorf("%s the pause of places is over: %v", when, resumed)
 		}
-		last, l.underway.pause = want, longestPause
+		last, l.underway.left = want, longestPause
 	}
 	unattended := &inspectmsg.WatchRequest{Unattended: true}
 	for range 20 { // in whatever order they are looked at

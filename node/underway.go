@@ -15,16 +15,16 @@ import (
 // over at once, under the lens's lock.
 // The lens looks at the places now and then, and takes over the turns that stay: see sweep. Where there are more than
 // 10 000 turns a second, only one in so many takes a place, as the others would feel it. Where it would
-// be hardly any, from some 80 000 on, turns take places for a moment alone, after each sweep first and then after fewer and
-// fewer: they are too few to find one that hangs, and there to notice when it is less than that. Even the question costs some.
+// be hardly any, from some 80 000 on, turns take places for a moment alone, after each sweep first and then after
+// one in eight: they are too few to find one that hangs, and there to notice when it is less than that. Even the question costs some.
 // While nobody looks it is so from some 2000 and 16 000 on.
 type underway struct {
 	shut  atomic.Bool   // no method's turn takes a place for now; the door is told
 	mask  atomic.Uint64 // turns whose hash has none of these bits take places; as a sampler's
 	count atomic.Int64  // that took a place since the last sweep, or since the last halving
 	rough atomic.Bool   // roughUnderway holds
-	pause int           // guarded by the lens: for how many sweeps it is shut, as the last ones found too much
-	past  int           // guarded by the lens: how many of these have been
+	left  int           // guarded by the lens: for how many more sweeps it stays shut
+	pause int           // guarded by the lens: the same of the next time that one finds it shut
 	rows  [1 << 7]row   // few enough to stay in the cache while turns take places: else each is a microsecond
 }
 
@@ -56,7 +56,7 @@ func (u *underway) row(t *turn) *row {
 // enter gives the turn a place, by its hash; false: there is none left.
 func (u *underway) enter(t *turn, hash uint64) bool {
 	if hash>>32%underwayCount == 0 && u.count.Add(underwayCount) >= u.quota() {
-		u.count.Store(0)
+		u.count.Store(u.quota() / 2) // half as many come from now on
 		u.set(u.shift() + 1)
 	}
 	row := u.row(t)
@@ -84,7 +84,7 @@ func (u *underway) set(shift int) {
 }
 
 // advance lets more turns take places, where much fewer than might have did since the last sweep: some again, where it
-// was shut, unless that was so after the sweeps before too.
+// was shut, but not after every sweep for as long as each finds it so.
 func (u *underway) advance() {
 	took := u.count.Swap(0)
 	switch {
@@ -93,16 +93,16 @@ func (u *underway) advance() {
 		if took < u.quota()/4 && u.shift() > 0 {
 			u.set(u.shift() - 1)
 		}
-	case u.past < u.pause:
-		u.past++
+	case u.left > 0:
+		u.left--
 	default:
-		u.pause, u.past = min(2*u.pause+1, longestPause), 0
+		u.left, u.pause = u.pause, longestPause
 		u.set(underwayShift)
 	}
 }
 
 // resume lets turns take places after the next sweep, whatever was before.
-func (u *underway) resume() { u.pause, u.past = 0, 0 }
+func (u *underway) resume() { u.left, u.pause = 0, 0 }
 
 // leave gives the turn's place back; false: it has none, or not any more.
 func (u *underway) leave(t *turn) bool {
