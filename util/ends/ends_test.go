@@ -56,11 +56,13 @@ func TestWhoHasLeftLetsGo(t *testing.T) {
 	t.Parallel()
 	var l log
 	f := ends.Follower{Told: &l}
-	p := new(ends.Point)
-	p.Follow(&f)
-	kept := weak.Make(p)
+	followed := func() weak.Pointer[ends.Point] {
+		p := new(ends.Point)
+		p.Follow(&f)
+		return weak.Make(p)
+	}
+	kept := followed()
 	f.Leave()
-	p = nil
 	for range 10 {
 		if runtime.GC(); kept.Value() == nil {
 			break
