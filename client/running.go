@@ -13,9 +13,6 @@ import (
 	"github.com/xiaonanln/goverse/object"
 )
 
-// idleWorkers bounds how many goroutines wait for calls of sessions to run.
-const idleWorkers = 256
-
 // task is what the service's crew does.
 type task interface{ do() }
 

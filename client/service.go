@@ -106,7 +106,7 @@ func NewService(cfg Config) *Service {
 	s := &Service{
 		node: cfg.Node, typ: cfg.ClientType, place: cfg.Place, log: cfg.Logger, clock: cfg.Clock, limits: cfg.Limits.withDefaults(),
 		slow: cfg.TooSlow, company: cfg.Company,
-		crew: crew.New(task.do, idleWorkers),
+		crew: crew.New(task.do, 0),
 		byID: make(map[string]*session), byHash: make(map[secretHash]*session),
 	}
 	s.trimmer.clock, s.trimmer.trim = cfg.Clock, s.crew.Trim

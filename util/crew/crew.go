@@ -12,8 +12,10 @@ package crew
 
 import "sync"
 
-// DefaultIdle is how many workers may wait for something to do, where [New] is not told.
-const DefaultIdle = 1024
+// DefaultIdle is how many workers may wait for something to do, where [New] is not told: more than there are tasks that
+// block at once, as a rule, as the stack of a new worker has to grow. With 8 KiB of stack each, as calls have, they keep 32 MiB at
+// most from one [Crew.Trim] to the next but one.
+const DefaultIdle = 4096
 
 // Crew runs tasks of one kind. Use [New].
 type Crew[T any] struct {
