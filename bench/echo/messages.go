@@ -46,33 +46,31 @@ func (o objects) answer(out, in []byte) (answers, rest []byte) {
 		if !whole {
 			return out, in
 		}
-		answered, err := o.call(openFrame(out, number), call)
-		if err != nil {
+		answered, ok := o.call(openFrame(out, number), call)
+		if !ok {
 			return out, in
 		}
 		out, in = closeFrame(answered, len(out)), rest
 	}
 }
 
-// call calls an object and appends its response. A call is the length of the object's name in a byte, the name, and the
-// request.
-func (o objects) call(out, call []byte) ([]byte, error) {
+// call calls an object and appends its response; false: there is no such object, or that is no call. A call is the length
+// of the object's name in a byte, the name, and the request.
+func (o objects) call(out, call []byte) ([]byte, bool) {
 	if len(call) == 0 || len(call) <= int(call[0]) {
-		return nil, errFrame
+		return nil, false
 	}
 	end := 1 + int(call[0])
 	called, known := o[string(call[1:end])]
-	if !known {
-		return nil, fmt.Errorf("no object is named %q", call[1:end])
-	}
 	req := new(benchpb.BumpRequest)
-	if err := proto.Unmarshal(call[end:], req); err != nil {
-		return nil, fmt.Errorf("read request: %w", err)
+	if !known || proto.Unmarshal(call[end:], req) != nil {
+		return nil, false
 	}
 	called.mu.Lock()
 	resp := called.tally.Bump(req)
 	called.mu.Unlock()
-	return proto.MarshalOptions{}.MarshalAppend(out, resp)
+	out, err := proto.MarshalOptions{}.MarshalAppend(out, resp)
+	return out, err == nil
 }
 
 func (messages) Drive(ctx context.Context, before []string, opt peer.RemoteOptions) (peer.Driver, error) {
