@@ -12,9 +12,9 @@ package crew
 
 import "sync"
 
-// DefaultIdle is how many workers may wait for something to do, where [New] is not told: more than there are tasks that
-// block at once, as a rule, as the stack of a new worker has to grow. With 8 KiB of stack each, as calls have, they keep 32 MiB at
-// most from one [Crew.Trim] to the next but one.
+// DefaultIdle is how many workers may wait for something to do, where [New] is not told. Those of all tasks that block at
+// once should find room, as a rule: the stack of a new worker has to grow, which takes as long as a short task. With 8 KiB of
+// stack each, as calls have, they keep 32 MiB at most, until the next [Crew.Trim] but one.
 const DefaultIdle = 4096
 
 // Crew runs tasks of one kind. Use [New].
